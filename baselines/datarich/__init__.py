@@ -1,0 +1,1 @@
+"""Data-rich solvers: networks trained on pairs, unrolled algorithms, plug-and-play denoisers."""

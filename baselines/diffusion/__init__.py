@@ -1,0 +1,1 @@
+"""Solvers that plug in a pretrained generative prior."""

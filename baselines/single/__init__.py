@@ -1,0 +1,1 @@
+"""Single-instance solvers: no training data at all."""

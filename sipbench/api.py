@@ -1,0 +1,69 @@
+"""The public names for notebooks: pose a problem, solve it, score what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from sipbench import configs
+from sipbench.bench import Bench
+from sipbench.cell import Cell
+from sipbench.problem import Estimate, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def pose(
+    dataset: str = "faces",
+    degradation: str = "sr4",
+    images: int | Sequence[int] = 8,
+    size: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    overrides: Sequence[str] = (),
+) -> tuple[Problem, Tensor]:
+    """A problem, and apart from it the truth that only `score` may see.
+
+    Args:
+        images: how many of the test split, or which.
+        size: pixels along one side; None takes the dataset's usual size.
+        overrides: more settings as on the command line, such as "degradation.noise.sigma=0.1".
+    """
+    chosen = images if isinstance(images, int) else list(images)
+    words = [f"dataset={dataset}", f"degradation={degradation}", f"images={chosen}", f"seed={seed}"]
+    words += [f"device={device}", *([f"size={size}"] if size else []), *overrides]
+    cell = _cell([*words, "method=pinv", "prior=none"])
+    bench = Bench.of(cell, check=False)
+    problem = bench.pose(cell.images)
+    setting = {**problem.setting, "overrides": tuple(w for w in words if not w.startswith("images="))}
+    return replace(problem, setting=setting), cell.dataset.load(cell.images)
+
+
+def solve(problem: Problem, method: str = "pinv", **options: Any) -> Estimate:
+    """What a method makes of a problem. Options are the solver's keyword arguments, under the paper's names."""
+    bench = _bench(problem, method, options)
+    return bench.solve(replace(problem, prior=bench.prior), None).estimate
+
+
+def score(estimate: Estimate | Tensor, truth: Tensor, problem: Problem) -> pd.DataFrame:
+    """One row an image: the metrics, and how well the estimate explains the measurement."""
+    import pandas as pd
+
+    from sipbench.rows import score_images
+
+    x_hat = estimate.x if isinstance(estimate, Estimate) else estimate
+    names = _cell(list(problem.setting["overrides"])).cfg["metrics"]
+    return pd.DataFrame(score_images(names, x_hat.detach().float(), truth, problem))
+
+
+def _bench(problem: Problem, method: str, options: dict[str, Any]) -> Bench:
+    cell = _cell([*problem.setting["overrides"], f"method={method}"])
+    return Bench.of(replace(cell, chosen=options))
+
+
+def _cell(words: list[str]) -> Cell:
+    return Cell.of(configs.compose(words), words)

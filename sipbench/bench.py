@@ -1,0 +1,150 @@
+"""One cell: load, degrade, solve, score, store. Everything a number rests on stands on this page.
+
+    dataset --x--> degradation --y--> Problem --> solver --x_hat--> metrics --> store
+
+x goes round the solver, never through it: it is loaded to make y, let go, and loaded again once the solver is done.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from sipbench import device, rows, store
+from sipbench.cell import Cell, NotApplicable
+from sipbench.degradation import Degradation
+from sipbench.operators.base import LinearOperator
+from sipbench.parts import load_networks, load_prior
+from sipbench.problem import Estimate, Problem, Rng
+from sipbench.watch import Counted, Follow, PeakMemory, counting
+
+Report = Callable[[int, int], None]
+
+
+def run(cell: Cell, report: Report | None = None) -> Iterator[list[dict[str, Any]]]:
+    """Do what is missing of a cell; each finished batch is stored, then yielded as its rows."""
+    bench = Bench.of(cell)
+    store.prepare(cell)
+    have = store.done(cell, retry_failed=cell.cfg["retry_failed"])
+    for batch in _chunks(cell.images, cell.cfg["batch_size"]):
+        todo = [i for i in batch if i not in have]
+        if todo:
+            landed = bench.attempt(todo, report)
+            store.write(cell, landed)
+            yield landed
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A cell with its parts loaded."""
+
+    cell: Cell
+    degradation: Degradation
+    prior: Any
+    networks: dict[str, torch.nn.Module]
+    device: torch.device
+
+    @classmethod
+    def of(cls, cell: Cell, *, check: bool = True) -> Bench:
+        """Load what the cell needs, and say at once what it lacks."""
+        at = device.choose(cell.cfg["device"])
+        device.settle(at)
+        prior = Counted(load_prior(cell, at)) if "prior" in cell.weights or _analytic(cell) else None
+        bench = cls(cell, Degradation.of(cell.degradation), prior, load_networks(cell, at), at)
+        if check:
+            bench.check()
+        return bench
+
+    def one_batch(self, images: Sequence[int], report: Report | None) -> list[dict[str, Any]]:
+        problem = self.pose(images)
+        outcome = self.solve(problem, report)
+        x = self.cell.dataset.load(images)
+        return rows.score(self.cell, images, x, problem, outcome)
+
+    def pose(self, images: Sequence[int]) -> Problem:
+        """y from x, on the CPU so that every device agrees; x is not kept."""
+        cell, x = self.cell, self.cell.dataset.load(images)
+        rng = Rng.of(cell.cfg["seed"], f"{cell.cfg['dataset']['name']}/{cell.cfg['split']}", images)
+        y, f = self.degradation.measure_exactly(x, rng)
+        noise = self.degradation.noise if self.degradation.reveal_noise else None
+        setting = {"dataset": cell.cfg["dataset"]["name"], "degradation": cell.degradation["name"]}
+        public = rng.child("public", self.device)
+        return Problem(y.to(self.device), f.to(self.device), noise, tuple(x.shape), self.prior, public, setting)
+
+    def solve(self, problem: Problem, report: Report | None) -> rows.Outcome:
+        """The solver's own time, evaluations and memory; loading, warm-up and metrics are outside the clock."""
+        solver = partial(self.cell.solver, **self.cell.options, **self.networks)
+        follow = Follow(report, self.cell.cfg.get("budget_seconds"))
+        self._warm_up(problem)
+        with counting(problem, self.networks) as evaluations:
+            memory = PeakMemory(self.device)
+            follow.start()
+            result = solver(replace(problem, rng=problem.rng.child("solver"), _watch=follow))
+            device.wait(self.device)
+            seconds = follow.seconds
+        estimate = result if isinstance(result, Estimate) else Estimate(result)
+        return rows.Outcome(estimate, seconds, evaluations(), memory.read(), follow.snapshots)
+
+    def attempt(self, images: list[int], report: Report | None) -> list[dict[str, Any]]:
+        """One batch. Out of memory halves it; whatever else goes wrong becomes rows with the reason."""
+        try:
+            return self.one_batch(images, report)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            device.release(self.device)
+            if len(images) == 1:
+                return rows.failures(self.cell, images, "out of memory with one image", error)
+            half = len(images) // 2
+        except rows.BadImage as error:
+            if len(images) == 1:
+                return rows.failures(self.cell, images, "unreadable image", error)
+            half = 1
+        except Exception as error:
+            if type(error).__module__.startswith("submitit"):
+                raise
+            return rows.failures(self.cell, images, type(error).__name__, error)
+        return self.attempt(images[:half], report) + self.attempt(images[half:], report)
+
+    def check(self) -> None:
+        """Whether the method can do this cell at all; if not, NotApplicable says why."""
+        needs, cell = self.cell.method.get("needs") or [], self.cell
+        size = cell.cfg["size"]
+        f = self.degradation.build((1, 3, size, size), Rng.of(0, "check", [0]))
+        if "linear" in needs and not isinstance(f, LinearOperator):
+            raise NotApplicable(f"{cell.method['name']} needs a linear forward map; {cell.degradation['name']} has none")
+        if "svd" in needs and (not isinstance(f, LinearOperator) or f.svd() is None):
+            raise NotApplicable(f"{cell.method['name']} needs a singular value decomposition of the forward map")
+        if any(n.split(".")[0] == "prior" for n in needs) and self.prior is None:
+            raise NotApplicable(f"{cell.method['name']} needs a prior: name one with prior=...")
+        if self.prior is not None and tuple(self.prior.shape) != (3, size, size):
+            raise NotApplicable(f"prior {cell.cfg['prior']['name']} is for {self.prior.shape}, not {(3, size, size)}")
+        missing = [n for n in _required(cell.solver) if n not in {**cell.options, **self.networks}]
+        if missing:
+            raise NotApplicable(f"{cell.method['name']} is given no {', '.join(missing)}: set it in its config")
+
+    def _warm_up(self, problem: Problem) -> None:
+        """One evaluation of everything heavy, so that no first call is on the clock."""
+        with torch.no_grad():
+            x = torch.zeros(problem.shape, device=self.device)
+            problem.f(x)
+            if self.prior is not None:
+                self.prior.denoise(x, self.prior.times(1)[0])
+
+
+def _chunks(images: list[int], size: int) -> Iterator[list[int]]:
+    return (images[i : i + size] for i in range(0, len(images), size))
+
+
+def _analytic(cell: Cell) -> bool:
+    return cell.takes_prior and "path" not in cell.cfg["prior"]
+
+
+def _required(solver: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(solver).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+
+

@@ -1,0 +1,164 @@
+"""A cell: (dataset, degradation, method, seed, protocol), resolved from a config and named by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sipbench import checkpoints, configs
+from sipbench.errors import UserError, unknown
+
+PROTOCOL = 1  # raised when the harness itself changes what a number means
+
+
+class NotApplicable(UserError):
+    """This method cannot do this cell; the reason is the message."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a resolved config says of one cell.
+
+    Attributes:
+        cfg: the resolved config as plain data.
+        chosen: solver options that were named by hand; they win over tuned values and profiles.
+    """
+
+    cfg: dict[str, Any]
+    chosen: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cfg: Any, overrides: list[str]) -> Cell:
+        """From a composed config and the overrides that were typed."""
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        try:
+            plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        except OmegaConfBaseException as error:
+            raise UserError(" ".join(str(error).split())) from error
+        assert isinstance(plain, dict)
+        keys = [o.lstrip("+~").partition("=")[0] for o in overrides]
+        names = [k.removeprefix("method.solver.") for k in keys if k.startswith("method.solver.")]
+        solver = plain["method"].get("solver", {})
+        return cls(plain, {name: solver[name] for name in names if name in solver})  # pyright: ignore
+
+    @property
+    def method(self) -> dict[str, Any]:
+        return self.cfg["method"]
+
+    @property
+    def degradation(self) -> dict[str, Any]:
+        return self.cfg["degradation"]
+
+    @property
+    def profile(self) -> str:
+        return (self.cfg.get("profile") or {}).get("name", "none")
+
+    @property
+    def label(self) -> str:
+        """How progress and messages name this cell."""
+        return f"{self.cfg['dataset']['name']} / {self.degradation['name']} / {self.method['name']}"
+
+    @property
+    def images(self) -> list[int]:
+        """The indices of the images, in order."""
+        images = self.cfg["images"]
+        chosen = list(range(images)) if isinstance(images, int) else list(images)
+        if not chosen or any(not isinstance(i, int) or i < 0 for i in chosen) or len(set(chosen)) < len(chosen):
+            raise UserError(f"images is a number above 0 or a list of different indices, not {images}")
+        return chosen
+
+    @cached_property
+    def tuned(self) -> bool:
+        """Whether values that the paper sets per task are in use."""
+        return bool(self.cfg.get("tuned", True)) and self.degradation["name"] in (self.method.get("tuned") or {})
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """The solver's keyword arguments: defaults, then tuned, then the profile's, then those named by hand."""
+        task, method = self.degradation["name"], self.method
+        merged = {k: v for k, v in method["solver"].items() if k != "_target_"}
+        if self.tuned:
+            merged |= method["tuned"][task]
+        cheaper = dict((method.get("profiles") or {}).get(self.profile) or {})
+        per_task = cheaper.pop("tuned", {})
+        merged |= cheaper | (per_task.get(task) or {})
+        return merged | self.chosen
+
+    @cached_property
+    def solver(self) -> Any:
+        """The solver function, its options checked against its signature."""
+        target = configs.locate(self.method["solver"]["_target_"])
+        known = inspect.signature(target).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            return target
+        own = [n for n, p in known.items() if p.kind is p.KEYWORD_ONLY]
+        for name in self.options:
+            if name not in own:
+                raise unknown(f"option of method {self.method['name']}", name, own)
+        return target
+
+    @cached_property
+    def dataset(self) -> Any:
+        """The dataset; building it only lists what there is."""
+        return configs.build(self.cfg["dataset"])
+
+    @property
+    def takes_prior(self) -> bool:
+        """Whether the solver is handed a prior. One that states no needs is handed what there is."""
+        needs = self.method.get("needs")
+        has = bool((self.cfg.get("prior") or {}).get("_target_"))
+        return has and (needs is None or any(n.split(".")[0] == "prior" for n in needs))
+
+    @cached_property
+    def weights(self) -> dict[str, Path]:
+        """Every weight file that the cell uses, by the name of its part. Missing ones are an error that says how."""
+        cfg, found = self.cfg, {}
+        if self.takes_prior and "path" in cfg["prior"]:
+            try:
+                folder = checkpoints.find(cfg["prior"]["path"], cfg["weights"], cfg["prior"].get("get", ""))
+                found["prior"] = checkpoints.weight_file(folder)
+            except UserError:
+                if self.method.get("needs") is not None:
+                    raise
+        for name, node in (self.method.get("networks") or {}).items():
+            how = f"sipbench train net dataset={cfg['dataset']['name']} degradation={self.degradation['name']}"
+            folder = checkpoints.find(node["weights"], cfg["weights"], node.get("get", how))
+            found[name] = checkpoints.weight_file(folder)
+        return found
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that can change the result, and nothing else (no device, batch size, launcher or logging)."""
+        cfg, target = self.cfg, self.method["solver"]["_target_"]
+        networks = {k: v for k, v in (self.method.get("networks") or {}).items()}
+        prior = cfg["prior"] if self.takes_prior and ("prior" in self.weights or "path" not in cfg["prior"]) else None
+        strip = (*configs.META, "weights", "root", "protocol")
+        identity = {
+            "protocol": PROTOCOL,
+            "dataset": [cfg["dataset"]["name"], self.dataset.version, cfg["split"], cfg["size"]],
+            "degradation": {k: v for k, v in self.degradation.items() if k not in strip},
+            "method": [self.method["name"], target, configs.code_hash(target), self.options],
+            "networks": {k: {n: v for n, v in node.items() if n not in strip} for k, node in networks.items()},
+            "prior": {k: v for k, v in prior.items() if k not in (*strip, "path")} if prior else None,
+            "weights": {name: checkpoints.sha256(path) for name, path in self.weights.items()},
+            "budget": cfg.get("budget_seconds"),
+            "seed": cfg["seed"],
+        }
+        return json.loads(json.dumps(identity, sort_keys=True, default=str))
+
+    @cached_property
+    def hash(self) -> str:
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> Path:
+        """Where the rows of this cell lie, below the results folder."""
+        names = (self.cfg["dataset"]["name"], self.degradation["name"], self.method["name"].replace("/", "_"))
+        return Path(self.cfg["results"], "runs", *names, self.hash)

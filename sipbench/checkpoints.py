@@ -1,0 +1,90 @@
+"""Where weights lie, whether they are all there, and their hashes. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sipbench.errors import UserError
+
+SHIPPED = Path(__file__).resolve().parent / "weights"
+WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+
+
+def places(name: str, weights: str | Path) -> list[Path]:
+    """Where a checkpoint of this name is looked for, in this order."""
+    own = [Path(name).expanduser(), Path(weights).expanduser() / name, SHIPPED / name]
+    return [*own, *_hub_snapshots(name)]
+
+
+def find(name: str, weights: str | Path, how: str = "") -> Path:
+    """The folder of a checkpoint, or an error that says where it was looked for and how to get it."""
+    for place in places(name, weights):
+        if any((place / file).is_file() for file in (*WEIGHTS, *(f"unet/{w}" for w in WEIGHTS))):
+            return place
+    looked = ", ".join(str(p) for p in places(name, weights)[:3])
+    raise UserError(f"missing checkpoint {name!r}. Looked in: {looked}, and the hub cache. {_how(name, how)}")
+
+
+def weight_file(folder: Path) -> Path:
+    """The weight file of a checkpoint folder, whichever layout it has."""
+    for place in (folder / "unet", folder):
+        for name in WEIGHTS:
+            if (place / name).is_file():
+                return place / name
+    raise UserError(f"no {' or '.join(WEIGHTS)} in {folder}")
+
+
+@cache
+def sha256(path: Path) -> str:
+    """The hash of a file, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The tensors of a safetensors file, or an error that names a corrupt one."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"corrupt checkpoint {path}: {error}. Get it again.") from error
+
+
+def load_into(module: Any, path: Path) -> Any:
+    """Load weights strictly: a missing, an unexpected or a misshapen tensor is an error."""
+    state = {k: v.float() if v.is_floating_point() else v for k, v in load_state(path).items()}
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        raise UserError(f"checkpoint {path} does not fit its network: {text[:400]}") from error
+    return module
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def _how(name: str, how: str) -> str:
+    if how:
+        return f"To get it: {how}"
+    return f"To get it: hf download {name}" if name.count("/") == 1 else "Name a folder that holds it."
+
+
+def _hub_snapshots(name: str) -> list[Path]:
+    """Snapshots of a hub repository in the local cache; the network is not touched."""
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        return []
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "snapshots"
+    return sorted(folder.glob("*"), key=lambda p: p.stat().st_mtime, reverse=True)

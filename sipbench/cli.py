@@ -1,0 +1,162 @@
+"""The command line. Nothing heavy is imported before it is needed: help and lists answer at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from sipbench import configs
+from sipbench.errors import UserError, unknown
+
+HELP = """\
+sipbench: an honest benchmark of deep learning for inverse problems
+
+  sipbench dataset=faces degradation=sr4 method=dps       run one cell (what is done is not done again)
+  sipbench -m degradation=sr4,inpaint70 method=dip,dps    run many; +launcher=local or +launcher=slurm for a cluster
+  sipbench method=mine.py:solve                           run a solver of your own
+
+  sipbench table table1 [profile=paper]     compute what a table lacks, print and write it
+  sipbench list WHAT [--json]               methods, degradations, datasets, priors, profiles, launchers or tables
+  sipbench check mine.py:solve              the contract tests, on a solver of yours or on a method's name
+  sipbench doctor                           what is installed, present and missing here, and what to do about it
+  sipbench train prior dataset=faces        train a diffusion prior
+  sipbench train net degradation=sr4        train an end-to-end network on pairs
+
+Common options, for any of them (key=value, no dashes):
+  size=64 images=8 images=[0,5,9] seed=0 batch_size=8 device=auto profile=demo tuned=true results=results
+  method.solver.NAME=VALUE      an option of the solver, under the paper's name
+  wandb.mode=offline            disabled, offline or online
+  --cfg job                     show the composed config and stop
+"""
+
+GROUPS = {
+    "methods": "method",
+    "degradations": "degradation",
+    "datasets": "dataset",
+    "priors": "prior",
+    "profiles": "profile",
+    "launchers": "launcher",
+    "tables": "table",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; a mistake of the user's is one line and exit code 2."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(words)
+    except UserError as error:
+        print(f"sipbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; what was finished is kept: run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"sipbench {version('sipbench')}")
+        return 0
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "list": _list,
+        "table": _table,
+        "train": _train,
+        "check": _check,
+        "doctor": _doctor,
+    }
+    if words[0] in commands:
+        return commands[words[0]](words[1:])
+    if "=" not in words[0] and not words[0].startswith(("-", "+", "~")):
+        raise unknown("command", words[0], commands)
+    from sipbench.sweep import main as sweep
+
+    return sweep(words)
+
+
+def _list(words: list[str]) -> int:
+    names = [w for w in words if not w.startswith("-")]
+    if len(names) != 1:
+        raise UserError(f"list what? sipbench list {'|'.join(GROUPS)} [--json]")
+    group = GROUPS.get(names[0])
+    if group is None:
+        raise unknown("list", names[0], GROUPS)
+    if "--json" in words:
+        print(json.dumps([_facts(group, name) for name in configs.names(group)], indent=2, ensure_ascii=False))
+        return 0
+    entries = [(name, configs.read(group, name)) for name in configs.names(group)]
+    width = max(len(name) for name, _ in entries)
+    for name, node in entries:
+        about = [node.get(k) for k in ("title", "family", "paper", "protocol") if node.get(k)]
+        print(f"{name:<{width}}  {'; '.join(map(str, about))}".rstrip())
+    return 0
+
+
+def _facts(group: str, name: str) -> dict[str, Any]:
+    """One entry of a list as data; for a degradation what its operator says of itself."""
+    node = configs.read(group, name)
+    if group == "degradation":
+        from sipbench.degradation import facts
+
+        return facts(name)
+    keys = ("title", "family", "paper", "needs", "data", "knowledge", "published")
+    return {"name": name, **{k: node[k] for k in keys if k in node}}
+
+
+def _table(words: list[str]) -> int:
+    if not words or "=" in words[0]:
+        raise UserError(f"which table? sipbench table {'|'.join(configs.names('table'))} [profile=demo]")
+    configs.find("table", words[0])
+    from sipbench.table_run import run_table
+
+    return run_table(words[0], words[1:])
+
+
+def _train(words: list[str]) -> int:
+    if not words or words[0] not in ("prior", "net"):
+        raise UserError("train what? sipbench train prior|net [key=value ...]")
+    from omegaconf import OmegaConf
+
+    cfg = OmegaConf.to_container(configs.compose(words[1:], f"train_{words[0]}"), resolve=True)
+    assert isinstance(cfg, dict)
+    from sipbench import trainees
+
+    {"prior": trainees.train_prior, "net": trainees.train_net}[words[0]](cfg)  # pyright: ignore
+    return 0
+
+
+def _check(words: list[str]) -> int:
+    if not words:
+        raise UserError("check what? sipbench check mine.py:solve, or the name of a method")
+    from sipbench import testing
+
+    options = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+    findings = testing.check(words[0], options={k: _value(v) for k, v in options.items()})
+    print(testing.render(findings))
+    return 0 if all(f.passed for f in findings) else 1
+
+
+def _value(text: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(text)
+
+
+def _doctor(words: list[str]) -> int:
+    from sipbench.doctor import examine
+
+    return examine(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Images to pose problems with: drawn on the fly, or read from folders."""

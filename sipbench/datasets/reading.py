@@ -1,0 +1,106 @@
+"""One image file as a square in [-1, 1]: converted where that is safe, else refused with the reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from sipbench.errors import UserError
+
+EIGHT_BITS = ("1", "L", "P", "RGB", "YCbCr", "LA", "PA", "RGBA")
+SIXTEEN_BITS = re.compile(r"'(I|L|LA|RGB|RGBA|RGBX);16")  # how Pillow names the raw pixels of such a file
+LEVELS_16 = 257  # 65535 / 255
+
+
+class BadImage(UserError):
+    """A file that cannot serve as a truth, and why."""
+
+
+def read(path: Path, size: int, crop: int | None = None, upsample: bool = False) -> Tensor:
+    """The centre square of an image, (3, size, size) float32 in [-1, 1].
+
+    The square has `crop` pixels a side, or the shorter side of the image. It is resized by Pillow's antialiased Lanczos
+    filter, as the makers of FFHQ do: in 8 bits, so that every machine gets the same bytes, or in floating point for
+    16-bit images. A square that is already `size` pixels wide is left untouched.
+    """
+    bands = _decode(path)
+    square = [_square(band, path, size, crop, upsample) for band in bands]
+    image = torch.from_numpy(np.stack([np.asarray(band, dtype=np.float32) for band in square]))
+    return image.clamp(0, 255) / 127.5 - 1
+
+
+def _decode(path: Path) -> list[Image.Image]:
+    """Three bands in 0..255, upright: of mode L, or F where the file has 16 bits."""
+    try:
+        with Image.open(path) as image:
+            return _bands(image, path)
+    except BadImage:
+        raise
+    except FileNotFoundError as error:
+        raise BadImage(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise BadImage(f"{path}: not an image, or damaged at its beginning") from error
+    except Exception as error:  # decoders of damaged files raise anything
+        raise BadImage(f"{path}: cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _bands(image: ImageFile.ImageFile, path: Path) -> list[Image.Image]:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise BadImage(f"{path}: holds {frames} pictures: save the one that is meant")
+    if image.mode == "I" or SIXTEEN_BITS.search(str(image.tile)):
+        return _bands_16(image, path)
+    if image.mode not in EIGHT_BITS:
+        raise BadImage(f"{path}: pixels of kind {image.mode} have no safe conversion: save it as RGB")
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+        _refuse_transparent(np.asarray(upright.getchannel("A")), 255, path)
+    return list(upright.convert("RGB").split())
+
+
+def _bands_16(image: ImageFile.ImageFile, path: Path) -> list[Image.Image]:
+    if "transparency" in image.info:
+        raise BadImage(f"{path}: has a transparent colour: save it without")
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        pixels = np.asarray(ImageOps.exif_transpose(image), dtype=np.float32)[..., None].repeat(3, axis=2)
+    elif image.format == "PNG" and image.tile[0].args in ("RGB;16B", "RGBA;16B"):
+        pixels = _colours_16(image, path)
+    else:
+        raise BadImage(f"{path}: cannot be read in its full depth: save it as a PNG of 16 bits, grey or RGB, or 8 bits")
+    if pixels.shape[2] == 4:
+        _refuse_transparent(pixels[..., 3], 65535, path)
+    return [Image.fromarray(np.ascontiguousarray(pixels[..., i]) / LEVELS_16) for i in range(3)]
+
+
+def _colours_16(image: ImageFile.ImageFile, path: Path) -> np.ndarray:
+    """Pillow keeps one byte of each 16-bit colour: the high one, or the low one when told the other byte order."""
+    with Image.open(path) as other:
+        other.tile = [tile._replace(args=str(tile.args).replace("16B", "16L")) for tile in other.tile]
+        high, low = (np.asarray(ImageOps.exif_transpose(i), dtype=np.float32) for i in (image, other))
+    return 256 * high + low
+
+
+def _refuse_transparent(alpha: np.ndarray, opaque: int, path: Path) -> None:
+    share = float((alpha < opaque).mean())
+    if share > 0:
+        raise BadImage(f"{path}: {100 * share:.3g} % of it is transparent: flatten it on a background of your choice")
+
+
+def _square(band: Image.Image, path: Path, size: int, crop: int | None, upsample: bool) -> Image.Image:
+    """The centre square, resized."""
+    width, height = band.size
+    side = min(width, height) if crop is None else crop
+    if side > min(width, height):
+        raise BadImage(f"{path}: is {width}x{height}, too small for a crop of {side}")
+    if side < size and not upsample:
+        raise BadImage(f"{path}: its square of {side} pixels is smaller than {size}: ask for size={side} or upsample")
+    left, top = (width - side) // 2, (height - side) // 2
+    band = band.crop((left, top, left + side, top + side))
+    return band if side == size else band.resize((size, size), Image.Resampling.LANCZOS)

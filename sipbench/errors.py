@@ -1,0 +1,18 @@
+"""Mistakes a person can mend: said in one line, with exit code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """What was wrong, what was expected, and what to type next."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """An unknown name: the nearest known one is suggested, all are listed."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")

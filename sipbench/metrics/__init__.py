@@ -1,0 +1,109 @@
+"""Metrics: what compares an estimate with the truth, image by image, and what asks whether it explains y.
+
+An image metric is a function ``(x_hat, x) -> (B,)`` of images (B, C, H, W) in [-1, 1]; it maps them to its own range.
+Values are per image and never pooled over a batch. A non-finite estimate is the harness's to catch: its values mean
+nothing here, but nothing crashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sipbench.errors import unknown
+from sipbench.metrics import perception
+from sipbench.metrics.feasibility import residual
+from sipbench.metrics.fidelity import psnr, ssim, ssim_gaussian
+from sipbench.metrics.perception import lpips_alex, lpips_vgg
+
+__all__ = [
+    "METRICS",
+    "PROTOCOLS",
+    "Metric",
+    "available",
+    "evaluate",
+    "lpips_alex",
+    "lpips_vgg",
+    "psnr",
+    "residual",
+    "ssim",
+    "ssim_gaussian",
+]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """An image metric, how a table shows it, and on what images it is defined.
+
+    Attributes:
+        function: (x_hat, x) -> (B,).
+        higher_is_better: which way is up.
+        title: the heading of its column.
+        unit: "dB" or nothing.
+        smallest: the least height and width.
+        channels: the numbers of channels it takes; empty says any.
+        backbone: the network whose weights it needs, or None.
+    """
+
+    function: Callable[[Tensor, Tensor], Tensor]
+    higher_is_better: bool
+    title: str
+    unit: str = ""
+    smallest: int = 1
+    channels: tuple[int, ...] = ()
+    backbone: str | None = None
+
+    @property
+    def arrow(self) -> str:
+        return "↑" if self.higher_is_better else "↓"
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether it is defined on images of this shape (B, C, H, W)."""
+        return min(shape[-2:]) >= self.smallest and (not self.channels or shape[1] in self.channels)
+
+
+METRICS: dict[str, Metric] = {
+    "psnr": Metric(psnr, True, "PSNR", unit="dB"),
+    "ssim": Metric(ssim, True, "SSIM", smallest=7),
+    "ssim_gaussian": Metric(ssim_gaussian, True, "SSIM (Gaussian)", smallest=6),
+    "lpips_alex": Metric(lpips_alex, False, "LPIPS", smallest=perception.SMALLEST, channels=(1, 3), backbone="alex"),
+    "lpips_vgg": Metric(lpips_vgg, False, "LPIPS (VGG)", smallest=perception.SMALLEST, channels=(1, 3), backbone="vgg"),
+}
+
+PROTOCOLS: dict[str, dict[str, str]] = {
+    "dmplug": {"LPIPS": "lpips_alex", "PSNR": "psnr", "SSIM": "ssim"},
+}
+"""What a published table's headings stand for: variants of SSIM and LPIPS are not comparable with each other."""
+
+
+def available(name: str, *, download: bool = False) -> str | None:
+    """None where the metric can be computed, else one line that says what it lacks and how to get it.
+
+    ``download`` allows one attempt in a process to fetch absent weights.
+    """
+    backbone = _metric(name).backbone
+    return None if backbone is None else perception.missing(backbone, download=download)
+
+
+def evaluate(names: Iterable[str], x_hat: Tensor, x: Tensor) -> dict[str, Tensor]:
+    """Each metric by name, (B,) in double precision on the CPU; NaN where it is unavailable or undefined.
+
+    Nothing is downloaded: ask ``available(name, download=True)`` before.
+    """
+    scores = {}
+    for name in names:
+        metric = _metric(name)
+        if metric.fits(tuple(x.shape)) and available(name) is None:
+            scores[name] = metric.function(x_hat, x).double().cpu()
+        else:
+            scores[name] = torch.full((len(x),), torch.nan, dtype=torch.float64)
+    return scores
+
+
+def _metric(name: str) -> Metric:
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    return METRICS[name]

@@ -1,0 +1,128 @@
+"""Maps that keep some samples of an image: super-resolution and inpainting."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sipbench.operators.base import SVD, LinearOperator, invert
+from sipbench.problem import Rng
+
+
+def bicubic_matrix(n: int, factor: int, a: float = -0.5) -> Tensor:
+    """The (n / factor, n) matrix of antialiased bicubic downsampling, float64.
+
+    Output sample i sits at u_i = (i + 1/2) factor - 1/2. Its weights are the cubic kernel stretched by the factor,
+    k((j - u_i) / factor), normalised to sum 1; indices outside the image mirror, the edge sample repeated.
+    This is the resizer of the DPS and DMPlug code, where a = -1/2.
+    """
+    out = n // factor
+    centre = (torch.arange(out, dtype=torch.float64) + 0.5) * factor - 0.5
+    reach = 2 * factor + 1
+    taps = centre.floor().long()[:, None] + torch.arange(-reach, reach + 1)
+    weights = _cubic((taps - centre[:, None]) / factor, a)
+    weights = weights / weights.sum(1, keepdim=True)
+    mirrored = taps % (2 * n)
+    mirrored = torch.where(mirrored < n, mirrored, 2 * n - 1 - mirrored)
+    return torch.zeros(out, n, dtype=torch.float64).scatter_add_(1, mirrored, weights)
+
+
+def _cubic(u: Tensor, a: float) -> Tensor:
+    """Keys' cubic convolution kernel."""
+    u = u.abs()
+    near = (a + 2) * u**3 - (a + 3) * u**2 + 1
+    far = a * u**3 - 5 * a * u**2 + 8 * a * u - 4 * a
+    return torch.where(u <= 1, near, torch.where(u < 2, far, torch.zeros_like(u)))
+
+
+class BicubicDownsampling(LinearOperator):
+    """Super-resolution: A x = R_h x R_w^T with the antialiased bicubic matrices R; SVD exact (Kronecker product)."""
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, factor: int = 4, a: float = -0.5) -> None:
+        super().__init__()
+        *_, h, w = shape
+        if h % factor or w % factor:
+            raise ValueError(f"super-resolution x{factor} needs a size divisible by {factor}, not {h} x {w}")
+        for axis, n in (("h", h), ("w", w)):
+            matrix = bicubic_matrix(n, factor, a)
+            u, s, vt = torch.linalg.svd(matrix, full_matrices=False)
+            for part, value in (("r", matrix), ("u", u), ("s", s), ("vt", vt)):
+                self.register_buffer(f"{part}_{axis}", value.to(rng.device), persistent=False)
+
+    def _pair(self, part: str, like: Tensor) -> tuple[Tensor, Tensor]:
+        return tuple(self._buffers[f"{part}_{axis}"].to(like.dtype) for axis in "hw")  # pyright: ignore
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, w = self._pair("r", x)
+        return h @ x @ w.T
+
+    def T(self, y: Tensor) -> Tensor:
+        h, w = self._pair("r", y)
+        return h.T @ y @ w
+
+    def pinv(self, y: Tensor) -> Tensor:
+        svd = self.svd(y.dtype)
+        return svd.V(svd.Ut(y) * invert(svd.s))
+
+    def svd(self, dtype: torch.dtype = torch.float32) -> SVD:
+        """s is the outer product of the two axes' singular values."""
+
+        def left(z: Tensor) -> Tensor:
+            h, w = self._pair("u", z)
+            return h @ z @ w.T
+
+        def left_t(y: Tensor) -> Tensor:
+            h, w = self._pair("u", y)
+            return h.T @ y @ w
+
+        def right(z: Tensor) -> Tensor:
+            h, w = self._pair("vt", z)
+            return h.T @ z @ w
+
+        def right_t(x: Tensor) -> Tensor:
+            h, w = self._pair("vt", x)
+            return h @ x @ w.T
+
+        s_h, s_w = self._buffers["s_h"], self._buffers["s_w"]
+        assert s_h is not None and s_w is not None
+        return SVD((s_h[:, None] * s_w).to(dtype), left, left_t, right, right_t)
+
+
+class Inpainting(LinearOperator):
+    """A x = m x: a mask per image, the same in all channels. Diagonal: its own SVD, adjoint and pseudo-inverse."""
+
+    per_image = ("mask",)
+    mask: Tensor
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, removed: float = 0.7) -> None:
+        """Remove exactly floor(removed H W) pixels of each image, drawn without replacement."""
+        super().__init__()
+        if not 0 <= removed < 1:
+            raise ValueError(f"the removed fraction lies in [0, 1), not {removed}")
+        b, _, h, w = shape
+        gone = rng.permutation(h * w)[:, : math.floor(removed * h * w)]
+        mask = torch.ones(b, h * w, device=rng.device).scatter_(1, gone, 0)
+        self.register_buffer("mask", mask.view(b, 1, h, w))
+
+    @property
+    def valid(self) -> Tensor:
+        return self.mask
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mask.to(x.dtype) * x
+
+    def T(self, y: Tensor) -> Tensor:
+        return self(y)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return self(y)
+
+    def svd(self, dtype: torch.dtype = torch.float32) -> SVD:
+        """U and V are the identity, s is the mask."""
+
+        def same(x: Tensor) -> Tensor:
+            return x
+
+        return SVD(self.mask.to(dtype), same, same, same, same)

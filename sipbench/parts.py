@@ -1,0 +1,41 @@
+"""Loading a cell's prior and networks: once a process, however many cells use them."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import torch
+
+from sipbench import checkpoints, configs
+from sipbench.cell import Cell
+
+
+def load_prior(cell: Cell, device: torch.device) -> Any:
+    node = {k: v for k, v in cell.cfg["prior"].items() if k != "get"}
+    if "path" in node:
+        node["weights"] = str(cell.cfg["weights"])
+    return _prior(json.dumps(node, sort_keys=True), device)
+
+
+@cache
+def _prior(node: str, device: torch.device) -> Any:
+    return configs.build(json.loads(node), device=device)
+
+
+def load_networks(cell: Cell, device: torch.device) -> dict[str, torch.nn.Module]:
+    """The trained networks of a method, by the name of the keyword they are passed as."""
+    return {
+        name: _network(json.dumps(node, sort_keys=True), str(cell.weights[name]), device)
+        for name, node in (cell.method.get("networks") or {}).items()
+    }
+
+
+@cache
+def _network(node: str, file: str, device: torch.device) -> torch.nn.Module:
+    from pathlib import Path
+
+    architecture = {k: v for k, v in json.loads(node).items() if k not in ("weights", "get")}
+    network = checkpoints.load_into(configs.build(architecture), Path(file))
+    return network.requires_grad_(False).eval().to(device)

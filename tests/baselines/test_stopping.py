@@ -1,0 +1,141 @@
+"""Early stopping: the rules' numbers, the iterate they choose, and that no image feels another."""
+
+import pytest
+import torch
+
+from baselines.common.stopping import EMV, WMV, make_stopper
+
+SHAPE = (3, 1, 4, 5)
+
+
+def iterates(n, scale=lambda k: 1.0, *, images=3, seed=0):
+    """x^k = mean + scale(k) noise, in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(n, *SHAPE, generator=generator, dtype=torch.float64)
+    return [(0.5 + scale(k) * x)[:images] for k, x in enumerate(noise)]
+
+
+def quiet_at(k_best):
+    """A noise level that is smallest over the iterations before k_best."""
+    return lambda k: 0.01 if k_best - 10 < k <= k_best else 0.1
+
+
+def run(stopper, xs):
+    for k, x in enumerate(xs):
+        stopper.update(k, x)
+    return stopper
+
+
+def naive_wmv(xs, window):
+    """The definition, from a re-scan of each window."""
+    windows = (torch.stack(xs[k - window + 1 : k + 1]).flatten(2) for k in range(window - 1, len(xs)))
+    return [(w - w.mean(0)).square().mean((0, 2)) for w in windows]
+
+
+def test_streaming_wmv_is_the_windows_variance():
+    xs = iterates(60, lambda k: 1 / (1 + k))
+    wmv = WMV(xs[0], 10)
+    scores = [wmv(x) for x in xs]
+    assert all(s is None for s in scores[:9])
+    for streamed, naive in zip(scores[9:], naive_wmv(xs, 10), strict=True):
+        torch.testing.assert_close(streamed, naive, rtol=0, atol=1e-10)
+
+
+def test_streaming_wmv_of_float32_iterates_does_not_cancel():
+    xs = [x.float() for x in iterates(300, lambda k: 1e-4)]
+    wmv = WMV(xs[0], 10)
+    scores = [wmv(x) for x in xs]
+    torch.testing.assert_close(scores[-1], naive_wmv([x.double() for x in xs], 10)[-1], rtol=1e-6, atol=0)
+
+
+def test_wmv_returns_the_newest_iterate_of_the_quietest_window():
+    xs = iterates(120, quiet_at(42))
+    stopper = run(make_stopper("wmv", xs[0], window=10, patience=50), xs)
+    assert stopper.stopped.tolist() == [42, 42, 42]
+    assert torch.equal(stopper.best, xs[42])
+    assert stopper.done
+
+
+def test_emv_returns_an_iterate_from_the_end_of_the_quiet():
+    xs = iterates(300, lambda k: 0.001 if 150 < k <= 200 else 0.1)
+    stopper = run(make_stopper("emv", xs[0], patience=50), xs)
+    assert all(190 < k <= 200 for k in stopper.stopped.tolist())
+
+
+def test_emv_of_a_constant_decays_geometrically():
+    x = torch.ones(SHAPE, dtype=torch.float64)
+    emv = EMV(x, alpha=0.1, burn_in=0)
+    emv(0 * x)
+    scores = torch.stack([s for s in (emv(x) for _ in range(200)) if s is not None])
+    ratios = scores[1:] / scores[:-1]
+    assert (ratios[-1] - 0.9).abs().max() < 1e-6
+    assert scores[-1].max() < 1e-6 * scores[0].min()
+
+
+def test_emv_matches_its_recursion():
+    xs = iterates(20)
+    emv, mean, variance = EMV(xs[0], alpha=0.3, burn_in=0), xs[0], torch.zeros(3, dtype=torch.float64)
+    emv(xs[0])
+    for x in xs[1:]:
+        variance = 0.7 * variance + 0.3 * 0.7 * (x - mean).square().sum((1, 2, 3))
+        mean = 0.7 * mean + 0.3 * x
+        torch.testing.assert_close(emv(x), variance, rtol=1e-12, atol=0)
+
+
+def test_emv_judges_nothing_before_its_burn_in():
+    xs = iterates(140, lambda k: 0.0 if k < 50 else 0.1)
+    stopper = run(make_stopper("emv", xs[0], patience=1000), xs)
+    assert all(k > 100 for k in stopper.stopped.tolist())
+    early = run(make_stopper("emv", xs[0], patience=1000, burn_in=0), xs)
+    assert all(k < 50 for k in early.stopped.tolist()), "without burn-in the zero it starts from must win"
+
+
+@pytest.mark.parametrize("rule", ["fixed", "wmv", "emv"])
+def test_an_image_is_judged_by_itself(rule):
+    xs = [x.clone() for x in iterates(260)]
+    for i, k_best in enumerate((130, 160, 190)):
+        for k in range(k_best - 15, k_best + 1):
+            xs[k][i] = 0.5 + 0.01 * xs[k][i]
+    batch = run(make_stopper(rule, xs[0], window=10, patience=150), xs)
+    for i in range(3):
+        alone = run(make_stopper(rule, xs[0][i : i + 1], window=10, patience=150), [x[i : i + 1] for x in xs])
+        assert torch.equal(alone.best, batch.best[i : i + 1])
+        assert alone.stopped[0] == batch.stopped[i]
+    assert len(set(batch.stopped.tolist())) == (1 if rule == "fixed" else 3)
+
+
+def test_a_stopped_image_is_frozen():
+    xs = iterates(60, quiet_at(20)) + iterates(40, lambda k: 1e-6)
+    stopper = run(make_stopper("wmv", xs[0], window=10, patience=30), xs)
+    assert stopper.stopped.tolist() == [20, 20, 20]
+    assert torch.equal(stopper.best, xs[20])
+
+
+def test_before_the_first_score_the_newest_iterate_is_kept():
+    xs = iterates(8)
+    stopper = run(make_stopper("wmv", xs[0], window=10, patience=1), xs)
+    assert torch.equal(stopper.best, xs[-1])
+    assert not stopper.done
+
+
+def test_fixed_returns_the_last_iterate_and_never_ends():
+    xs = iterates(30)
+    stopper = run(make_stopper("fixed", xs[0], patience=1), xs)
+    assert torch.equal(stopper.best, xs[-1])
+    assert not stopper.done
+
+
+def test_an_output_may_be_kept_in_the_iterates_place():
+    xs = iterates(60, quiet_at(20))
+    stopper = make_stopper("wmv", xs[0], window=10, patience=30)
+    for k, x in enumerate(xs):
+        stopper.update(k, x, torch.full_like(x, k))
+    assert torch.equal(stopper.best, torch.full_like(xs[0], 20))
+
+
+def test_mistakes_are_named():
+    x = torch.zeros(SHAPE)
+    with pytest.raises(ValueError, match="fixed, wmv, emv"):
+        make_stopper("wvm", x)
+    with pytest.raises(ValueError, match="window=1"):
+        make_stopper("wmv", x, window=1)

@@ -1,0 +1,45 @@
+"""What several tests share: small cells in a folder of their own, and untrained weights for the plumbing."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sipbench import configs
+from sipbench.cell import Cell
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Small tensors gain nothing from more threads, and busy machines lose much."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def cell(tmp_path):
+    """Make a small cell: cell("method=pinv", "degradation=sr4")."""
+
+    def make(*words):
+        full = [f"results={tmp_path / 'results'}", "size=32", "images=3", *words]
+        return Cell.of(configs.compose(full), full)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_prior(tmp_path_factory):
+    """A diffusers folder with an untrained network at 32 pixels; returns the overrides that choose it."""
+    from diffusers import UNet2DModel
+
+    folder: Path = tmp_path_factory.mktemp("weights") / "tiny"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = UNet2DModel(
+            sample_size=32, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4,
+            down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
+        )  # fmt: skip
+    network.save_pretrained(folder)
+    schedule = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
+    (folder / "scheduler_config.json").write_text(json.dumps(schedule))
+    return ["prior=diffusers", f"prior.path={folder}"]
