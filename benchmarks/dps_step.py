@@ -6,6 +6,7 @@ Run by hand: python benchmarks/dps_step.py [batch [steps]]. The two take turns, 
 import statistics
 import sys
 import time
+from dataclasses import replace
 
 import torch
 
@@ -14,7 +15,6 @@ from baselines.diffusion.dps import dps
 from sipbench import configs
 from sipbench.cell import Cell
 from sipbench.parts import load_prior
-from dataclasses import replace
 
 batch = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else 10
@@ -43,5 +43,6 @@ def step():
 bare(), step()
 pairs = [(bare(), step()) for _ in range(5)]
 ratio = statistics.median(s / b for b, s in pairs)
-print(f"batch {batch}: a bare pass {1e3 * min(b for b, _ in pairs):.1f} ms, a DPS step {1e3 * min(s for _, s in pairs):.1f} ms")
+best = [1e3 * min(times) for times in zip(*pairs, strict=True)]
+print(f"batch {batch}: a bare pass {best[0]:.1f} ms, a DPS step {best[1]:.1f} ms")
 print(f"a DPS step takes {ratio:.3f} times a bare forward and backward pass (median of 5 turns)")

@@ -115,7 +115,9 @@ class Bench:
         size = cell.cfg["size"]
         f = self.degradation.build((1, 3, size, size), Rng.of(0, "check", [0]))
         if "linear" in needs and not isinstance(f, LinearOperator):
-            raise NotApplicable(f"{cell.method['name']} needs a linear forward map; {cell.degradation['name']} has none")
+            raise NotApplicable(
+                f"{cell.method['name']} needs a linear forward map; {cell.degradation['name']} has none"
+            )
         if "svd" in needs and (not isinstance(f, LinearOperator) or f.svd() is None):
             raise NotApplicable(f"{cell.method['name']} needs a singular value decomposition of the forward map")
         if any(n.split(".")[0] == "prior" for n in needs) and self.prior is None:
@@ -146,5 +148,3 @@ def _analytic(cell: Cell) -> bool:
 def _required(solver: Callable[..., Any]) -> list[str]:
     parameters = inspect.signature(solver).parameters.values()
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-
-

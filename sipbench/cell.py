@@ -44,9 +44,9 @@ class Cell:
             raise UserError(" ".join(str(error).split())) from error
         assert isinstance(plain, dict)
         keys = [o.lstrip("+~").partition("=")[0] for o in overrides]
-        names = [k.removeprefix("method.solver.") for k in keys if k.startswith("method.solver.")]
+        names = {k.removeprefix("method.solver.") for k in keys if k.startswith("method.solver.")} - {"_target_"}
         solver = plain["method"].get("solver", {})
-        return cls(plain, {name: solver[name] for name in names if name in solver})  # pyright: ignore
+        return cls(plain, {name: solver[name] for name in sorted(names) if name in solver})  # pyright: ignore
 
     @property
     def method(self) -> dict[str, Any]:
@@ -128,7 +128,8 @@ class Cell:
                 if self.method.get("needs") is not None:
                     raise
         for name, node in (self.method.get("networks") or {}).items():
-            how = f"sipbench train net dataset={cfg['dataset']['name']} degradation={self.degradation['name']}"
+            how = f"sipbench train net dataset={cfg['dataset']['name']} size={cfg['size']} "
+            how += f"degradation={self.degradation['name']}"
             folder = checkpoints.find(node["weights"], cfg["weights"], node.get("get", how))
             found[name] = checkpoints.weight_file(folder)
         return found

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -130,23 +131,43 @@ def code_hash(target: str) -> str:
 def compose(overrides: list[str], config: str = "config") -> Any:
     """The composed config (an OmegaConf DictConfig) for these overrides, with plain errors."""
     from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     _check_choices(overrides)
-    with initialize_config_dir(str(root()), version_base="1.3"):
-        try:
+    try:
+        with hydra_ready():
             return hydra_compose(config, overrides=overrides)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise _explain(error, overrides, config) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _explain(error, overrides, config) from error
+
+
+@contextmanager
+def hydra_ready() -> Iterator[Any]:
+    """Hydra's config loader over the project's configs and those of others.
+
+    Hydra keeps one global state; a run that is under way gets its own back.
+    """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from sipbench import hydra_plugin
+
+    hydra_plugin.register()
+    state = GlobalHydra.instance()
+    kept, state.hydra = state.hydra, None
+    try:
+        with initialize_config_dir(str(root()), version_base="1.3"):
+            yield state.config_loader()
+    finally:
+        state.hydra = kept
 
 
 def _check_choices(overrides: list[str]) -> None:
     """A choice that does not exist; Hydra itself is silent about optional groups."""
     for override in overrides:
         group, equals, value = override.lstrip("+").partition("=")
-        value = value.strip("'\"")
+        value = value.strip("'\"").replace("\\", "")
         if equals and (root() / group).is_dir() and not is_file_target(value) and value not in names(group):
             raise unknown(group, value, names(group))
 

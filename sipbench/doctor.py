@@ -101,7 +101,7 @@ def _tables(words: list[str]) -> Iterator[str]:
 
     for name in configs.names("table"):
         for profile in ("demo", "paper"):
-            spec = tables.load(name, [f"profile={profile}", *words])
+            spec = tables.load(name, profile, words)
             ready = [e for e in spec.cells() if e.cell is not None]
             lacking = tables.missing(spec)
             yield f"{name} {profile}: {len(ready)} of {len(spec.cells())} cells could run here"

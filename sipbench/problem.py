@@ -1,7 +1,7 @@
 """The whole vocabulary a solver needs: Problem, Estimate and Rng.
 
-A solver is a function ``solve(problem, *, ...) -> Tensor | Estimate``. It sees the measurement, the forward map, what is
-known of the noise, a prior where the setting grants one, and random streams. It never sees the truth: no field of a
+A solver is a function ``solve(problem, *, ...) -> Tensor | Estimate``. It sees the measurement, the forward map, what
+is known of the noise, a prior where the setting grants one, and random streams. It never sees the truth: no field of a
 Problem holds it, and nothing that a field refers to does.
 """
 

@@ -72,7 +72,7 @@ def score(cell: Cell, images: Sequence[int], x: Tensor, problem: Problem, outcom
 
 
 def score_images(names: Sequence[str], x_hat: Tensor, x: Tensor, problem: Problem) -> dict[str, list[float]]:
-    """The metrics of each image and how well it explains y: `residual` in the units of y, `residual_ratio` in sigmas."""
+    """The metrics of each image and how well it explains y: `residual` in the units of y, `residual_ratio` in sigma."""
     values = {n: v.tolist() for n, v in metrics.evaluate(names, x_hat, x.to(x_hat)).items()}
     values["residual"] = metrics.residual(problem.f, problem.y, x_hat).tolist()
     sigma = getattr(problem.noise, "sigma", 0)

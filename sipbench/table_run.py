@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
-from sipbench import bench, tables
+from sipbench import bench, metrics, tables
 from sipbench.errors import UserError
 from sipbench.progress import Progress
+from sipbench.report.strip import strip
 from sipbench.wandb_log import session
 
 
 def run_table(name: str, words: list[str]) -> int:
     """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking."""
-    spec = tables.load(name, words)
+    profile, others = _profile(words)
+    spec = tables.load(name, profile, others)
     lacking = tables.missing(spec)
     if lacking:
         raise UserError("\n  ".join([f"{name} with profile {spec.profile} lacks:", *lacking]))
+    for metric in spec.metrics.values():
+        metrics.available(metric, download=True)
+    for note in tables.notes(spec):
+        print(note, file=sys.stderr)
     todo = tables.pending(spec)
     began = time.monotonic()
     progress = Progress([(cell.method["name"], n) for cell, n in todo])
@@ -32,7 +39,19 @@ def run_table(name: str, words: list[str]) -> int:
     else:
         print(f"{len(todo)} cells in {time.monotonic() - began:.0f} s", file=sys.stderr)
     frame = tables.collect(spec)
-    paths = tables.write(spec, frame)
-    print(tables.render_text(spec, frame))
+    paths = [*tables.write(spec, frame), *strip(spec)]
+    _print(tables.render_text(spec, frame))
     print("written: " + ", ".join(str(p) for p in paths))
-    return 1 if frame["failed"].fillna(0).sum() else 0
+    return int(any(n > 0 for n in frame["failed"]))
+
+
+def _profile(words: list[str]) -> tuple[str, list[str]]:
+    chosen = [w.partition("=")[2] for w in words if w.startswith("profile=")]
+    return (chosen or ["demo"])[-1], [w for w in words if not w.startswith("profile=")]
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    Console(width=console.width if console.is_terminal else 160).print(table)

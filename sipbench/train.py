@@ -100,9 +100,8 @@ def fit(
             begin, first = time.monotonic(), step + 1
             _save(folder, state, network, average, optimiser)
             left = (schedule.steps - step - 1) * schedule.batch_size / speed
-            report(
-                f"step {step + 1}/{schedule.steps}  loss {state['loss']:.5f}  {speed:.1f} images/s  {left / 60:.0f} min left"
-            )
+            done = f"step {step + 1}/{schedule.steps}  loss {state['loss']:.5f}"
+            report(f"{done}  {speed:.1f} images/s  {left / 60:.0f} min left")
             if sheet is not None:
                 sheet(average, folder / f"sheet-{step + 1:07d}.png")
     return average, state | {"images": state["step"] * schedule.batch_size}

@@ -69,7 +69,7 @@ def skin(c: Canvas, head: Head, d: Dice, outline: Tensor) -> None:
     c.paint(head.skin * tint(u, 1.0, 0.62, 0.58), cheek * face)
     socket = torch.exp(-((u.abs() - 0.16) ** 2 * 60 + (c.v + 0.04) ** 2 * 160)) * d.uniform(0.08, 0.28)
     grain = noise(c.tile, c.u * 25 + c.v * 15, c.v * 25 - c.u * 15)
-    freckle = c.fill(0.72 - grain, 0.2) * torch.exp(-((c.v - 0.1) / 0.17) ** 2) * d.chance(0.3) * 0.2
+    freckle = c.fill(0.72 - grain, 0.2) * torch.exp(-(((c.v - 0.1) / 0.17) ** 2)) * d.chance(0.3) * 0.2
     furrow = torch.sin((c.v + 0.15 * u * u) * 80).clamp(min=0) * smooth(-c.v, 0.17, 0.24)
     furrow = furrow * smooth(-u.abs(), -0.25, -0.1)
     fold = torch.hypot(u.abs() - 0.05, (c.v - 0.28) * 0.8) - 0.16
@@ -94,8 +94,9 @@ def eyes(c: Canvas, head: Head, d: Dice) -> None:
     r, size = torch.hypot(x, y), d.uniform(0.042, 0.05)
     iris = d.colour((0.25, 0.75), (0.3, 0.75))
     iris = torch.where(d.chance(0.55)[:, None] > 0, tint(u, 0.30, 0.17, 0.08), iris)
-    c.paint(iris * (0.45 + 0.75 * c.fill(r - 0.75 * size, 0.02) + 6 * y)[:, None].clamp(0.2, 1.3),
-            c.fill(r - size) * inside)
+    c.paint(
+        iris * (0.45 + 0.75 * c.fill(r - 0.75 * size, 0.02) + 6 * y)[:, None].clamp(0.2, 1.3), c.fill(r - size) * inside
+    )
     c.paint(torch.full_like(head.skin, 0.03), c.fill(r - 0.5 * size) * inside)
     c.shade(0.45 * c.fill(upper - 0.012, 0.02) * inside)
     glint = torch.hypot(x - 0.018 * side * head.light.sign(), y + 0.02) - 0.015
@@ -144,8 +145,10 @@ def beard(c: Canvas, head: Head, d: Dice, outline: Tensor) -> None:
     gap = torch.hypot(u / 1.5, (c.v - 0.29) / 0.8) - 0.085
     jaw = 0.16 - 0.5 * (u.abs() - 0.16).clamp(min=0) + 0.6 * (0.16 - u.abs()).clamp(min=0) - c.v
     full = torch.maximum(torch.maximum(jaw - ragged, -gap), outline - d.uniform(0.0, 0.07) + ragged)
-    lip = torch.maximum((c.v - 0.225 - 0.8 * u * u - 0.2 * u.abs()).abs() - 0.032 + 0.1 * u.abs() + ragged * 0.5,
-                        u.abs() - d.uniform(0.13, 0.19))
+    lip = torch.maximum(
+        (c.v - 0.225 - 0.8 * u * u - 0.2 * u.abs()).abs() - 0.032 + 0.1 * u.abs() + ragged * 0.5,
+        u.abs() - d.uniform(0.13, 0.19),
+    )
     colour = hair_colour(c, head, hairs, torch.zeros_like(hairs)) * 0.85
     stubble = torch.maximum(outline, jaw)
     kind = d.uniform(0, 1)

@@ -9,17 +9,36 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 TILE = 32  # side of the random lattice each image carries; value noise repeats after so many cells
 
-SKINS = ((0.99, 0.86, 0.78), (0.96, 0.78, 0.66), (0.90, 0.69, 0.54), (0.80, 0.57, 0.41),
-         (0.65, 0.43, 0.29), (0.49, 0.31, 0.21), (0.36, 0.22, 0.15))
-HAIRS = ((0.10, 0.08, 0.08), (0.22, 0.14, 0.10), (0.38, 0.23, 0.13), (0.55, 0.22, 0.10), (0.78, 0.38, 0.14),
-         (0.85, 0.66, 0.34), (0.93, 0.85, 0.66), (0.62, 0.62, 0.64), (0.90, 0.90, 0.90),
-         (0.80, 0.25, 0.50), (0.16, 0.40, 0.62), (0.30, 0.55, 0.38))
+SKINS = (
+    (0.99, 0.86, 0.78),
+    (0.96, 0.78, 0.66),
+    (0.90, 0.69, 0.54),
+    (0.80, 0.57, 0.41),
+    (0.65, 0.43, 0.29),
+    (0.49, 0.31, 0.21),
+    (0.36, 0.22, 0.15),
+)
+HAIRS = (
+    (0.10, 0.08, 0.08),
+    (0.22, 0.14, 0.10),
+    (0.38, 0.23, 0.13),
+    (0.55, 0.22, 0.10),
+    (0.78, 0.38, 0.14),
+    (0.85, 0.66, 0.34),
+    (0.93, 0.85, 0.66),
+    (0.62, 0.62, 0.64),
+    (0.90, 0.90, 0.90),
+    (0.80, 0.25, 0.50),
+    (0.16, 0.40, 0.62),
+    (0.30, 0.55, 0.38),
+)
 # One row a hair style: thickness on the skull, length and thickness behind the head, height of the hairline,
 # its curvature, lowest point beside the ears, curl, wave, bun, presence in front, presence behind.
 STYLES = (
@@ -93,13 +112,13 @@ class Canvas:
         """Sharp stripes along x, band-limited at the pixel."""
         return (0.5 + torch.sin(x * (2 * math.pi / period)) * period / (2 * math.pi * self.px)).clamp(0, 1)
 
-    def window(self, left: float, top: float, right: float, bottom: float) -> tuple[Canvas, tuple[slice, ...]]:
+    def window(self, left: float, top: float, right: float, bottom: float) -> tuple[Canvas, Any]:
         """A part of the picture to draw on, and where it belongs: most layers are small, and drawing them is dear."""
         n = self.x.shape[-1]
         cut = [max(0, min(n, round((edge + 1) * n / 2))) for edge in (left, top, right, bottom)]
         at = (..., slice(cut[1], cut[3]), slice(cut[0], cut[2]))
-        parts = (t[at].contiguous() for t in (self.rgb, self.x, self.y, self.u, self.v))
-        return Canvas(*parts, self.px, self.tile), at
+        rgb, x, y, u, v = (t[at].contiguous() for t in (self.rgb, self.x, self.y, self.u, self.v))
+        return Canvas(rgb, x, y, u, v, self.px, self.tile), at
 
     def only(self, rows: Tensor) -> Canvas:
         """The canvas of some images of the batch."""
@@ -266,9 +285,19 @@ class Head:
         skin = (skin * (0.96 + 0.08 * d.take(3))).clamp(0, 1)
         style = table(STYLES, d.pick(len(STYLES)), like)[..., None, None]
         man = d.chance(0.6) * (style[:, 1] < 0.2) * (style[:, 8] < 0.5)
-        return cls(d.uniform(0.36, 0.43), d.uniform(0.49, 0.56), d.uniform(0.12, 0.36), d.uniform(0.9, 2.1),
-                   d.uniform(-1, 1), skin[..., None, None], hair[..., None, None], d.uniform(-0.75, 0.75),
-                   style, man, d.uniform(0, 1))
+        return cls(
+            d.uniform(0.36, 0.43),
+            d.uniform(0.49, 0.56),
+            d.uniform(0.12, 0.36),
+            d.uniform(0.9, 2.1),
+            d.uniform(-1, 1),
+            skin[..., None, None],
+            hair[..., None, None],
+            d.uniform(-0.75, 0.75),
+            style,
+            man,
+            d.uniform(0, 1),
+        )
 
     def outline(self, c: Canvas) -> Tensor:
         """Signed distance to the edge of the skull and jaw."""
@@ -285,7 +314,7 @@ def body(c: Canvas, head: Head, d: Dice, middle: Tensor, chin: Tensor) -> None:
     c.shade(c.fill(neck) * (0.45 * (1 - smooth(c.y - chin, -0.05, 0.16)) + 0.3 * (t * head.light).clamp(-0.3, 0.3)))
     t = t.abs()
     top = chin + d.uniform(0.03, 0.12)
-    shoulder = torch.maximum(top + d.uniform(0.2, 0.5) * t * t + 0.5 * t ** 6 - c.y, t - d.uniform(0.8, 1.2))
+    shoulder = torch.maximum(top + d.uniform(0.2, 0.5) * t * t + 0.5 * t**6 - c.y, t - d.uniform(0.8, 1.2))
     depth, width = d.uniform(0.06, 0.32), d.uniform(0.17, 0.24)
     pointed = d.chance(0.5)
     hole = pointed * (1 - t / width) + (1 - pointed) * (1 - (t / (1.25 * width)) ** 2)

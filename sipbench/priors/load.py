@@ -35,12 +35,13 @@ def _network(folder: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         try:
-            network, info = UNet2DModel.from_pretrained(
-                str(folder), use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
-            )  # fmt: skip
+            loaded: Any = UNet2DModel.from_pretrained(
+                str(folder), use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=False
+            )
+            network, info = loaded
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(f"corrupt checkpoint {folder}: {' '.join(str(error).split())[:400]}") from error
     wrong = {k: v for k, v in info.items() if k != "error_msgs" and v}
     if wrong or info.get("error_msgs"):
         raise UserError(f"checkpoint {folder} does not fit its network: {wrong or info['error_msgs']}")
-    return network
+    return network.float()

@@ -5,7 +5,9 @@ import pytest
 from sipbench.errors import UserError
 
 
-@pytest.mark.parametrize("same", ["device=cpu", "batch_size=1", "wandb.mode=offline", "images=[2]", "keep_images=false"])
+@pytest.mark.parametrize(
+    "same", ["device=cpu", "batch_size=1", "wandb.mode=offline", "images=[2]", "keep_images=false"]
+)
 def test_what_cannot_change_a_result_is_not_in_the_name(cell, same):
     assert cell("method=dip").hash == cell("method=dip", same).hash
 

@@ -1,0 +1,31 @@
+"""The one prior whose posterior mean has a formula in a line: to check solvers with, without a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sipbench.priors.diffusion import DiffusionPrior, alphas_cumprod
+
+LINEAR = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
+
+
+class IsotropicGaussian(DiffusionPrior):
+    """x ~ N(mean, std^2 I) on the times of a diffusion model, the linear schedule of 1000 steps.
+
+    E[x | x_t] = mean + k (x_t - alpha mean),   k = alpha std^2 / (alpha^2 std^2 + sigma^2)
+    """
+
+    def __init__(self, shape: Sequence[int], mean: float = 0.0, std: float = 0.5) -> None:
+        if not std > 0:
+            raise ValueError(f"std must be positive, not {std}")
+        self.shape = tuple(shape)
+        self.mean, self.std = mean, std
+        self._products = torch.cat([torch.ones(1, dtype=torch.float64), alphas_cumprod(LINEAR)])
+
+    def denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
+        alpha, sigma = (self._spread(s, x_t) for s in self.scales(t))
+        k = alpha * self.std**2 / (alpha**2 * self.std**2 + sigma**2)
+        return self.mean + k * (x_t - alpha * self.mean)

@@ -1,0 +1,87 @@
+"""A strip of pictures: truth, measurement and what each method made of it, a row for each problem."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sipbench import store
+from sipbench.cell import Cell
+from sipbench.tables import TableSpec
+
+
+def strip(spec: TableSpec, images: int = 2) -> list[Path]:
+    """Draw the first images of every measured cell of a table; returns the files written, none if there is nothing."""
+    rows = [row for dataset in spec.datasets for row in _rows(spec, dataset, images)]
+    if not any(len(row) > 2 for row in rows):
+        return []
+    path = spec.folder / f"{spec.name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _draw(rows, path)
+    return [path]
+
+
+def _rows(spec: TableSpec, dataset: str, images: int) -> Iterator[list[tuple[str, Any]]]:
+    for degradation in spec.degradations:
+        entries = [e for e in spec.cells() if (e.dataset, e.degradation) == (dataset, degradation) and e.cell]
+        kept = {e.row.title: _reconstructions(e.cell) for e in entries if e.cell is not None}
+        if not entries or entries[0].cell is None:
+            continue
+        for image in entries[0].cell.images[:images]:
+            truth, measured = _problem(entries[0].cell, image)
+            shown = [
+                (f"{title} {_db(found[image][1])}", found[image][0]) for title, found in kept.items() if image in found
+            ]
+            yield [(f"truth ({degradation})", truth), ("measurement", measured), *shown]
+
+
+def _reconstructions(cell: Cell) -> dict[int, tuple[Any, float]]:
+    """The stored pictures of a cell and their PSNR, by image."""
+    from PIL import Image
+
+    rows = store.read(cell.folder)
+    if "png" not in rows:
+        return {}
+    rows = rows[rows["png"].notna()]
+    pictures = [np.asarray(Image.open(io.BytesIO(png))) for png in rows["png"]]
+    return dict(zip(rows["image"], zip(pictures, rows["psnr"], strict=True), strict=True))
+
+
+def _problem(cell: Cell, image: int) -> tuple[Any, Any]:
+    from dataclasses import replace
+
+    from sipbench.bench import Bench
+
+    plain = replace(cell, cfg=cell.cfg | {"method": cell.cfg["method"] | {"needs": [], "networks": {}}, "prior": None})
+    problem = Bench.of(plain, check=False).pose([image])
+    return _pixels(cell.dataset.load([image])[0]), _pixels(problem.y[0])
+
+
+def _pixels(x: Any) -> Any:
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def _db(psnr: float) -> str:
+    return f"{psnr:.1f} dB"
+
+
+def _draw(rows: list[list[tuple[str, Any]]], path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = max(len(row) for row in rows)
+    figure = Figure(figsize=(1.7 * columns, 1.9 * len(rows)), layout="tight")
+    FigureCanvasAgg(figure)
+    for i, row in enumerate(rows):
+        for j, (title, picture) in enumerate(row):
+            axes = figure.add_subplot(len(rows), columns, i * columns + j + 1)
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_title(title, fontsize=8)
+            axes.set_axis_off()
+    temporary = path.with_name(f".{path.name}.tmp")
+    figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+    temporary.replace(path)

@@ -1,0 +1,104 @@
+"""Reading what conf/table/*.yaml declares, and what was typed beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sipbench import configs
+from sipbench.errors import UserError, unknown
+from sipbench.tables.published import Published
+from sipbench.tables.spec import Row, TableSpec
+
+KEYS = ("title", "protocol", "metrics", "degradations", "seeds", "profiles", "rows", "published")
+
+
+def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> TableSpec:
+    """A table by the name of its config.
+
+    Overrides are those of a single run. dataset=, degradation=, method= and seed= with one or more values
+    separated by commas take the place of the table's own; a list of methods keeps the table's order.
+    """
+    node = _checked(name)
+    if profile not in node["profiles"]:
+        raise unknown(f"profile of table {name}", profile, node["profiles"])
+    axes, typed = _axes(overrides)
+    rows = [Row(m, family, p) for family, methods in node["rows"].items() for m, p in (methods or {}).items()]
+    published = Published.read(**node["published"])
+    for row in rows:
+        if row.published is not None and row.published not in published.methods:
+            raise unknown(f"published method in conf/table/{name}.yaml", row.published, published.methods)
+    return TableSpec(
+        name=name,
+        title=node["title"],
+        profile=profile,
+        protocol=node["protocol"],
+        metrics=_metrics(name, node),
+        datasets=_choices("dataset", axes.get("dataset") or node["profiles"][profile]["datasets"]),
+        degradations=_choices("degradation", axes.get("degradation") or node["degradations"]),
+        rows=_rows(rows, axes.get("method")),
+        seeds=tuple(_seed(s) for s in axes.get("seed") or node["seeds"]),
+        published=published,
+        overrides=tuple(typed),
+    )
+
+
+def _checked(name: str) -> dict[str, Any]:
+    node = configs.read("table", name)
+    absent = [key for key in KEYS if not node.get(key)]
+    if absent:
+        raise UserError(f"conf/table/{name}.yaml has no {', '.join(absent)}; it needs {', '.join(KEYS)}")
+    return node
+
+
+def _metrics(name: str, node: dict[str, Any]) -> dict[str, str]:
+    """What the headings stand for under the table's protocol."""
+    from sipbench.metrics import PROTOCOLS
+
+    if node["protocol"] not in PROTOCOLS:
+        raise unknown(f"protocol in conf/table/{name}.yaml", node["protocol"], PROTOCOLS)
+    known = PROTOCOLS[node["protocol"]]
+    for heading in node["metrics"]:
+        if heading not in known:
+            raise unknown(f"metric of protocol {node['protocol']} in conf/table/{name}.yaml", heading, known)
+    return {heading: known[heading] for heading in node["metrics"]}
+
+
+def _axes(overrides: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """What takes the place of the table's own choices, and all other overrides."""
+    axes, typed = {}, []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key in ("dataset", "degradation", "method", "seed"):
+            axes[key] = [word.strip() for word in value.split(",") if word.strip()]
+        elif key == "profile":
+            raise UserError(f"{override}: a table takes its profile by itself, not among the overrides")
+        else:
+            typed.append(override)
+    for key, values in axes.items():
+        if not values:
+            raise UserError(f"{key}= names nothing: give one or more, separated by commas, or leave it out")
+    return axes, typed
+
+
+def _choices(group: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(configs.find(group, name).stem for name in dict.fromkeys(names))
+
+
+def _rows(rows: list[Row], wanted: list[str] | None) -> tuple[Row, ...]:
+    """The rows, or those that are wanted; a method that is not the table's own comes last."""
+    if wanted is None:
+        return tuple(rows)
+    own = [row.method for row in rows]
+    for name in wanted:
+        if name not in own and name not in configs.names("method"):
+            raise unknown("method", name, {*own, *configs.names("method")})
+    more = [Row(n, configs.read("method", n).get("family", ""), None) for n in dict.fromkeys(wanted) if n not in own]
+    return tuple([row for row in rows if row.method in wanted] + more)
+
+
+def _seed(text: object) -> int:
+    try:
+        return int(str(text))
+    except ValueError as error:
+        raise UserError(f"seed={text}: a seed is a whole number") from error

@@ -1,0 +1,134 @@
+"""A table as Markdown, LaTeX, or text for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipbench.tables.sheets import Sheet, Value, sheets
+from sipbench.tables.spec import TableSpec
+from sipbench.tables.wording import heading, published, remarks, setting
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import RenderableType
+    from rich.table import Table
+
+LATEX = {
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "∞": r"$\infty$",
+    "σ": r"$\sigma$",
+    "⁺": r"\textsuperscript{+}",
+    "x̂": r"$\hat{x}$",
+    "–": "--",
+}
+
+
+def render_markdown(spec: TableSpec, df: pd.DataFrame) -> str:
+    """What the numbers mean, a section a (dataset, degradation), what is not there."""
+    parts = [f"# {spec.title}", _bullets(heading(spec, df))]
+    for sheet in sheets(spec, df):
+        parts += [f"## {sheet.title}", _markdown_table(sheet)]
+    if lines := remarks(spec, df):
+        parts.append(_bullets(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def render_latex(spec: TableSpec, df: pd.DataFrame) -> str:
+    r"""A `table` a (dataset, degradation), for \input into a document with \usepackage{booktabs}."""
+    comments = [f"% {' '.join(line.split())}" for line in (spec.title, *heading(spec, df), *remarks(spec, df))]
+    return "\n".join(comments) + "\n\n" + "\n\n".join(_latex_table(spec, sheet) for sheet in sheets(spec, df)) + "\n"
+
+
+def render_text(spec: TableSpec, df: pd.DataFrame) -> RenderableType:
+    """For `rich.console.Console().print`: measured scores, and apart from them the oracle and the published numbers."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(spec.title, style="bold")]
+    for sheet in sheets(spec, df):
+        parts += [Text(f"\n{sheet.title}"), _text_table(sheet.part(measured=True), "measured")]
+        parts += [_text_table(sheet.part(measured=False), "beside: not scores of the methods as measured here")]
+    lines = [setting(spec, df), published(spec), *remarks(spec, df)]
+    return Group(*parts, *(Text(f"• {line}") for line in lines))
+
+
+def escape(text: str) -> str:
+    """Plain text as LaTeX."""
+    for whole in ("x̂",):
+        text = text.replace(whole, "\0")
+    return "".join(LATEX["x̂"] if c == "\0" else LATEX.get(c, c) for c in text)
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _markdown_table(sheet: Sheet) -> str:
+    marks = {"best": "**{}**", "second": "<u>{}</u>", "": "{}"}
+    head = ["Method", "Family", *(" ".join(c.heading) for c in sheet.columns)]
+    lines = [head, ["---", "---", *("---:" for _ in sheet.columns)]]
+    for i, row in enumerate(sheet.rows):
+        values = [column.values[i] for column in sheet.columns]
+        lines.append([row.title, row.family, *(marks[v.mark].format(v.text) for v in values)])
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _latex_table(spec: TableSpec, sheet: Sheet) -> str:
+    caption = (
+        f"{escape(spec.title)}. {escape(sheet.title)}. Measured: mean {LATEX['±']} 95\\,\\% confidence interval over "
+        "images; best bold, second underlined. Oracle: the best along the way, picked with the truth in hand. "
+        f"Published: copied from {escape(spec.published.source)}; not measured here."
+    )
+    tabulars = [_tabular(sheet.part(measured=True)), _tabular(sheet.part(measured=False))]
+    body = "\n\n\\medskip\n".join(tabulars)
+    return "\n".join(["\\begin{table}", "\\centering", "\\scriptsize", f"\\caption{{{caption}}}", body, "\\end{table}"])
+
+
+def _tabular(sheet: Sheet) -> str:
+    head = " & ".join(["Method", *(_stack(c.heading) for c in sheet.columns)])
+    lines = [f"\\begin{{tabular}}{{l{'r' * len(sheet.columns)}}}", "\\toprule", f"{head} \\\\"]
+    family = None
+    for i, row in enumerate(sheet.rows):
+        if row.family != family:
+            lines.append("\\midrule")
+            family = row.family
+        lines.append(" & ".join([escape(row.title), *(_latex(c.values[i]) for c in sheet.columns)]) + r" \\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+
+
+def _latex(value: Value) -> str:
+    marks = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
+    return marks[value.mark] % escape(value.text)
+
+
+def _stack(lines: tuple[str, ...]) -> str:
+    """A heading of several lines."""
+    text = r"\\".join(map(escape, lines))
+    return f"\\shortstack{{{text}}}" if len(lines) > 1 else text
+
+
+def _text_table(sheet: Sheet, caption: str) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    styles = {"best": "bold", "second": "underline", "": ""}
+    table = Table(title=caption, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.pad_edge = False
+    table.add_column("Method")
+    for column in sheet.columns:
+        table.add_column("\n".join(column.heading), justify="right")
+    for i, row in enumerate(sheet.rows):
+        ends = i + 1 == len(sheet.rows) or sheet.rows[i + 1].family != row.family
+        values = [Text(c.values[i].text.replace(" ± ", "±"), style=styles[c.values[i].mark]) for c in sheet.columns]
+        table.add_row(Text(row.title), *values, end_section=ends)
+    return table

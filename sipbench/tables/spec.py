@@ -1,0 +1,143 @@
+"""What a table asks for: its rows, its columns, and a cell for each of them, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from sipbench import configs
+from sipbench.cell import Cell
+from sipbench.tables.published import Published
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method of the table: its config, its family, and its name in the published file, if it is in there."""
+
+    method: str
+    family: str
+    published: str | None
+
+    @property
+    def exists(self) -> bool:
+        """Whether its solver is here already."""
+        return self.method in configs.names("method")
+
+    @property
+    def title(self) -> str:
+        own = configs.read("method", self.method).get("title") if self.exists else None
+        return own or self.published or self.method
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One (dataset, degradation, method): its cells, one a seed, or why it has none.
+
+    Attributes:
+        status: "ok", "not yet" (no such solver) or "n/a" (it cannot run here).
+        reason: why, where there are no cells.
+    """
+
+    dataset: str
+    degradation: str
+    row: Row
+    cells: tuple[Cell, ...] = ()
+    status: str = "ok"
+    reason: str = ""
+
+    @property
+    def cell(self) -> Cell | None:
+        """The cell of the first seed."""
+        return self.cells[0] if self.cells else None
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table under one of its profiles.
+
+    Attributes:
+        metrics: the headings, and the metric that each stands for.
+        overrides: what was typed beyond the table's own choices.
+    """
+
+    name: str
+    title: str
+    profile: str
+    protocol: str
+    metrics: dict[str, str]
+    datasets: tuple[str, ...]
+    degradations: tuple[str, ...]
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...]
+    published: Published
+    overrides: tuple[str, ...] = ()
+
+    def setting(self, dataset: str, degradation: str) -> Cell:
+        """What all methods of one problem share; its method means nothing."""
+        return self._settings[dataset, degradation]
+
+    def published_as(self, dataset: str, degradation: str) -> str | None:
+        """The name of the published dataset that stands for this one: the same data at the same size."""
+        cfg = self.setting(dataset, degradation).cfg
+        name = cfg["dataset"].get("published")
+        return name if name in self.published.datasets and cfg["size"] == self.published.size else None
+
+    def published_value(self, published_dataset: str | None, degradation: str, row: Row, heading: str) -> float:
+        """A published number, or NaN; a degradation that was changed by hand has none."""
+        if published_dataset is None or any(o.lstrip("+~").startswith("degradation.") for o in self.overrides):
+            return float("nan")
+        node = self.setting(self.datasets[0], degradation).degradation
+        sigma = node["noise"].get("sigma", float("nan"))
+        return self.published.value(published_dataset, node.get("published"), sigma, row.published, heading)
+
+    @property
+    def folder(self) -> Path:
+        """Where the rendered table goes."""
+        return Path(self.setting(self.datasets[0], self.degradations[0]).cfg["results"], self.profile)
+
+    @cached_property
+    def _settings(self) -> dict[tuple[str, str], Cell]:
+        seed, typed = [f"seed={self.seeds[0]}"], _not_of_a_method(self.overrides)
+        pairs = [(dataset, degradation) for dataset in self.datasets for degradation in self.degradations]
+        return {pair: self._cell(*pair, seed, typed) for pair in pairs}
+
+    @cached_property
+    def planned(self) -> tuple[Entry, ...]:
+        """Every entry, whether or not what it needs is here."""
+        return tuple(
+            self._entry(dataset, degradation, row)
+            for dataset in self.datasets
+            for degradation in self.degradations
+            for row in self.rows
+        )
+
+    def cells(self) -> list[Entry]:
+        """Every entry; one that cannot run here says why. Looked up once: load the table again to look again."""
+        return list(self._settled)
+
+    @cached_property
+    def _settled(self) -> tuple[Entry, ...]:
+        from sipbench.tables.lacks import obstacle
+
+        def settle(entry: Entry) -> Entry:
+            reason = next(filter(None, map(obstacle, entry.cells)), None)
+            return replace(entry, cells=(), status="n/a", reason=reason) if reason else entry
+
+        return tuple(map(settle, self.planned))
+
+    def _entry(self, dataset: str, degradation: str, row: Row) -> Entry:
+        if not row.exists:
+            return Entry(dataset, degradation, row, status="not yet", reason="its solver is not part of sipbench yet")
+        words = [[f"method={row.method}", f"seed={seed}"] for seed in self.seeds]
+        cells = tuple(self._cell(dataset, degradation, own, self.overrides) for own in words)
+        return Entry(dataset, degradation, row, cells)
+
+    def _cell(self, dataset: str, degradation: str, own: list[str], typed: Iterable[str]) -> Cell:
+        words = [f"profile={self.profile}", f"dataset={dataset}", f"degradation={degradation}", *own, *typed]
+        return Cell.of(configs.compose(words), words)
+
+
+def _not_of_a_method(overrides: Iterable[str]) -> list[str]:
+    return [o for o in overrides if not o.lstrip("+~").startswith("method.")]

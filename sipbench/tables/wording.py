@@ -1,0 +1,117 @@
+"""What stands above and below a table: what was asked, what the columns mean, what is not there and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sipbench.tables.sheets import Record, records
+from sipbench.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HARMLESS = (
+    "results=",
+    "data=",
+    "weights=",
+    "device=",
+    "batch_size=",
+    "keep_images=",
+    "retry_failed=",
+    "wandb",
+    "hydra",
+)
+
+
+def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
+    """How the numbers came about and what they mean, one line each."""
+    return [
+        setting(spec, df),
+        f"Protocol {spec.protocol}: {', '.join(f'{h} is {k}' for h, k in spec.metrics.items())}. {_tasks(spec)}",
+        "Measured: mean ± half width of the 95 % confidence interval of the mean over images (Student t); images: how "
+        "many of how many are averaged. The best and the second best are marked among the methods that solved all.",
+        "residual/σ: root mean square of y - f(x̂) over the noise level; about 1 is right. s/image: seconds of the "
+        "solver alone. NFE: its network evaluations an image.",
+        "oracle: the best along the way, of each metric by itself, picked with the truth in hand; no method's score.",
+        published(spec),
+    ]
+
+
+def setting(spec: TableSpec, df: pd.DataFrame) -> str:
+    """The profile, its images, the seeds, and the device."""
+    cells = [spec.setting(dataset, spec.degradations[0]) for dataset in spec.datasets]
+    names = ", ".join(cell.cfg["dataset"].get("title", cell.cfg["dataset"]["name"]) for cell in cells)
+    cfg, images = cells[0].cfg, cells[0].images
+    run = images == list(range(images[0], images[0] + len(images)))
+    which = f"{images[0]} to {images[-1]}" if run else ", ".join(map(str, images))
+    devices = sorted({name for record in records(df) for name in record["device"].split(" + ") if name})
+    return (
+        f"Profile {spec.profile}: {names}, {cfg['size']} × {cfg['size']} pixels, {len(images)} images of split "
+        f"{cfg['split']} ({which}); seed{'s' * (len(spec.seeds) > 1)} {', '.join(map(str, spec.seeds))}; "
+        + (f"measured on {', '.join(devices)}." if devices else "nothing measured yet.")
+    )
+
+
+def published(spec: TableSpec) -> str:
+    """What the published columns are."""
+    same = None not in [spec.published_as(dataset, task) for dataset in spec.datasets for task in spec.degradations]
+    where = "the datasets named" if same else f"{' / '.join(spec.published.datasets)}, other images"
+    line = f"published: copied from {spec.published.source}, on {where}; not measured here, never ranked or averaged."
+    return f"{line}{'' if same else ' They cannot be compared with the measured ones.'} {spec.published.note}".rstrip()
+
+
+def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
+    """What is missing from the table and why, one line each."""
+    rows = [record for record in records(df) if record["dataset"] in spec.datasets]
+    entries = {(r["dataset"], r["degradation"], r["method"]): r for r in rows}.values()
+    absent = {record["method"] for record in entries if record["status"] == "not yet"}
+    names = ", ".join(row.title for row in spec.rows if row.method in absent)
+    return [
+        *([f"not yet: the solver is not part of sipbench yet ({names})."] if names else []),
+        *_together(spec, [r for r in entries if r["status"] == "n/a"], "n/a"),
+        *_together(spec, [r for r in entries if r["failed"]], "failed", "failed"),
+        *_together(
+            spec, [r | {"reason": "run the table again to go on"} for r in entries if r["todo"]], "to do", "todo"
+        ),
+        *(line for name, key in spec.metrics.items() for line in _blank(spec, rows, name, key)),
+    ]
+
+
+def _tasks(spec: TableSpec) -> str:
+    """How each degradation is defined, and what was changed by hand."""
+    nodes = [spec.setting(spec.datasets[0], name).degradation for name in spec.degradations]
+    told = [f"{n.get('title', n['name'])}: {n['protocol']}." for n in nodes if n.get("protocol")]
+    words = " ".join(o for o in spec.overrides if not o.lstrip("+~").startswith(HARMLESS))
+    return " ".join([*told, f"Changed by hand: {words}."] if words else told)
+
+
+def _together(spec: TableSpec, entries: list[Record], what: str, count: str = "") -> Iterator[str]:
+    """One line a reason: which methods on what, how many images, why."""
+    titles = {row.method: row.title for row in spec.rows}
+    reasons: dict[str, list[str]] = {}
+    for r in entries:
+        number = f": {r[count]} of {r['n'] + r['failed'] + r['todo']}" if count else ""
+        label = f"{titles[r['method']]} ({r['dataset']}, {r['degradation']}{number})"
+        reasons.setdefault(r["reason"], []).append(label)
+    for reason, labels in reasons.items():
+        yield f"{what}: {', '.join(labels)}: {reason}"
+
+
+def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator[str]:
+    """Why images that were solved have no value of a metric."""
+    from sipbench.metrics import METRICS, perception
+
+    solved = [r for r in rows if r["metric"] == name and r["status"] in ("ok", "incomplete") and r["cell"]]
+    cfg, metric = spec.setting(spec.datasets[0], spec.degradations[0]).cfg, METRICS[key]
+    if not any(r["n"] == 0 and r["todo"] == 0 for r in solved):
+        return
+    if key not in cfg["metrics"]:
+        yield f"{name} is –: {key} is not among the metrics that were asked for."
+    elif not metric.fits((1, 3, cfg["size"], cfg["size"])):
+        yield f"{name} is –: it needs images of at least {metric.smallest} pixels."
+    elif metric.backbone is not None:
+        yield (
+            f"{name} is –: its ImageNet weights were not at hand. Put {perception.url(metric.backbone)} into "
+            "torch.hub's folder of checkpoints (`sipbench doctor` names it), delete the results of these cells and run again."
+        )

@@ -1,0 +1,103 @@
+"""What a solver must leave as it found it: random states, torch's settings, and the problem it was given."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sipbench.problem import Problem
+
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "torch.is_grad_enabled()": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "torch.get_default_dtype()": (torch.get_default_dtype, torch.set_default_dtype),
+    "torch.get_default_device()": (torch.get_default_device, lambda d: torch.set_default_device(None)),
+    "torch.get_num_threads()": (torch.get_num_threads, torch.set_num_threads),
+    "torch.are_deterministic_algorithms_enabled()": (
+        torch.are_deterministic_algorithms_enabled,
+        torch.use_deterministic_algorithms,
+    ),
+    "torch.backends.cudnn.benchmark": (
+        lambda: torch.backends.cudnn.benchmark,
+        lambda value: setattr(torch.backends.cudnn, "benchmark", value),
+    ),
+    "the working directory": (os.getcwd, os.chdir),
+}
+
+
+def settings() -> dict[str, Any]:
+    return {name: read() for name, (read, _) in SETTINGS.items()}
+
+
+def restore_settings(before: Mapping[str, Any]) -> list[str]:
+    """Put back what was changed, and say what that was."""
+    changed = [f"{name}: {before[name]} became {value}" for name, value in settings().items() if value != before[name]]
+    for name, (read, write) in SETTINGS.items():
+        if read() != before[name]:
+            write(before[name])
+    return changed
+
+
+def seed_globals(seed: int) -> None:
+    """Set every global generator, to see whether a solver listens to one."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def random_states() -> dict[str, Any]:
+    states: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "random": random.getstate(),
+        "numpy.random": np.random.get_state(legacy=True),
+    }
+    if torch.cuda.is_available():
+        states["torch.cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def restore_random(before: Mapping[str, Any]) -> list[str]:
+    """Put the global generators back, and say which of them had moved."""
+    moved = [name for name, state in random_states().items() if _bytes(state) != _bytes(before[name])]
+    torch.set_rng_state(before["torch"])
+    random.setstate(before["random"])
+    np.random.set_state(before["numpy.random"])
+    if "torch.cuda" in before:
+        torch.cuda.set_rng_state_all(before["torch.cuda"])
+    return moved
+
+
+def belongings(problem: Problem, networks: Mapping[str, nn.Module]) -> dict[str, Any]:
+    """Everything a solver is handed, in a form that can be compared later."""
+    owned: dict[str, Any] = {f"problem.{f.name}": id(getattr(problem, f.name)) for f in fields(problem)}
+    owned |= {"problem.shape ": tuple(problem.shape), "problem.setting ": dict(problem.setting)}
+    owned["the values of problem.y"] = problem.y.detach().clone()
+    owned |= {"problem.y.requires_grad": problem.y.requires_grad, "problem.y.grad": id(problem.y.grad)}
+    for label, module in (("problem.f", problem.f), *networks.items()):
+        owned[f"{label}.training"] = module.training
+        for name, tensor in (*module.named_buffers(), *module.named_parameters()):
+            owned[f"{label}.{name}"] = (tensor.detach().clone(), tensor.requires_grad, id(tensor.grad))
+    return owned
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The names of what is no longer the same."""
+    names = sorted({*before, *after})
+    return [name.strip() for name in names if _bytes(before.get(name)) != _bytes(after.get(name))]
+
+
+def _bytes(value: Any) -> Any:
+    """The value with its arrays as bytes, so that it can be compared, NaN and all."""
+    if isinstance(value, Tensor):
+        return value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    if isinstance(value, (tuple, list)):
+        return tuple(_bytes(v) for v in value)
+    return value

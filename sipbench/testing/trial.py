@@ -1,0 +1,187 @@
+"""A solver on trial: what it is, the small problem it is given, and what happens while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sipbench import configs, device
+from sipbench.bench import Bench
+from sipbench.cell import Cell, NotApplicable
+from sipbench.degradation import Degradation
+from sipbench.errors import UserError, unknown
+from sipbench.priors.gaussian import IsotropicGaussian
+from sipbench.problem import Estimate, Problem
+from sipbench.testing import surroundings
+from sipbench.testing.tracing import Trace
+from sipbench.watch import Counted, counting
+
+
+class Broke(Exception):
+    """The solver raised; the message says what and where."""
+
+
+@dataclass
+class Meter:
+    """Watches a run: counts its steps, and ends it after `limit` of them."""
+
+    limit: int | None = None
+    steps: int = 0
+    calls: int = 0
+
+    def step(self, k: int, n: int) -> bool:
+        go_on = self.limit is None or self.steps < self.limit
+        self.steps += go_on
+        return go_on
+
+    def show(self, x_hat: Tensor, loss: Tensor | None) -> None:
+        x_hat.detach()
+
+    def count_call(self, *_: object) -> None:
+        """A use of the forward map."""
+        self.calls += 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came back of one run and what it did on the way."""
+
+    estimate: Estimate
+    seconds: float
+    evaluations: float
+    meter: Meter
+    trace: Trace
+    printed: str
+    written: list[str]
+    settings: list[str]
+    random: list[str]
+
+    @property
+    def x(self) -> Tensor:
+        return self.estimate.x
+
+
+@dataclass
+class Trial:
+    """A solver and two images to try it on; each kind of run is done once, when a check asks for it."""
+
+    bench: Bench
+    untrained: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, target: str, degradation: str, size: int, options: Mapping[str, Any]) -> Trial:
+        """From a method's name, a file path.py:function or a dotted name. NotApplicable says what it lacks."""
+        words = ["dataset=faces", f"degradation={degradation}", f"size={size}", "split=validation", "prior=none"]
+        named = target in configs.names("method")
+        cell = Cell.of(configs.compose([*words, f"method={target if named else 'pinv'}"]), [])
+        if not named:
+            if "." not in target:
+                raise unknown("method", target, configs.names("method"))
+            cell.cfg["method"] = {"name": target, "solver": {"_target_": target}}
+        cell = replace(cell, chosen={**cell.method.get("check", {}), **options})
+        at = device.choose("auto")
+        nodes = cell.method.get("networks") or {}
+        networks = {name: _network(node).to(at) for name, node in nodes.items()}
+        bench = Bench(cell, Degradation.of(cell.degradation), _prior(cell, size), networks, at)
+        bench.check()
+        return cls(bench, list(networks))
+
+    def pose(self, images: list[int]) -> Problem:
+        return self.bench.pose(images)
+
+    @cached_property
+    def problem(self) -> Problem:
+        return self.pose([0, 1])
+
+    @cached_property
+    def base(self) -> Run:
+        return self.run(self.problem)
+
+    @cached_property
+    def alone(self) -> list[Run]:
+        """Each image by itself."""
+        return [self.run(self.problem.select(slice(i, i + 1))) for i in range(2)]
+
+    @cached_property
+    def precise(self) -> Trial | None:
+        """The same trial in double precision; None where the solver cannot run in it."""
+        networks = {name: copy.deepcopy(net).double() for name, net in self.bench.networks.items()}
+        trial = Trial(replace(self.bench, networks=networks))
+        trial.problem = replace(self.problem, y=self.problem.y.double())
+        try:
+            return trial if trial.base.x.dtype == torch.float64 else None
+        except Broke:
+            return None
+
+    def run(self, problem: Problem, *, seed: int = 0, limit: int | None = None) -> Run:
+        """Run the solver once, with everything around it watched and put back."""
+        meter, trace, printed = Meter(limit), Trace(), io.StringIO()
+        networks = self.bench.networks
+        solver = partial(self.bench.cell.solver, **self.bench.cell.options, **networks)
+        posed = replace(problem, rng=problem.rng.select(slice(None)), _watch=meter)
+        hook = posed.f.register_forward_pre_hook(meter.count_call)
+        owned, before = surroundings.belongings(posed, networks), surroundings.settings()
+        outside = surroundings.random_states()
+        surroundings.seed_globals(seed)
+        states = surroundings.random_states()
+        began = time.perf_counter()
+        try:
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), trace:
+                with counting(posed, networks) as evaluations:
+                    result = solver(posed)
+            seconds = time.perf_counter() - began
+            device.wait(self.bench.device)
+        except Exception as error:
+            raise Broke(_where(error)) from error
+        finally:
+            hook.remove()
+            moved = surroundings.restore_random(states)
+            surroundings.restore_random(outside)
+            changed = surroundings.restore_settings(before)
+        written = surroundings.differences(owned, surroundings.belongings(posed, networks))
+        estimate = result if isinstance(result, Estimate) else Estimate(result)
+        return Run(estimate, seconds, evaluations(), meter, trace, printed.getvalue(), written, changed, moved)
+
+
+def _prior(cell: Cell, size: int) -> Counted | None:
+    """A Gaussian prior where the solver takes one; a prior of another kind than of pixels is not at hand."""
+    needs = cell.method.get("needs")
+    kinds = [n for n in needs or [] if n.split(".")[0] == "prior"]
+    for kind in kinds:
+        if kind not in ("prior", "prior.pixel"):
+            raise NotApplicable(
+                f"{cell.method['name']} needs a {kind}; the checks have an analytic prior of pixels only"
+            )
+    return Counted(IsotropicGaussian((3, size, size))) if needs is None or kinds else None
+
+
+def _network(node: Mapping[str, Any]) -> nn.Module:
+    """The architecture with random weights: the contract does not depend on what was learnt."""
+    architecture = {k: v for k, v in node.items() if k not in ("weights", "get")}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = configs.build(architecture)
+        for parameter in network.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.01)
+    return network.requires_grad_(False).eval()
+
+
+def _where(error: Exception) -> str:
+    """An error in one line, with the innermost line of the solver's own code."""
+    if isinstance(error, UserError):
+        return str(error)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+    frames = [f for f in frames if "site-packages" not in f.filename]
+    at = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{at}"
