@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -161,5 +162,6 @@ class Cell:
     @property
     def folder(self) -> Path:
         """Where the rows of this cell lie, below the results folder."""
-        names = (self.cfg["dataset"]["name"], self.degradation["name"], self.method["name"].replace("/", "_"))
-        return Path(self.cfg["results"], "runs", *names, self.hash)
+        names = (self.cfg["dataset"]["name"], self.degradation["name"], self.method["name"])
+        plain = [re.sub(r"[^\w.+-]", "_", name) for name in names]
+        return Path(self.cfg["results"], "runs", *plain, self.hash)

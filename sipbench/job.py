@@ -49,8 +49,9 @@ def run_cell(cfg: Any) -> None:
         note(Path(job.sweep.dir), job.job.num).write_text(json.dumps([2 if mistake else 1, reason]), encoding="utf-8")
 
 
-def note(logs: Path, job: int) -> Path:
-    return logs / f"failed-{job}.json"
+def note(logs: Path, number: int | str) -> Path:
+    """Where the job of that number leaves why it failed."""
+    return logs / f"failed-{number}.json"
 
 
 def of_launcher(error: BaseException) -> bool:

@@ -20,12 +20,11 @@ def main(argv: list[str]) -> int:
     """Run what the words say; 0 if all is done, 1 if images are missing or failed, 2 if a cell could not run."""
     args = _flags(argv)
     words = list(args.overrides)
-    if args.multirun:
-        return sweep(words)
-    if args.cfg or args.info or args.hydra_help or args.shell_completion:
-        configs.compose(words)
+    if args.cfg or args.info or args.help or args.hydra_help or args.shell_completion:
         hydra_run.command(argv)
         return 0
+    if args.multirun:
+        return sweep(words)
     jobs = hydra_run.expand(words)
     if len(jobs) > 1:
         raise UserError(f"these are {len(jobs)} cells: sipbench -m {' '.join(words)}")
@@ -86,13 +85,15 @@ def _pending(cell: Cell) -> bool:
 def _explained(cell: Cell, logs: Path, number: int) -> tuple[int, str]:
     """The verdict; where images are missing and the job said why, its own words."""
     code, reason = verdict(cell)
-    note = note(logs, number)
-    return tuple(json.loads(note.read_text(encoding="utf-8"))) if code and note.is_file() else (code, reason)
+    said = note(logs, number)
+    return tuple(json.loads(said.read_text(encoding="utf-8"))) if code and said.is_file() else (code, reason)
 
 
 def _send(words: list[str], logs: Path) -> int:
     """Hand the sweep to Hydra; 1 if its launcher lost sight of a job, 2 if it refused them all."""
     place = str(logs).replace("\\", "\\\\").replace("'", "\\'")
+    for old in logs.glob(note(logs, "*").name):
+        old.unlink()
     kept = [word for word in words if not word.startswith("hydra.sweep.dir=")]
     try:
         hydra_run.command(["--multirun", *kept, f"hydra.sweep.dir='{place}'"])
@@ -113,9 +114,7 @@ def _flags(argv: list[str]) -> Any:
         args, extra = parser.parse_known_intermixed_args(argv)
     except Exception as error:
         raise UserError(f"{error}. Options are key=value, without dashes: size=64") from error
-    extra += [
-        f"--{name}" for name in ("config-dir", "config-path", "config-name") if getattr(args, name.replace("-", "_"))
-    ]
+    extra += [f"--{name}" for name in ("config_dir", "config_path", "config_name") if getattr(args, name)]
     if extra:
         raise UserError(f"unknown flag {extra[0]}: options are key=value, without dashes, such as size=64")
     return args

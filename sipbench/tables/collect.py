@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench import store
 from sipbench.cell import Cell
-from sipbench.errors import UserError
+from sipbench.tables.lacks import readable
 from sipbench.tables.spec import Entry, TableSpec
 
 if TYPE_CHECKING:
@@ -92,11 +92,8 @@ def _rows(cells: tuple[Cell, ...]) -> Any:
 
     frames = []
     for cell in cells:
-        try:
+        with readable(cell):
             rows = store.read(cell.folder)
-        except (OSError, ValueError) as error:
-            what = " ".join(str(error).split())[:200]
-            raise UserError(f"damaged results in {cell.folder} ({what}): delete them and run again") from error
         frames.append(rows[rows["image"].isin(cell.images)].assign(seed=cell.cfg["seed"]))
     kept = [frame for frame in frames if len(frame)]
     return pd.concat(kept, ignore_index=True) if kept else frames[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -38,15 +39,30 @@ def notes(spec: TableSpec) -> list[str]:
 def pending(spec: TableSpec) -> list[tuple[Cell, int]]:
     """The cells that can run here and are not done, each with how many images it still misses."""
     cells = [cell for entry in spec.cells() for cell in entry.cells]
-    counts = [len(store.missing(cell, retry_failed=cell.cfg["retry_failed"])) for cell in cells]
-    return [(cell, count) for cell, count in zip(cells, counts, strict=True) if count]
+    return [(cell, count) for cell in cells if (count := left(cell))]
+
+
+def left(cell: Cell) -> int:
+    """How many images of a cell are still to do."""
+    with readable(cell):
+        return len(store.missing(cell, retry_failed=cell.cfg["retry_failed"]))
+
+
+@contextmanager
+def readable(cell: Cell) -> Iterator[None]:
+    """What cannot be read of the stored rows of a cell, in plain words."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        what = " ".join(str(error).split())[:200]
+        raise UserError(f"damaged results in {cell.folder} ({what}): delete this folder and run again") from error
 
 
 def obstacle(cell: Cell) -> str | None:
     """Why a cell cannot run here, or None. A damaged file or a misspelt option is an error, not an obstacle."""
     for line in (*_dataset(cell), *_checkpoints(cell)):
         return line
-    if not store.missing(cell):
+    if not left(cell):
         return None
     from sipbench.bench import Bench
 

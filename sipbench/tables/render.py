@@ -27,7 +27,6 @@ LATEX = {
     "∞": r"$\infty$",
     "σ": r"$\sigma$",
     "⁺": r"\textsuperscript{+}",
-    "x̂": r"$\hat{x}$",
     "–": "--",
 }
 
@@ -63,9 +62,7 @@ def render_text(spec: TableSpec, df: pd.DataFrame) -> RenderableType:
 
 def escape(text: str) -> str:
     """Plain text as LaTeX."""
-    for whole in ("x̂",):
-        text = text.replace(whole, "\0")
-    return "".join(LATEX["x̂"] if c == "\0" else LATEX.get(c, c) for c in text)
+    return "".join(LATEX.get(c, c) for c in text)
 
 
 def _bullets(lines: list[str]) -> str:

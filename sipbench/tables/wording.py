@@ -31,8 +31,8 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         f"Protocol {spec.protocol}: {', '.join(f'{h} is {k}' for h, k in spec.metrics.items())}. {_tasks(spec)}",
         "Measured: mean ± half width of the 95 % confidence interval of the mean over images (Student t); images: how "
         "many of how many are averaged. The best and the second best are marked among the methods that solved all.",
-        "residual/σ: root mean square of y - f(x̂) over the noise level; about 1 is right. s/image: seconds of the "
-        "solver alone. NFE: its network evaluations an image.",
+        "residual/σ: root mean square of y - f(estimate) over the noise level; about 1 is right. s/image and NFE "
+        "(network evaluations): the solver's alone.",
         "oracle: the best along the way, of each metric by itself, picked with the truth in hand; no method's score.",
         published(spec),
     ]
@@ -113,5 +113,5 @@ def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator
     elif metric.backbone is not None:
         yield (
             f"{name} is –: its ImageNet weights were not at hand. Put {perception.url(metric.backbone)} into "
-            "torch.hub's folder of checkpoints (`sipbench doctor` names it), delete the results of these cells and run again."
+            "torch.hub's folder of checkpoints (`sipbench doctor` names it), delete these cells' results and run again."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,5 +37,6 @@ def _land(path: Path, text: str) -> Path:
         reason = error.strerror or error
         raise UserError(f"the table cannot be written to {path}: {reason}. Choose another with results=...") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return path

@@ -1,0 +1,136 @@
+"""One cell or many: what is done, what is said, and the exit code."""
+
+from pathlib import Path
+
+import pytest
+
+from sipbench import hydra_run
+
+GRID = ("-m", "degradation=sr4,inpaint70", "images=2")
+BROKEN = "def solve(problem):\n    raise ArithmeticError('this solver is broken')\n"
+UNLOADABLE = "import a_package_that_does_not_exist\n\ndef solve(problem):\n    return problem.f.pinv(problem.y)\n"
+STOPPED = """\
+from pathlib import Path
+
+def solve(problem):
+    calls = Path("calls")
+    calls.write_text(calls.read_text() + "." if calls.exists() else ".")
+    if len(calls.read_text()) == 2:
+        {stop}
+    return problem.f.pinv(problem.y)
+"""
+
+
+def _files() -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in Path("results").rglob("*") if path.is_file()}
+
+
+def test_one_cell_is_done_once(sipbench, rows, capsys):
+    assert sipbench("images=2") == 0
+    assert "2 images done" in capsys.readouterr().out
+    assert rows() == {("sr4", "pinv"): [0, 1]}
+    before = _files()
+    assert sipbench("images=2") == 0
+    out = capsys.readouterr()
+    assert "already done: 2 images" in out.out and not out.err
+    assert _files() == before
+
+
+def test_a_sweep_is_done_once(sipbench, rows, capsys):
+    assert sipbench(*GRID) == 0
+    assert rows() == {("sr4", "pinv"): [0, 1], ("inpaint70", "pinv"): [0, 1]}
+    before = _files()
+    assert sipbench(*GRID) == 0
+    assert _files() == before
+    assert "2 of 2 cells are done" in capsys.readouterr().out
+
+
+def test_a_longer_sweep_does_the_rest(sipbench, rows):
+    assert sipbench("degradation=sr4", "images=1") == 0
+    before = _files()
+    assert sipbench(*GRID, "batch_size=1") == 0
+    assert rows() == {("sr4", "pinv"): [0, 1], ("inpaint70", "pinv"): [0, 1]}
+    kept = [path for path in before if path.suffix == ".parquet"]
+    assert kept and all(_files()[path] == before[path] for path in kept)
+
+
+@pytest.mark.parametrize(
+    "method, code, says",
+    [
+        ("bad.py:solve", 1, "this solver is broken"),
+        ("unloadable.py:solve", 2, "a_package_that_does_not_exist"),
+        ("dps", 2, "checkpoint"),
+    ],
+)
+def test_a_failing_cell_stops_no_other(here, sipbench, rows, capsys, method, code, says):
+    (here / "bad.py").write_text(BROKEN)
+    (here / "unloadable.py").write_text(UNLOADABLE)
+    missing = "weights=nowhere", "prior=diffusers", "prior.path=no-such-prior"
+    assert sipbench("-m", f"method={method},pinv", "images=1", *missing) == code
+    assert rows()["sr4", "pinv"] == [0]
+    said = capsys.readouterr()
+    assert says in said.err
+    assert "1 of 2 cells are done" in said.out
+
+
+def test_failed_images_are_told_and_tried_again_when_asked(here, sipbench, capsys):
+    (here / "bad.py").write_text(BROKEN)
+    assert sipbench("method=bad.py:solve", "images=1") == 1
+    assert sipbench("method=bad.py:solve", "images=1") == 1
+    assert "1 of 1 images failed: ArithmeticError: this solver is broken" in capsys.readouterr().err
+    assert sipbench("-m", "method=bad.py:solve", "images=1", "retry_failed=true") == 1
+
+
+def test_mistakes_show_before_any_work(sipbench, here, capsys):
+    assert sipbench("-m", "method=pinv,dsp") == 2
+    assert "Did you mean dps?" in capsys.readouterr().err
+    assert sipbench("-m", "seed=0,1", "sede=1") == 2
+    assert "seed" in capsys.readouterr().err
+    assert sipbench("method=pinv,dps") == 2
+    assert "sipbench -m" in capsys.readouterr().err
+    assert sipbench("--size=32") == 2
+    assert "without dashes" in capsys.readouterr().err
+    assert sipbench("-m", "seed=0,1", "+launcher=slrm") == 2
+    assert "Did you mean slurm?" in capsys.readouterr().err
+    assert not (here / "results").exists()
+
+
+def test_a_results_folder_that_cannot_be_made(sipbench, here, capsys):
+    (here / "results").write_text("a file")
+    assert sipbench(*GRID) == 2
+    assert "results=" in capsys.readouterr().err
+
+
+def test_a_launcher_that_loses_every_job_is_found_out(sipbench, monkeypatch, capsys):
+    monkeypatch.setattr(hydra_run, "command", lambda argv: None)
+    assert sipbench(*GRID) == 1
+    said = capsys.readouterr()
+    assert "0 of 2 cells are done" in said.out
+    assert said.err.count("2 of 2 images are missing") == 2
+
+
+def test_what_a_launcher_raises_inside_a_solver_is_no_failed_image(here, sipbench, rows, capsys):
+    stop = "from submitit.core.utils import UncompletedJobError; raise UncompletedJobError('timed out too often')"
+    (here / "slow.py").write_text(STOPPED.format(stop=stop))
+    words = "-m", "method=slow.py:solve", "images=3", "batch_size=1"
+    assert sipbench(*words) == 1
+    assert rows() == {("sr4", "slow:solve"): [0]}
+    assert "the launcher says: timed out too often" in capsys.readouterr().err
+    assert sipbench(*words) == 0
+    assert rows() == {("sr4", "slow:solve"): [0, 1, 2]}
+
+
+@pytest.mark.parametrize("many", [(), ("-m",)])
+def test_a_stopped_run_goes_on(here, sipbench, rows, capsys, many):
+    (here / "slow.py").write_text(STOPPED.format(stop="raise KeyboardInterrupt"))
+    words = *many, "method=slow.py:solve", "images=3", "batch_size=1"
+    assert sipbench(*words) == 130
+    assert "run the same command again" in capsys.readouterr().err
+    assert rows() == {("sr4", "slow:solve"): [0]}
+    assert sipbench(*words) == 0
+    assert rows() == {("sr4", "slow:solve"): [0, 1, 2]}
+
+
+def test_the_config_is_shown(sipbench, capsys):
+    assert sipbench("--cfg", "job", "method=pinv") == 0
+    assert "degradation:" in capsys.readouterr().out

@@ -1,0 +1,160 @@
+"""Averages over stored rows, and what is said where there are none."""
+
+import math
+
+import pytest
+
+from sipbench import bench, tables
+from sipbench.errors import UserError
+
+from .fake import failure, fill, interval, load, one, put, row, whole
+
+FIRST = "dataset degradation method metric mean ci95 n failed oracle_mean published profile".split()
+
+
+def pinv_cell(spec):
+    return next(e.cell for e in spec.planned if e.row.method == "pinv")
+
+
+def test_the_long_form_has_a_row_for_every_entry_and_metric(tmp_path):
+    spec = load(tmp_path)
+    df = tables.collect(spec)
+    assert list(df.columns[:11]) == FIRST
+    measured = df[df.dataset == "faces"]
+    assert not measured.duplicated(["dataset", "degradation", "method", "metric"]).any()
+    assert list(dict.fromkeys(measured.method)) == [r.method for r in spec.rows]
+    metrics = ["LPIPS", "PSNR", "SSIM", "residual/sigma", "s/image", "evaluations"]
+    assert measured.metric.tolist() == metrics * len(spec.rows)
+    assert set(df.profile) == {"demo"}
+
+
+def test_mean_and_interval_by_hand(tmp_path):
+    spec = load(tmp_path)
+    values = [20.0, 23.5, 21.0, 30.0]
+    put(pinv_cell(spec), [row(i, psnr=v) for i, v in enumerate(values)])
+    record = one(tables.collect(spec), "pinv")
+    assert record["mean"] == pytest.approx(23.625)
+    assert record["ci95"] == pytest.approx(interval(values))
+    assert (record["n"], record["failed"], record["todo"], record["status"]) == (4, 0, 0, "ok")
+    assert record["oracle_mean"] == pytest.approx(23.725)
+
+
+def test_costs_are_averaged_without_an_interval(tmp_path):
+    spec = load(tmp_path)
+    put(pinv_cell(spec), [row(i, residual_ratio=1.0 + i, seconds=0.5) for i in range(4)])
+    df = tables.collect(spec)
+    assert one(df, "pinv", "s/image")["mean"] == 0.5 and math.isnan(one(df, "pinv", "s/image")["ci95"])
+    assert one(df, "pinv", "evaluations")["mean"] == 10
+    assert one(df, "pinv", "residual/sigma")["ci95"] == pytest.approx(interval([1, 2, 3, 4]))
+    assert math.isnan(one(df, "pinv", "s/image")["oracle_mean"])
+
+
+def test_failures_are_counted_and_kept_out_of_the_mean(tmp_path):
+    spec = load(tmp_path)
+    put(pinv_cell(spec), [row(0, 10.0), row(1, 20.0), failure(2), row(3, 30.0)])
+    record = one(tables.collect(spec), "pinv")
+    assert (record["mean"], record["n"], record["failed"]) == (20.0, 3, 1)
+    assert record["reason"] == "out of memory"
+
+
+def test_nothing_but_failures_is_a_failed_cell(tmp_path):
+    spec = load(tmp_path)
+    put(pinv_cell(spec), [failure(i) for i in range(4)])
+    record = one(tables.collect(spec), "pinv")
+    assert (record["status"], record["n"], record["failed"]) == ("failed", 0, 4)
+    assert math.isnan(record["mean"])
+
+
+def test_one_image_has_no_interval(tmp_path):
+    spec = load(tmp_path, "images=1")
+    put(pinv_cell(spec), [row(0, 25.0)])
+    record = one(tables.collect(spec), "pinv")
+    assert record["mean"] == 25.0 and math.isnan(record["ci95"])
+
+
+def test_an_exact_reproduction_makes_the_mean_infinite(tmp_path):
+    spec = load(tmp_path)
+    put(pinv_cell(spec), [row(i, psnr=math.inf if i == 1 else 30.0) for i in range(4)])
+    df = tables.collect(spec)
+    assert one(df, "pinv")["mean"] == math.inf and math.isnan(one(df, "pinv")["ci95"])
+    assert "∞" in tables.render_markdown(spec, df)
+
+
+def test_a_metric_that_no_row_has_is_empty(tmp_path):
+    spec = load(tmp_path)
+    rows = [row(i, lpips=math.nan) for i in range(4)]
+    for r in rows:
+        del r["ssim"], r["oracle_ssim"]
+    put(pinv_cell(spec), rows)
+    df = tables.collect(spec)
+    for metric in ("LPIPS", "SSIM"):
+        assert one(df, "pinv", metric)["n"] == 0 and math.isnan(one(df, "pinv", metric)["mean"])
+    assert one(df, "pinv")["n"] == 4
+
+
+def test_images_that_were_not_asked_for_do_not_count(tmp_path):
+    spec = load(tmp_path)
+    put(pinv_cell(spec), [row(i, psnr=20.0) for i in range(4)] + [row(9, psnr=1000.0)])
+    assert one(tables.collect(spec), "pinv")["mean"] == 20.0
+
+
+def test_seeds_are_averaged_within_each_image_first(tmp_path):
+    spec = load(tmp_path, "seed=0,1", "images=3")
+    first, second = next(e.cells for e in spec.planned if e.row.method == "pinv")
+    put(first, [row(0, 10.0), row(1, 20.0), row(2, 30.0)])
+    put(second, [row(0, 20.0), row(1, 30.0), failure(2)])
+    record = one(tables.collect(spec), "pinv")
+    assert record["mean"] == pytest.approx((15 + 25 + 30) / 3)
+    assert record["ci95"] == pytest.approx(interval([15, 25, 30]))
+    assert (record["n"], record["failed"]) == (5, 1)
+
+
+def test_not_yet_na_and_incomplete_say_so(tmp_path):
+    spec = load(tmp_path)
+    put(pinv_cell(spec), [row(0), row(1)])
+    df = tables.collect(spec)
+    assert one(df, "dmplug")["status"] == "not yet"
+    assert one(df, "unet")["status"] == "n/a" and "unet-faces-32-sr4" in one(df, "unet")["reason"]
+    assert one(df, "dip")["status"] == "incomplete" and one(df, "dip")["todo"] == 4
+    assert (one(df, "pinv")["n"], one(df, "pinv")["todo"]) == (2, 2)
+    assert df[df.method.isin(["dmplug", "unet", "dip"])]["mean"].isna().all()
+
+
+def test_a_real_cell(tmp_path):
+    spec = load(tmp_path, "images=2")
+    cell = pinv_cell(spec)
+    landed = [r for rows in bench.run(cell) for r in rows]
+    df = tables.collect(tables.load("table1", "demo", (*spec.overrides, "degradation=sr4", "method=pinv")))
+    record = one(df, "pinv")
+    assert record["mean"] == pytest.approx(sum(r["psnr"] for r in landed) / 2)
+    assert (record["n"], record["cell"]) == (2, cell.hash)
+    assert one(df, "pinv", "residual/sigma")["mean"] < 1e-3
+
+
+def test_published_numbers_stand_in_rows_of_their_own(tmp_path):
+    spec = whole(tmp_path)
+    fill(spec, {"pinv": 20, "dps": 30, "unet": 25, "dip": 25})
+    df = tables.collect(spec)
+    assert df[df.dataset == "faces"]["published"].isna().all()
+    beside = df[df.status == "published"]
+    assert set(beside.dataset) == {"CelebA-256", "FFHQ-256"}
+    assert beside["mean"].isna().all() and beside["published"].notna().all() and len(beside) == 2 * 8 * 3
+    assert one(df, "dps", dataset="CelebA-256")["published"] == 28.32
+    assert one(df, "dmplug", "LPIPS", dataset="FFHQ-256")["published"] == 0.079
+
+
+def test_published_numbers_of_the_same_data_stand_beside(tmp_path):
+    df = tables.collect(whole(tmp_path, profile="paper"))
+    assert set(df.dataset) == {"celeba", "ffhq"} and (df.status != "published").all()
+    assert one(df, "dps", dataset="celeba")["published"] == 28.32
+    assert one(df, "ddrm", "SSIM", dataset="ffhq")["published"] == 0.731
+    assert math.isnan(one(df, "dip", dataset="celeba")["published"])
+
+
+def test_damaged_results_are_named(tmp_path):
+    spec = load(tmp_path)
+    cell = pinv_cell(spec)
+    put(cell, [row(i) for i in range(4)])
+    next(cell.folder.glob("*.parquet")).write_bytes(b"PAR1 no")
+    with pytest.raises(UserError, match=cell.hash):
+        tables.collect(spec)

@@ -1,0 +1,105 @@
+"""What conf/table declares, and what may be typed beside it."""
+
+import math
+
+import pytest
+
+from sipbench import configs, tables
+from sipbench.errors import UserError
+from sipbench.tables import Published, published
+
+from .fake import load
+
+HEAD = "table,dataset,degradation,noise_sigma,method,metric,value\n"
+
+
+@pytest.mark.parametrize("name", configs.names("table"))
+def test_every_table_loads_under_every_profile(name):
+    for profile in configs.read("table", name)["profiles"]:
+        spec = tables.load(name, profile)
+        assert len(spec.planned) == len(spec.datasets) * len(spec.degradations) * len(spec.rows)
+        assert {row.published for row in spec.rows} - {None} == set(spec.published.methods)
+
+
+def test_rows_stand_by_family_with_what_is_not_there_yet():
+    spec = tables.load("table1", "demo")
+    families = [row.family for row in spec.rows]
+    assert (
+        list(dict.fromkeys(families)) == ["classical", "datarich", "diffusion", "single"]
+        and sorted(families) == families
+    )
+    for row in spec.rows:
+        assert not row.exists or configs.read("method", row.method)["family"] == row.family
+    assert {"pinv", "unet", "dps", "dip"} <= {row.method for row in spec.rows if row.exists}
+
+
+def test_published_numbers_are_found_by_the_names_in_the_configs():
+    spec = tables.load("table1", "paper")
+    dps = next(row for row in spec.rows if row.method == "dps")
+    for dataset, degradation, metric, value in (
+        ("celeba", "sr4", "LPIPS", 0.087),
+        ("ffhq", "inpaint70", "PSNR", 30.95),
+        ("ffhq", "sr4", "SSIM", 0.814),
+    ):
+        name = spec.published_as(dataset, degradation)
+        assert spec.published_value(name, degradation, dps, metric) == value
+
+
+@pytest.mark.parametrize("word", ["degradation.noise.sigma=0.05", "degradation.operator.factor=2"])
+def test_a_changed_problem_has_no_published_number(word):
+    spec = tables.load("table1", "paper", ["degradation=sr4", word])
+    dps = next(row for row in spec.rows if row.method == "dps")
+    assert math.isnan(spec.published_value("CelebA-256", "sr4", dps, "PSNR"))
+
+
+def test_another_size_is_not_the_published_one():
+    assert tables.load("table1", "paper").published_as("celeba", "sr4") == "CelebA-256"
+    assert tables.load("table1", "paper", ["size=128"]).published_as("celeba", "sr4") is None
+    assert tables.load("table1", "demo").published_as("faces", "sr4") is None
+
+
+def test_typed_choices_take_the_place_of_the_tables_own(tmp_path):
+    spec = load(tmp_path, "dataset=celeba", "method=dip,pinv,dps", "seed=3,4")
+    assert (spec.datasets, spec.degradations, spec.seeds) == (("celeba",), ("sr4",), (3, 4))
+    assert [row.method for row in spec.rows] == ["pinv", "dps", "dip"]
+    assert [cell.cfg["seed"] for cell in spec.planned[0].cells] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "words", "says"),
+    [
+        ("tabel1", "demo", [], "Did you mean table1"),
+        ("table1", "dmo", [], "Did you mean demo"),
+        ("table1", "demo", ["method=dsp"], "Did you mean dps"),
+        ("table1", "demo", ["dataset=face"], "Did you mean faces"),
+        ("table1", "demo", ["degradation=sr"], "Did you mean sr4"),
+        ("table1", "demo", ["seed=one"], "whole number"),
+        ("table1", "demo", ["method="], "names nothing"),
+        ("table1", "demo", ["profile=paper"], "by itself"),
+    ],
+)
+def test_what_is_not_known_is_said(name, profile, words, says):
+    with pytest.raises(UserError, match=says):
+        tables.load(name, profile, words)
+
+
+def test_a_misspelt_option_is_an_error_not_a_gap(tmp_path):
+    with pytest.raises(UserError, match="imges"):
+        load(tmp_path, "imges=3").cells()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (HEAD + "t,A,sr,0.01,DPS,PSNR,many\n", "line 2.*numbers"),
+        (HEAD + "t,A,sr,0.01,DPS\n", "line 2.*no metric, value"),
+        ("a,b\n1,2\n", "line 2.*no dataset"),
+    ],
+)
+def test_a_broken_published_file_is_named_by_its_line(tmp_path, monkeypatch, text, says):
+    monkeypatch.setattr(published, "folder", lambda: tmp_path)
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(UserError, match=says):
+        Published.read("p.csv", "slides", 256)
+    with pytest.raises(UserError, match="cannot read"):
+        Published.read("absent.csv", "slides", 256)
