@@ -21,7 +21,8 @@ def load_prior(cell: Cell, device: torch.device) -> Any:
 
 @cache
 def _prior(node: str, device: torch.device) -> Any:
-    return configs.build(json.loads(node), device=device)
+    content = json.loads(node)
+    return configs.build(content, device=device) if "path" in content else configs.build(content)
 
 
 def load_networks(cell: Cell, device: torch.device) -> dict[str, torch.nn.Module]:

@@ -7,51 +7,57 @@ import numpy as np
 import torch
 
 FOUND: list[torch.Tensor] = []
+ARRAYS = (torch.Tensor, np.ndarray)
 
 
 def seek(problem):
-    """Attributes, closures, referrers, frames up the stack, autograd graphs, and the memory behind views."""
-    frames = []
+    """Whatever the interpreter holds (attributes, closures, referrers), frames up the stack, graphs, and views."""
+    stack = []
     frame = sys._getframe(1)
     while frame is not None:
-        frames.append(dict(frame.f_locals))
+        stack.append(dict(frame.f_locals))
         frame = frame.f_back
-    parts = list(vars(problem).values())
-    roots = [problem, *parts, *gc.get_referrers(*parts), *frames, *gc.get_objects()]
-    FOUND.extend(_copy(a) for a in _arrays(roots))
+    FOUND.extend(_numbers(a) for a in _arrays())
     return problem.f.T(problem.y)
 
 
-def _arrays(roots):
-    """Every tensor and array that can be reached from these objects."""
-    seen, found, layer = set(), {}, roots
+def _arrays():
+    """Every array that a living object refers to, through containers that the garbage collector passes over too."""
+    found, layer = {}, gc.get_objects()
     while layer:
-        new = [o for o in layer if id(o) not in seen]
-        seen.update(id(o) for o in new)
-        found |= {id(o): o for o in new if issubclass(type(o), (torch.Tensor, np.ndarray))}
-        layer = [r for o in new for r in _inside(o)]
-        layer += gc.get_referents(*new)
-    behind = [torch.tensor([], dtype=t.dtype).set_(t.untyped_storage()) for t in found.values() if _plain(t)]
-    return [*found.values(), *behind]
+        inner = layer + gc.get_referents(*layer)
+        found |= {id(o): o for o in inner if issubclass(type(o), ARRAYS)}
+        layer = list({id(o): o for o in inner if type(o) in (tuple, list, dict) and not gc.is_tracked(o)}.values())
+        layer = [o for o in layer if id(o) not in found]
+        found |= {id(o): o for o in layer}
+    arrays = [o for o in found.values() if issubclass(type(o), ARRAYS)]
+    tensors = [a for a in arrays if issubclass(type(a), torch.Tensor)]
+    behind = [t._base for t in tensors if t._base is not None] + [_storage(t) for t in tensors]
+    return arrays + behind + _graph([t.grad_fn for t in tensors])
 
 
-def _inside(o):
-    """What the garbage collector does not follow: the graph of a tensor and what it was a view of."""
-    if issubclass(type(o), torch.Tensor):
-        return [o for o in (o._base, o.grad_fn) if o is not None]
-    if issubclass(type(o), torch.autograd.graph.Node):
-        saved = [getattr(o, name) for name in dir(o) if name.startswith("_saved_")]
-        return [o for o, _ in o.next_functions if o is not None] + saved
-    return []
+def _graph(nodes):
+    """The tensors that autograd has saved."""
+    seen, saved = set(), []
+    while nodes := [node for node in nodes if node is not None and node not in seen]:
+        seen.update(nodes)
+        values = [getattr(node, name) for node in nodes for name in dir(node) if name.startswith("_saved_")]
+        saved += [value for value in values if isinstance(value, torch.Tensor)]
+        nodes = [following for node in nodes for following, _ in node.next_functions]
+    return saved
 
 
-def _plain(a):
-    return type(a) is torch.Tensor and a.layout == torch.strided and a.device.type == "cpu" and a.dtype.is_floating_point
-
-
-def _copy(a):
-    """As numbers in double precision, whatever it was; None where it holds none."""
-    try:
-        return torch.as_tensor(a).detach().double().clone()
-    except (TypeError, ValueError, RuntimeError, NotImplementedError):
+def _storage(t):
+    """All the memory that a tensor is a window on."""
+    if type(t) is not torch.Tensor or t.layout != torch.strided or t.device.type == "meta":
         return torch.empty(0)
+    return torch.empty(0, dtype=t.dtype, device=t.device).set_(t.untyped_storage())
+
+
+def _numbers(a):
+    """As numbers in double precision; empty where there are none."""
+    if isinstance(a, np.ndarray):
+        return torch.from_numpy(a.astype(float)) if a.dtype.kind in "fiu" else torch.empty(0)
+    if a.layout != torch.strided or a.device.type == "meta" or a.is_quantized:
+        return torch.empty(0)
+    return (torch.view_as_real(a.detach()) if a.is_complex() else a.detach()).double().clone()

@@ -1,6 +1,7 @@
 """What a table lacks is said at once and in full; what is still to do is counted."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -73,3 +74,13 @@ def test_nothing_is_pending_once_all_is_stored(tmp_path):
 def test_a_corrupt_checkpoint_is_an_error_not_a_gap(tmp_path):
     with pytest.raises(UserError, match="corrupt checkpoint"):
         whole(tmp_path, "method=unet").cells()
+
+
+def test_a_missing_prior_does_not_hide_a_missing_network(tmp_path):
+    spec = whole(tmp_path, "method=dps,unet", "dataset=celeba", profile="paper")
+    unet, dps = (entry.cell for entry in spec.planned)
+    assert dps is not None and unet is not None
+    both = replace(dps, cfg=dps.cfg | {"method": dps.method | {"networks": unet.method["networks"]}})
+    spec.__dict__["planned"] = (replace(spec.planned[0], cells=(both,)),)
+    lines = " ".join(tables.missing(spec))
+    assert "google/ddpm-celebahq-256" in lines and "unet-celeba-256-sr4" in lines

@@ -1,0 +1,95 @@
+"""`sipbench check`: a solver that keeps the contract passes, and each that breaks a clause fails that clause."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sipbench import testing
+from sipbench.errors import UserError
+from tests.testing import solvers
+
+FILE = Path(solvers.__file__)
+BROKEN = {
+    "raises": "runs", "wrong_shape": "output", "double": "output", "no_tensor": "output", "wrong_samples": "output",
+    "not_finite": "finite", "with_graph": "graph", "talks": "silence", "writes_y": "inputs", "writes_mask": "inputs",
+    "moves_fields": "inputs", "asks_gradient": "inputs", "turns_gradient_off": "settings", "changes_dtype": "settings",
+    "changes_threads": "settings", "torch_random": "global random state", "numpy_random": "global random state",
+    "python_random": "global random state", "seeds": "global random state", "layers": "global random state",
+    "clock": "deterministic", "remembers": "deterministic", "batch_norm": "batch independence",
+    "loud": "loud neighbour", "first_is_special": "order independence", "own_generator": "order independence",
+    "squeezes": "batch independence", "more_when_many": "evaluations", "ignores_the_end": "budget",
+    "nothing_yet": "budget",
+}  # fmt: skip
+DOUBTFUL = {"unit_range": "range", "plain_loop": "budget", "on_the_cpu": "device"}
+
+
+def check(name, **options):
+    return testing.check(f"{FILE}:{name}", **options)
+
+
+@pytest.mark.parametrize("target", [f"{FILE}:good", "tests.testing.solvers.good", f"{FILE}:with_prior"])
+def test_a_good_solver_passes(target):
+    findings = testing.check(target)
+    assert [f.check for f in findings if f.status != "PASS"] == []
+    assert len(findings) > 12
+
+
+@pytest.mark.parametrize(("name", "clause"), BROKEN.items())
+def test_a_broken_clause_is_seen(name, clause):
+    (finding,) = (f for f in check(name) if f.check == clause)
+    assert finding.status == "FAIL" and not finding.passed
+    assert finding.seen and finding.expected and finding.advice
+
+
+@pytest.mark.parametrize(("name", "clause"), DOUBTFUL.items())
+def test_what_is_doubtful_is_a_warning(name, clause):
+    findings = {f.check: f for f in check(name)}
+    assert findings[clause].status == "WARN"
+    assert all(f.passed for f in findings.values())
+
+
+@pytest.mark.parametrize("name", ["turns_gradient_off", "changes_dtype", "changes_threads", "seeds", "numpy_random"])
+def test_checking_leaves_no_trace(name):
+    def state():
+        threads = torch.get_num_threads()
+        numbers = torch.get_rng_state().numpy().tobytes(), random.getstate(), np.random.get_state()[1].tobytes()
+        return torch.is_grad_enabled(), torch.get_default_dtype(), threads, numbers
+
+    before = state()
+    check(name)
+    assert state() == before
+
+
+def test_the_report_says_what_to_do_and_where():
+    text = testing.render(check("torch_random"))
+    line = next(i for i, s in enumerate(FILE.read_text().splitlines(), 1) if "torch.randn_like(problem.y)" in s)
+    assert f"solvers.py:{line}" in text
+    assert "problem.rng" in text
+    assert text.splitlines()[-1].count("failed") == 1
+
+
+def test_an_error_names_the_line_of_the_solver():
+    (finding,) = check("raises")
+    assert f"{FILE}:" in finding.seen and "no_such_thing" in finding.seen
+
+
+def test_a_missing_network_cannot_be_checked():
+    (finding,) = check("needs_net")
+    assert finding.status == "SKIP" and not finding.passed
+    assert "net" in finding.seen
+
+
+def test_options_reach_the_solver():
+    findings = {f.check: f for f in check("good", options={"steps": 2})}
+    assert "of 2 steps" in findings["budget"].seen
+    with pytest.raises(UserError, match="steps"):
+        check("good", options={"step": 2})
+
+
+@pytest.mark.parametrize("target", ["dpps", "no_such_file.py:solve", f"{FILE}:no_such_solver"])
+def test_a_target_that_is_not_there(target):
+    with pytest.raises(UserError):
+        testing.check(target)
