@@ -23,9 +23,9 @@ from sipbench.errors import UserError
 def prepare(cell: Cell) -> None:
     """Make the cell's folder and write what the cell is. Says at once where results cannot be written."""
     content = {"label": cell.label, "identity": cell.identity, "weights": {k: v.name for k, v in cell.weights.items()}}
-    with _plainly(cell.folder):
+    with plainly(cell.folder):
         cell.folder.mkdir(parents=True, exist_ok=True)
-        _replace(cell.folder / "cell.json", json.dumps(content, indent=2, sort_keys=True).encode())
+        land(cell.folder / "cell.json", json.dumps(content, indent=2, sort_keys=True).encode())
 
 
 def write(cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
@@ -38,20 +38,29 @@ def write(cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
     name = f"rows-{rows[0]['image']:06d}-{hashlib.sha256(images.encode()).hexdigest()[:8]}.parquet"
     buffer = io.BytesIO()
     pd.DataFrame(list(rows)).to_parquet(buffer, index=False)
-    with _plainly(cell.folder):
-        _replace(cell.folder / name, buffer.getvalue())
+    with plainly(cell.folder):
+        land(cell.folder / name, buffer.getvalue())
 
 
 def read(folder: Path, columns: list[str] | None = None) -> Any:
     """The rows of a cell as a DataFrame, one an image; a row that succeeded stands before one that failed."""
     import pandas as pd
 
-    frames = [pd.read_parquet(path, columns=columns) for path in sorted(folder.glob("rows-*.parquet"))]
+    frames = [_rows(path, columns) for path in sorted(folder.glob("rows-*.parquet"))]
     if not frames:
         return pd.DataFrame(columns=columns or ["image", "status"])
     rows = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     order = rows.sort_values(["image", "status"], ascending=[True, False], kind="stable")
     return order.drop_duplicates("image").reset_index(drop=True)
+
+
+def _rows(path: Path, columns: list[str] | None) -> Any:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except (ValueError, OSError) as error:
+        raise UserError(f"damaged results {path}: {error}. Delete the file and run again.") from error
 
 
 def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:
@@ -72,8 +81,8 @@ def cells(results: Path) -> Iterator[Path]:
     return (path.parent for path in sorted((results / "runs").glob("*/*/*/*/cell.json")))
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside, flush to the disk, rename into place."""
+def land(path: Path, content: bytes) -> None:
+    """Write beside, flush to the disk, rename into place: a reader sees the whole file or none."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -86,7 +95,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _plainly(folder: Path) -> Iterator[None]:
+def plainly(folder: Path) -> Iterator[None]:
     """What the file system refuses, in plain words."""
     try:
         yield

@@ -49,7 +49,7 @@ class Log:
         self.cell, self.warn = cell, warn
         self.rows: list[dict[str, Any]] = []
         self._run: Any = None
-        self._wanted = cell.cfg.get("wandb") or {"mode": "disabled"}
+        self._wanted: dict[str, Any] = cell.cfg.get("wandb") or {"mode": "disabled"}
         mode = str(self._wanted["mode"])
         if mode not in MODES:
             raise unknown("wandb.mode", mode, MODES)
@@ -98,8 +98,10 @@ class Log:
 
         for point in curves(self.rows):
             self._run.log(point)
-        columns = [k for k in {k: None for row in self.rows for k in row} if k != "png" and not k.startswith("curve_")]
-        data = [[row.get(k) for k in columns] for row in self.rows]
+        columns: list[Any] = [
+            k for k in {k: None for row in self.rows for k in row} if k != "png" and not k.startswith("curve_")
+        ]
+        data: list[Any] = [[row.get(k) for k in columns] for row in self.rows]
         table = wandb.Table(columns=columns, data=data, allow_mixed_types=True)
         shown = [row for row in self.rows if row.get("png")][: self._wanted.get("images", 4)]
         images = [wandb.Image(Image.open(io.BytesIO(r["png"])), caption=f"image {r['image']}") for r in shown]

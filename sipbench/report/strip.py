@@ -20,8 +20,9 @@ def strip(spec: TableSpec, images: int = 2) -> list[Path]:
     if not any(len(row) > 2 for row in rows):
         return []
     path = spec.folder / f"{spec.name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _draw(rows, path)
+    with store.plainly(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.land(path, _draw(rows))
     return [path]
 
 
@@ -69,7 +70,7 @@ def _db(psnr: float) -> str:
     return f"{psnr:.1f} dB"
 
 
-def _draw(rows: list[list[tuple[str, Any]]], path: Path) -> None:
+def _draw(rows: list[list[tuple[str, Any]]]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -82,6 +83,6 @@ def _draw(rows: list[list[tuple[str, Any]]], path: Path) -> None:
             axes.imshow(picture, interpolation="nearest")
             axes.set_title(title, fontsize=8)
             axes.set_axis_off()
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
-    temporary.replace(path)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sipbench.errors import UserError
+from sipbench import store
 from sipbench.tables.render import render_latex, render_markdown
 from sipbench.tables.spec import TableSpec
 
@@ -27,16 +25,7 @@ def write(spec: TableSpec, df: pd.DataFrame, folder: Path | None = None) -> list
 
 
 def _land(path: Path, text: str) -> Path:
-    """Write beside, then rename into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with store.plainly(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"the table cannot be written to {path}: {reason}. Choose another with results=...") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+        store.land(path, text.encode())
     return path

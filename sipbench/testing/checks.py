@@ -39,7 +39,7 @@ def finite(trial: Trial) -> Finding:
 
 def in_range(trial: Trial) -> Finding:
     """Images span [-1, 1]. One on [0, 1] has nothing below zero."""
-    x = trial.base.x
+    x = trial.base.x.detach()
     low, high = float(x.min()), float(x.max())
     seen = f"values from {low:.2f} to {high:.2f}"
     if low >= -0.05 and high > 0.1:
@@ -62,7 +62,7 @@ def silent(trial: Trial) -> Finding:
 
 
 def untouched(trial: Trial) -> Finding:
-    names = trial.base.written
+    names = trial.base.effects.written
     advice = "work on a copy: y.clone(), copy.deepcopy(net); beware of functions that end in _ and of +="
     return verdict(
         "inputs", not names, f"changed: {', '.join(names)}" if names else "as they were", "unchanged", advice
@@ -70,13 +70,13 @@ def untouched(trial: Trial) -> Finding:
 
 
 def settings_kept(trial: Trial) -> Finding:
-    names = trial.base.settings
+    names = trial.base.effects.settings
     advice = "change a setting in a `with` block only: with torch.no_grad(): ..., and pass dtype= and device= by hand"
     return verdict("settings", not names, "; ".join(names) or "as they were", "unchanged", advice)
 
 
 def no_global_random(trial: Trial) -> Finding:
-    lines, moved = list(trial.base.trace.draws), trial.base.random
+    lines, moved = list(trial.base.trace.draws), trial.base.effects.random
     seen = "; ".join(lines[:3]) or (f"the state of {' and '.join(moved)} moved" if moved else "not used")
     advice = (
         "draw from problem.rng, which has one stream an image: problem.rng.normal_like(x), "

@@ -16,7 +16,7 @@ def check(
 ) -> list[Finding]:
     """What the contract says of a solver: `mine.py:solve`, a dotted name, or the name of a method.
 
-    The prior is an analytic Gaussian and the networks of a named method have random weights, so no checkpoint is needed.
+    The prior is an analytic Gaussian and the networks of a method have random weights: no checkpoint is needed.
     A method's YAML may name cheap options under `check:`; those given here win over them.
     """
     try:

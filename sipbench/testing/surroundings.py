@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,31 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Effects:
+    """What a run did besides returning: inputs written, settings changed, global generators moved."""
+
+    written: list[str]
+    settings: list[str]
+    random: list[str]
+
+
+@contextmanager
+def guarded(problem: Problem, networks: Mapping[str, nn.Module], seed: int) -> Iterator[Effects]:
+    """Watch the surroundings of a run that starts with the global generators at this seed, and put them back."""
+    effects = Effects([], [], [])
+    outside, before, owned = random_states(), settings(), belongings(problem, networks)
+    seed_globals(seed)
+    states = random_states()
+    try:
+        yield effects
+    finally:
+        effects.random.extend(differences(states, random_states()))
+        restore_random(outside)
+        effects.settings.extend(restore_settings(before))
+        effects.written.extend(differences(owned, belongings(problem, networks)))
+
+
 def settings() -> dict[str, Any]:
     return {name: read() for name, (read, _) in SETTINGS.items()}
 
@@ -45,7 +71,8 @@ def restore_settings(before: Mapping[str, Any]) -> list[str]:
 
 
 def seed_globals(seed: int) -> None:
-    """Set every global generator, to see whether a solver listens to one."""
+    """Set every global generator to what no solver would set it, to see whether one listens to it."""
+    seed += 918_273
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed)
@@ -62,15 +89,12 @@ def random_states() -> dict[str, Any]:
     return states
 
 
-def restore_random(before: Mapping[str, Any]) -> list[str]:
-    """Put the global generators back, and say which of them had moved."""
-    moved = [name for name, state in random_states().items() if _bytes(state) != _bytes(before[name])]
-    torch.set_rng_state(before["torch"])
-    random.setstate(before["random"])
-    np.random.set_state(before["numpy.random"])
-    if "torch.cuda" in before:
-        torch.cuda.set_rng_state_all(before["torch.cuda"])
-    return moved
+def restore_random(states: Mapping[str, Any]) -> None:
+    torch.set_rng_state(states["torch"])
+    random.setstate(states["random"])
+    np.random.set_state(states["numpy.random"])
+    if "torch.cuda" in states:
+        torch.cuda.set_rng_state_all(states["torch.cuda"])
 
 
 def belongings(problem: Problem, networks: Mapping[str, nn.Module]) -> dict[str, Any]:

@@ -62,9 +62,7 @@ class Run:
     meter: Meter
     trace: Trace
     printed: str
-    written: list[str]
-    settings: list[str]
-    random: list[str]
+    effects: surroundings.Effects
 
     @property
     def x(self) -> Tensor:
@@ -124,33 +122,25 @@ class Trial:
             return None
 
     def run(self, problem: Problem, *, seed: int = 0, limit: int | None = None) -> Run:
-        """Run the solver once, with everything around it watched and put back."""
+        """Run the solver once on a copy of the problem, with everything around it watched and put back."""
         meter, trace, printed = Meter(limit), Trace(), io.StringIO()
         networks = self.bench.networks
         solver = partial(self.bench.cell.solver, **self.bench.cell.options, **networks)
-        posed = replace(problem, rng=problem.rng.select(slice(None)), _watch=meter)
-        hook = posed.f.register_forward_pre_hook(meter.count_call)
-        owned, before = surroundings.belongings(posed, networks), surroundings.settings()
-        outside = surroundings.random_states()
-        surroundings.seed_globals(seed)
-        states = surroundings.random_states()
+        posed = replace(
+            problem, y=problem.y.clone(), f=copy.deepcopy(problem.f), rng=problem.rng.select(slice(None)), _watch=meter
+        )
+        posed.f.register_forward_pre_hook(meter.count_call)
         began = time.perf_counter()
         try:
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), trace:
-                with counting(posed, networks) as evaluations:
+            with surroundings.guarded(posed, networks, seed) as effects, counting(posed, networks) as evaluations:
+                with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), trace:
                     result = solver(posed)
-            seconds = time.perf_counter() - began
-            device.wait(self.bench.device)
+                    device.wait(self.bench.device)
         except Exception as error:
             raise Broke(_where(error)) from error
-        finally:
-            hook.remove()
-            moved = surroundings.restore_random(states)
-            surroundings.restore_random(outside)
-            changed = surroundings.restore_settings(before)
-        written = surroundings.differences(owned, surroundings.belongings(posed, networks))
+        seconds = time.perf_counter() - began
         estimate = result if isinstance(result, Estimate) else Estimate(result)
-        return Run(estimate, seconds, evaluations(), meter, trace, printed.getvalue(), written, changed, moved)
+        return Run(estimate, seconds, evaluations(), meter, trace, printed.getvalue(), effects)
 
 
 def _prior(cell: Cell, size: int) -> Counted | None:
