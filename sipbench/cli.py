@@ -140,8 +140,9 @@ def _check(words: list[str]) -> int:
         raise UserError("check what? sipbench check mine.py:solve, or the name of a method")
     from sipbench import testing
 
-    options = dict(word.split("=", 1) for word in words[1:] if "=" in word)
-    findings = testing.check(words[0], options={k: _value(v) for k, v in options.items()})
+    options = {k: _value(v) for k, v in (word.split("=", 1) for word in words[1:] if "=" in word)}
+    setting = {k: options.pop(k) for k in ("degradation", "size") if k in options}
+    findings = testing.check(words[0], **setting, options=options)
     print(testing.render(findings))
     return 0 if all(f.passed for f in findings) else 1
 

@@ -23,21 +23,11 @@ def alphas_cumprod(config: dict[str, Any]) -> Tensor:
     return torch.cumprod(1 - betas, 0)
 
 
-class DiffusionPrior:
-    """A variance-preserving diffusion network: alpha_t = sqrt(P_i), sigma_t = sqrt(1 - P_i), t = (i + 1) / T.
+class VariancePreserving:
+    """The times of a diffusion model: alpha_t = sqrt(P_i), sigma_t = sqrt(1 - P_i), t = (i + 1) / T."""
 
-    The state keeps its own precision; the network runs in the precision of its weights.
-    """
-
-    def __init__(self, network: nn.Module, scheduler: dict[str, Any]) -> None:
-        self.network = network.requires_grad_(False).eval()
-        config: Any = network.config
-        self.shape = (config.in_channels, config.sample_size, config.sample_size)
-        self.prediction = scheduler.get("prediction_type", "epsilon")
-        if self.prediction not in ("epsilon", "v_prediction", "sample"):
-            raise ValueError(f"prediction_type {self.prediction!r} is not known: use epsilon, v_prediction or sample")
-        products = alphas_cumprod(scheduler)
-        self._products = torch.cat([torch.ones(1, dtype=torch.float64), products])
+    def __init__(self, scheduler: dict[str, Any]) -> None:
+        self._products = torch.cat([torch.ones(1, dtype=torch.float64), alphas_cumprod(scheduler)])
 
     @property
     def T(self) -> int:
@@ -54,6 +44,29 @@ class DiffusionPrior:
         product = self._products.to(t.device)[self._index(t)]
         return product.sqrt(), (1 - product).sqrt()
 
+    def _index(self, t: Tensor) -> Tensor:
+        return (t * self.T).round().long()
+
+    def _spread(self, s: Tensor, like: Tensor) -> Tensor:
+        """A scalar stays one (on the CPU: no transfer); one value an image gets the dimensions of the images."""
+        return s if s.ndim == 0 else s.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
+
+
+class DiffusionPrior(VariancePreserving):
+    """A trained network that predicts the noise, the velocity or the image.
+
+    The state keeps its own precision; the network runs in the precision of its weights.
+    """
+
+    def __init__(self, network: nn.Module, scheduler: dict[str, Any]) -> None:
+        super().__init__(scheduler)
+        self.network = network.requires_grad_(False).eval()
+        config: Any = network.config
+        self.shape = (config.in_channels, config.sample_size, config.sample_size)
+        self.prediction = scheduler.get("prediction_type", "epsilon")
+        if self.prediction not in ("epsilon", "v_prediction", "sample"):
+            raise ValueError(f"prediction_type {self.prediction!r} is not known: use epsilon, v_prediction or sample")
+
     def denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
         step = (self._index(t) - 1).to(x_t.device).expand(len(x_t))
         weight = next(self.network.parameters())
@@ -64,10 +77,3 @@ class DiffusionPrior:
         if self.prediction == "v_prediction":
             return alpha * x_t - sigma * out
         return (x_t - sigma * out) / alpha
-
-    def _index(self, t: Tensor) -> Tensor:
-        return (t * self.T).round().long()
-
-    def _spread(self, s: Tensor, like: Tensor) -> Tensor:
-        """A scalar stays one (on the CPU: no transfer); one value an image gets the dimensions of the images."""
-        return s if s.ndim == 0 else s.to(like.dtype).view(-1, *[1] * (like.ndim - 1))

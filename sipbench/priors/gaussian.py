@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from sipbench.priors.diffusion import DiffusionPrior, alphas_cumprod
+from sipbench.priors.diffusion import VariancePreserving
 
 LINEAR = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
 
 
-class IsotropicGaussian(DiffusionPrior):
+class IsotropicGaussian(VariancePreserving):
     """x ~ N(mean, std^2 I) on the times of a diffusion model, the linear schedule of 1000 steps.
 
     E[x | x_t] = mean + k (x_t - alpha mean),   k = alpha std^2 / (alpha^2 std^2 + sigma^2)
@@ -21,9 +20,9 @@ class IsotropicGaussian(DiffusionPrior):
     def __init__(self, shape: Sequence[int], mean: float = 0.0, std: float = 0.5) -> None:
         if not std > 0:
             raise ValueError(f"std must be positive, not {std}")
+        super().__init__(LINEAR)
         self.shape = tuple(shape)
         self.mean, self.std = mean, std
-        self._products = torch.cat([torch.ones(1, dtype=torch.float64), alphas_cumprod(LINEAR)])
 
     def denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
         alpha, sigma = (self._spread(s, x_t) for s in self.scales(t))
