@@ -11,7 +11,7 @@ import pytest
 from tests.sweeps import slurm
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slurm,
     pytest.mark.skipif(bool(slurm.missing()), reason=f"no SLURM here: {', '.join(slurm.missing())} not found"),
 ]
 SLOW = """\
