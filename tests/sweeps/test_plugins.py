@@ -89,7 +89,6 @@ def test_a_file_solves_from_python(here):
     assert sipbench.solve(problem, method="mine.py:solve", scale=1.0).x.equal(full.x)
 
 
-@pytest.mark.slow
 def test_both_run_in_processes_of_their_own(here, theirs, sipbench, rows):
     (here / "mine.py").write_text(HALF)
     assert sipbench("-m", "+launcher=local", "method=mine.py:solve,theirs", "images=1") == 0
