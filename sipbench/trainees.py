@@ -44,7 +44,7 @@ def train_net(cfg: dict[str, Any], report: Callable[[str], None] = print) -> Pat
         with torch.no_grad():
             save_sheet(torch.cat([x.to(at), v, average(v)]), path, columns=5)
 
-    return _train(cfg, restoration_loss(degradation), sheet, {}, report)
+    return _train(cfg, restoration_loss(degradation, cfg["error"]), sheet, {}, report)
 
 
 def _train(
