@@ -84,6 +84,7 @@ def _save_half(network: nn.Module, path: Path) -> None:
 
     state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in network.cpu().state_dict().items()}
     save_file(state, f"{path}.tmp")
+    os.chmod(f"{path}.tmp", 0o644)
     os.replace(f"{path}.tmp", path)
 
 
