@@ -103,11 +103,11 @@ def _card(cfg: dict[str, Any], facts: dict[str, Any], network: nn.Module, at: to
     millions = sum(p.numel() for p in network.parameters()) / 1e6
     name = torch.cuda.get_device_name(at) if at.type == "cuda" else "CPU"
     degradation = cfg.get("degradation")
-    what = f"restores {degradation['name']}" if degradation else "a diffusion prior (DDPM, predicts the noise)"
+    what = f"Restores {degradation['name']}" if degradation else "A diffusion prior (DDPM, predicts the noise)"
     lines = [
         f"# {cfg['name']}",
         "",
-        f"A network that {what}, {cfg['size']} x {cfg['size']} pixels, {millions:.2f} million parameters, "
+        f"{what}, {cfg['size']} x {cfg['size']} pixels, {millions:.2f} million parameters, "
         "half precision, the moving average of the weights.",
         "",
         f"- data: {cfg['dataset']['name']}, split {cfg['split']}, {facts['images']:,} images, each seen once",
@@ -115,7 +115,7 @@ def _card(cfg: dict[str, Any], facts: dict[str, Any], network: nn.Module, at: to
         f"precision {cfg['schedule']['precision']}",
         f"- time: {facts['seconds'] / 60:.0f} minutes on a {name}",
         f"- final loss: {facts['loss']:.5f}",
-        "- made by: `sipbench train " + ("net" if degradation else "prior") + "` (the config is in config.json)",
+        "- made by: `sipbench train " + ("net" if degradation else "prior") + "` (the architecture is in config.json)",
         "",
         "![what it can do](sheet.png)",
         "",
