@@ -55,6 +55,8 @@ class Bench:
         at = device.choose(cell.cfg["device"])
         device.settle(at)
         prior = Counted(load_prior(cell, at)) if "prior" in cell.weights or _analytic(cell) else None
+        if prior is not None and cell.method.get("needs") is None and not _fits(prior, cell):
+            prior = None  # a solver that states no needs is handed what there is, and here there is none
         bench = cls(cell, Degradation.of(cell.degradation), prior, load_networks(cell, at), at)
         if check:
             bench.check()
@@ -122,7 +124,7 @@ class Bench:
             raise NotApplicable(f"{cell.method['name']} needs a singular value decomposition of the forward map")
         if any(n.split(".")[0] == "prior" for n in needs) and self.prior is None:
             raise NotApplicable(f"{cell.method['name']} needs a prior: name one with prior=...")
-        if self.prior is not None and tuple(self.prior.shape) != (3, size, size):
+        if self.prior is not None and not _fits(self.prior, cell):
             raise NotApplicable(f"prior {cell.cfg['prior']['name']} is for {self.prior.shape}, not {(3, size, size)}")
         missing = [n for n in _required(cell.solver) if n not in {**cell.options, **self.networks}]
         if missing:
@@ -139,6 +141,10 @@ class Bench:
 
 def _chunks(images: list[int], size: int) -> Iterator[list[int]]:
     return (images[i : i + size] for i in range(0, len(images), size))
+
+
+def _fits(prior: Any, cell: Cell) -> bool:
+    return tuple(prior.shape) == (3, cell.cfg["size"], cell.cfg["size"])
 
 
 def _analytic(cell: Cell) -> bool:

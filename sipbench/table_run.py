@@ -42,7 +42,7 @@ def run_table(name: str, words: list[str]) -> int:
     paths = [*tables.write(spec, frame), *strip(spec)]
     _print(tables.render_text(spec, frame))
     print("written: " + ", ".join(str(p) for p in paths))
-    return int(any(n > 0 for n in frame["failed"]))
+    return int(bool(frame["failed"].fillna(0).gt(0).any()))
 
 
 def _profile(words: list[str]) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sipbench import configs, device
+from sipbench import checkpoints, configs, device
 from sipbench.degradation import Degradation
 from sipbench.priors.diffusion import DiffusionPrior, alphas_cumprod
 from sipbench.priors.sample import ddim
@@ -60,6 +60,8 @@ def _train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)
         network = configs.build(cfg["network"])
+    if cfg["init"]:
+        checkpoints.load_into(network, checkpoints.weight_file(checkpoints.find(cfg["init"], cfg["weights"])))
     folder = Path(cfg["results"]) / "training" / cfg["name"]
     size = len(dataset)
 

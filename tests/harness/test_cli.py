@@ -72,3 +72,14 @@ def test_help_and_lists_import_nothing_heavy(words):
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True)
+
+
+def test_a_table_is_computed_once_and_printed_again(capsys, tmp_path):
+    words = ["table", "table1", "method=pinv,dmplug", "size=32", "images=2", f"results={tmp_path}"]
+    code, out, _ = say(capsys, *words)
+    assert code == 0 and "not yet" in out
+    files = {p: p.read_bytes() for p in (tmp_path / "demo").iterdir()}
+    assert {p.suffix for p in files} == {".md", ".csv", ".tex", ".png"}
+    code, out, lines = say(capsys, *words)
+    assert code == 0 and any("done already" in line for line in lines)
+    assert files == {p: p.read_bytes() for p in (tmp_path / "demo").iterdir()}

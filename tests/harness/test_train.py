@@ -1,0 +1,42 @@
+"""Training: resumable, the same whether or not it was interrupted, and laid down so that it loads."""
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from sipbench import checkpoints, configs, trainees
+from sipbench.priors.load import diffusers_prior
+
+SMALL = ["schedule.batch_size=2", "schedule.save_every=2", "size=32", "schedule.warmup=1"]
+TINY = ["network.block_out_channels=[8,8,8,8]", "network.norm_num_groups=4"]
+
+
+def train(kind, folder, steps, *words):
+    overrides = [*SMALL, f"schedule.steps={steps}", f"results={folder}/r", f"weights={folder}/w", *words]
+    cfg = OmegaConf.to_container(configs.compose(overrides, f"train_{kind}"), resolve=True)
+    run = {"prior": trainees.train_prior, "net": trainees.train_net}[kind]
+    return run(cfg, report=lambda _: None)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(trainees, "ddim", lambda prior, z, steps: z)
+
+
+def test_a_prior_is_trained_resumed_and_loaded(tmp_path, quick):
+    whole = train("prior", tmp_path / "a", 4, "schedule.decay=0.0001", *TINY)
+    train("prior", tmp_path / "b", 2, "schedule.decay=0.0001", *TINY)
+    resumed = train("prior", tmp_path / "b", 4, "schedule.decay=0.0001", *TINY)
+    one, other = (checkpoints.load_state(checkpoints.weight_file(p)) for p in (whole, resumed))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+    prior = diffusers_prior(str(whole), weights=tmp_path)
+    assert prior.shape == (3, 32, 32) and (whole / "sheet.png").is_file()
+    assert "4 of batch 2" in (whole / "README.md").read_text()
+
+
+@pytest.mark.parametrize("error", ["l1", "rms"])
+def test_a_network_learns_on_pairs(tmp_path, error):
+    folder = train("net", tmp_path, 4, "degradation=inpaint70", "network.width=8", "network.levels=2", f"error={error}")
+    again = train("net", tmp_path / "more", 2, "degradation=inpaint70", "network.width=8", "network.levels=2",
+                  f"init={folder}")  # fmt: skip
+    assert checkpoints.weight_file(again).is_file()
