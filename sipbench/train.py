@@ -142,8 +142,13 @@ def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
         kept.copy_(now)
 
 
-def diffusion_loss(products: Tensor) -> Loss:
-    """|| eps - net(sqrt(P_i) x + sqrt(1 - P_i) eps, i) ||^2, the times i stratified over the batch."""
+def diffusion_loss(products: Tensor, prediction: str = "epsilon") -> Loss:
+    """|| target - net(sqrt(P_i) x + sqrt(1 - P_i) eps, i) ||^2, the times i stratified over the batch.
+
+    The target is the noise eps (`epsilon`) or the velocity sqrt(P_i) eps - sqrt(1 - P_i) x (`v_prediction`).
+    """
+    if prediction not in ("epsilon", "v_prediction"):
+        raise UserError(f"a network is trained for epsilon or v_prediction, not {prediction!r}")
 
     def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
         n, b = len(products), len(x)
@@ -151,7 +156,8 @@ def diffusion_loss(products: Tensor) -> Loss:
         eps = rng.normal_like(x)
         product = products.to(x.device, x.dtype)[i].view(-1, 1, 1, 1)
         x_t = product.sqrt() * x + (1 - product).sqrt() * eps
-        return (network(x_t, i).sample.float() - eps).square().mean()
+        target = eps if prediction == "epsilon" else product.sqrt() * eps - (1 - product).sqrt() * x
+        return (network(x_t, i).sample.float() - target).square().mean()
 
     return loss
 

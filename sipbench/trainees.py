@@ -27,7 +27,7 @@ def train_prior(cfg: dict[str, Any], report: Callable[[str], None] = print) -> P
         z = Rng.of(0, "sheet", range(16), next(average.parameters()).device).normal(*prior.shape)
         save_sheet(ddim(prior, z, steps=50), path)
 
-    loss = diffusion_loss(alphas_cumprod(cfg["scheduler"]))
+    loss = diffusion_loss(alphas_cumprod(cfg["scheduler"]), cfg["scheduler"]["prediction_type"])
     return _train(cfg, loss, sheet, {"scheduler_config.json": cfg["scheduler"]}, report)
 
 

@@ -40,3 +40,32 @@ def test_a_network_learns_on_pairs(tmp_path, error):
     again = train("net", tmp_path / "more", 2, "degradation=inpaint70", "network.width=8", "network.levels=2",
                   f"init={folder}")  # fmt: skip
     assert checkpoints.weight_file(again).is_file()
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_a_network_that_knows_the_image_has_no_loss(prediction):
+    """The target of the training is what the prior takes the network's output for."""
+    from sipbench.priors.diffusion import DiffusionPrior, alphas_cumprod
+    from sipbench.priors.gaussian import LINEAR
+    from sipbench.problem import Rng
+    from sipbench.train import diffusion_loss
+
+    products, x = alphas_cumprod(LINEAR), torch.linspace(-1, 1, 4 * 3 * 8 * 8).view(4, 3, 8, 8)
+
+    class Knows(torch.nn.Module):
+        config = type("Config", (), {"in_channels": 3, "sample_size": 8})
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, x_t, i):
+            p = products.float()[i].view(-1, 1, 1, 1)
+            eps = (x_t - p.sqrt() * x) / (1 - p).sqrt()
+            out = eps if prediction == "epsilon" else p.sqrt() * eps - (1 - p).sqrt() * x
+            return type("Output", (), {"sample": out})
+
+    assert diffusion_loss(products, prediction)(Knows(), x, Rng.of(0, "t", range(4))) < 1e-6
+    prior = DiffusionPrior(Knows(), LINEAR | {"prediction_type": prediction})
+    x_hat = prior.denoise(x + 0.1 * Rng.of(1, "t", range(4)).normal_like(x), torch.tensor(0.2))
+    assert torch.allclose(x_hat, x, atol=1e-4)
