@@ -75,6 +75,13 @@ class Rng:
         rows = [torch.randperm(n, generator=g, device=g.device) for g in self._generators]
         return torch.stack(rows).to(self.device)
 
+    def poisson(self, rate: Tensor) -> Tensor:
+        """Poisson counts with these means, whose first dimension runs over the images."""
+        source = torch.device("cpu") if self._portable else self.device
+        mean = rate.to(source, torch.float64 if self._portable else rate.dtype)
+        rows = [torch.poisson(row, generator=g) for row, g in zip(mean, self._generators, strict=True)]
+        return torch.stack(rows).to(self.device, rate.dtype)
+
     def _draw(self, fill: Any, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         source = torch.device("cpu") if self._portable else self.device
         out = torch.empty((len(self), *shape), dtype=torch.float64 if self._portable else dtype, device=source)
@@ -147,13 +154,13 @@ class Estimate:
 
     Attributes:
         x: the image, (B, C, H, W).
-        theta: the parameters of a blind operator (a blur kernel), or None.
+        theta: the parameters of a blind operator by name, such as its blur kernel, (B, ...) each, or None.
         samples: posterior samples, (B, S, C, H, W), or None.
         stopped: the iteration at which each image stopped, (B,), or None.
     """
 
     x: Tensor
-    theta: Tensor | None = None
+    theta: Mapping[str, Tensor] | None = None
     samples: Tensor | None = None
     stopped: Tensor | None = None
 

@@ -28,7 +28,7 @@ from sipbench.datasets.portrait import (
     smooth,
 )
 
-VERSION = 1  # part of the protocol hash of results: any change of a drawn pixel raises it
+VERSION = 2  # part of the protocol hash of results: any change of a drawn pixel raises it
 SPLITS = {"test": 0, "validation": 10_000_000, "train": 20_000_000}  # first global index of each split
 SPLIT_LENGTH = 10_000_000
 TRAIN_LENGTH = 2**40
@@ -200,7 +200,7 @@ def glasses(c: Canvas, head: Head, d: Dice) -> None:
 
 
 def portrait(values: Tensor, tile: Tensor, size: int) -> Tensor:
-    """Paint every layer of a few portraits, back to front, at twice the size, and average; range [0, 1]."""
+    """Paint every layer of a few portraits, back to front, at twice the size, and look through a lens; range [0, 1]."""
     d, fine = Dice(values), 2 * size
     line = (torch.arange(fine, dtype=values.dtype) + 0.5) * (2 / fine) - 1
     y, x = (t.expand(len(values), -1, -1).contiguous() for t in torch.meshgrid(line, line, indexing="ij"))
@@ -230,7 +230,19 @@ def portrait(values: Tensor, tile: Tensor, size: int) -> Tensor:
     c.rgb[at] = face.rgb
     hair_front(c, head, d, outline)
     glasses(c, head, d)
-    return torch.nn.functional.avg_pool2d(c.rgb.clamp(0, 1), 2)
+    return lens(lens(c.rgb.clamp(0, 1)).mT).mT
+
+
+def lens(fine: Tensor) -> Tensor:
+    """Halve the rows through a Gaussian of 0.55 pixels.
+
+    At 64 pixels the power spectrum then falls as that of shrunken photographs does; an average of 2 x 2 drawn pixels
+    leaves 2.5 to 4.5 times their power in the upper half of the frequencies.
+    """
+    weights = torch.exp(-((torch.arange(6, dtype=fine.dtype) - 2.5) ** 2) / (2 * 1.1**2))
+    padded = torch.cat([fine[..., :1, :].expand(-1, -1, 2, -1), fine, fine[..., -1:, :].expand(-1, -1, 2, -1)], 2)
+    rows = fine.shape[2] - 1
+    return sum(w * padded[..., k : k + rows : 2, :] for k, w in enumerate((weights / weights.sum()).tolist()))  # pyright: ignore
 
 
 def _numbers(index: int) -> Tensor:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from sipbench.operators.iterative import lanczos_norm, least_squares
+
+if TYPE_CHECKING:
+    from sipbench.problem import Rng
+
 
 class Operator(nn.Module):
-    """y = f(x) for images x of shape (B, C, H, W).
+    """y = f(x) for images x of shape (B, C, H, W). A complex image is two channels, real and imaginary; y is real.
 
     Attributes:
-        symmetries: the maps g with f(g x) = f(x); the metrics align over exactly those.
+        shape: the shape of x.
+        symmetries: the maps g with f(g x) = f(x), named as in `operators.symmetries`; metrics align over exactly those.
         per_image: the names of the buffers whose first dimension runs over the images.
     """
 
     linear: ClassVar[bool] = False
-    symmetries: ClassVar[tuple[str, ...]] = ()
+    blind: ClassVar[bool] = False
+    symmetries: tuple[str, ...] = ()
     per_image: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
+        super().__init__()
+        self.shape, self.device = tuple(shape), device
+        self._casts: dict[tuple[str, torch.dtype], Tensor] = {}
 
     @property
     def valid(self) -> Tensor | None:
@@ -31,33 +43,82 @@ class Operator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def picture(self, y: Tensor) -> Tensor:
+        """The measurement as a person would look at it: (B, 1 or 3, h, w) in [0, 1]. Images in [-1, 1] are as they are."""
+        return ((y + 1) / 2).clamp(0, 1)
+
+    @classmethod
+    def unknown_shape(cls, y_shape: tuple[int, ...], **options: Any) -> tuple[int, ...]:
+        """The shape of the x that belongs to a measurement of this shape; for real measurements, which have no x."""
+        return y_shape
+
     def select(self, index: slice) -> Self:
         """The same map for some of its images."""
         part = copy.copy(self)
         part._buffers = {k: v[index] if k in self.per_image and v is not None else v for k, v in self._buffers.items()}
+        part.shape = (len(range(*index.indices(self.shape[0]))), *self.shape[1:])
+        part._casts = {}
         return part
+
+    def cast(self, name: str, like: Tensor) -> Tensor:
+        """A buffer in the precision of a tensor (complex stays complex), converted once."""
+        key = (name, like.dtype)
+        if key not in self._casts:
+            buffer = self._buffers[name]
+            assert buffer is not None
+            self._casts[key] = buffer.to(like.dtype.to_complex() if buffer.is_complex() else like.dtype)
+        return self._casts[key]
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        self._casts = {}
+        self.device = fn(torch.empty(0, device=self.device)).device
+        return super()._apply(fn, recurse)
+
+
+class BlindOperator(Operator):
+    """y = f(x, theta): theta, a name -> tensor (B, ...) mapping such as {"kernel": k}, is not told to the solver.
+
+    The object holds nothing of the truth: the harness draws theta from a stream that no solver can reach.
+    """
+
+    blind: ClassVar[bool] = True
+
+    @property
+    def theta_shapes(self) -> dict[str, tuple[int, ...]]:
+        """What is known of theta: the shape of each part without the batch, or of the box that holds it."""
+        raise NotImplementedError
+
+    def draw(self, rng: Rng) -> dict[str, Tensor]:
+        """A theta for each image, of the kind and size that the problem really uses."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, theta: Mapping[str, Tensor]) -> Tensor:
+        raise NotImplementedError
 
 
 class LinearOperator(Operator):
-    """A linear map A with its exact adjoint and pseudo-inverse."""
+    """A linear map A with its exact adjoint and pseudo-inverse.
+
+    Attributes:
+        exact_pinv: whether `pinv` is the Moore-Penrose inverse; filtered back-projection, say, is only near it.
+    """
 
     linear: ClassVar[bool] = True
+    exact_pinv: ClassVar[bool] = True
 
     def T(self, y: Tensor) -> Tensor:
         """The adjoint: <A x, y> = <x, A^T y>."""
         raise NotImplementedError
 
     def pinv(self, y: Tensor) -> Tensor:
-        """The Moore-Penrose pseudo-inverse A^+ y."""
-        raise NotImplementedError
+        """The Moore-Penrose pseudo-inverse A^+ y. Unless overridden: conjugate gradients, to the working precision."""
+        return least_squares(self, y)
 
     @property
     def norm(self) -> float:
         """The largest singular value, over the whole batch."""
         svd = self.svd()
-        if svd is None:
-            raise NotImplementedError(f"{type(self).__name__} states no norm")
-        return float(svd.s.max())
+        return lanczos_norm(self, self.shape, self.device) if svd is None else float(svd.s.max())
 
     def svd(self, dtype: torch.dtype = torch.float32) -> SVD | None:
         """The singular value decomposition as functions, where it is cheap; else None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ class BicubicDownsampling(LinearOperator):
     """Super-resolution: A x = R_h x R_w^T with the antialiased bicubic matrices R; SVD exact (Kronecker product)."""
 
     def __init__(self, shape: tuple[int, ...], rng: Rng, *, factor: int = 4, a: float = -0.5) -> None:
-        super().__init__()
+        super().__init__(shape, rng.device)
         *_, h, w = shape
         if h % factor or w % factor:
             raise ValueError(f"super-resolution x{factor} needs a size divisible by {factor}, not {h} x {w}")
@@ -52,11 +53,15 @@ class BicubicDownsampling(LinearOperator):
                 self.register_buffer(f"{part}_{axis}", value.to(rng.device), persistent=False)
 
     def _pair(self, part: str, like: Tensor) -> tuple[Tensor, Tensor]:
-        return tuple(self._buffers[f"{part}_{axis}"].to(like.dtype) for axis in "hw")  # pyright: ignore
+        return self.cast(f"{part}_h", like), self.cast(f"{part}_w", like)
 
     def forward(self, x: Tensor) -> Tensor:
         h, w = self._pair("r", x)
         return h @ x @ w.T
+
+    @classmethod
+    def unknown_shape(cls, y_shape: tuple[int, ...], *, factor: int = 4, **options: Any) -> tuple[int, ...]:
+        return (*y_shape[:-2], factor * y_shape[-2], factor * y_shape[-1])
 
     def T(self, y: Tensor) -> Tensor:
         h, w = self._pair("r", y)
@@ -98,7 +103,7 @@ class Inpainting(LinearOperator):
 
     def __init__(self, shape: tuple[int, ...], rng: Rng, *, removed: float = 0.7) -> None:
         """Remove exactly floor(removed H W) pixels of each image, drawn without replacement."""
-        super().__init__()
+        super().__init__(shape, rng.device)
         if not 0 <= removed < 1:
             raise ValueError(f"the removed fraction lies in [0, 1), not {removed}")
         b, _, h, w = shape
@@ -111,7 +116,7 @@ class Inpainting(LinearOperator):
         return self.mask
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.mask.to(x.dtype) * x
+        return self.cast("mask", x) * x
 
     def T(self, y: Tensor) -> Tensor:
         return self(y)

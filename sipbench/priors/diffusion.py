@@ -18,8 +18,13 @@ def alphas_cumprod(config: dict[str, Any]) -> Tensor:
         betas = torch.linspace(lo, hi, n, dtype=torch.float64)
     elif schedule == "scaled_linear":
         betas = torch.linspace(lo**0.5, hi**0.5, n, dtype=torch.float64) ** 2
+    elif schedule == "squaredcos_cap_v2":
+        s = torch.arange(n + 1, dtype=torch.float64) / n
+        bar = torch.cos((s + 0.008) / 1.008 * torch.pi / 2) ** 2
+        betas = (1 - bar[1:] / bar[:-1]).clamp(max=0.999)
     else:
-        raise ValueError(f"beta_schedule {schedule!r} is not known: use linear, scaled_linear or trained_betas")
+        known = "linear, scaled_linear, squaredcos_cap_v2 or trained_betas"
+        raise ValueError(f"beta_schedule {schedule!r} is not known: use {known}")
     return torch.cumprod(1 - betas, 0)
 
 

@@ -1,0 +1,69 @@
+"""What a linear map can do from its forward and adjoint alone: its norm, and least squares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from sipbench.operators.base import LinearOperator
+
+
+@torch.no_grad()
+def lanczos_norm(A: LinearOperator, shape: tuple[int, ...], device: torch.device, iterations: int = 100) -> float:
+    """The largest singular value of A over the batch: Lanczos on A^T A in double precision, from a fixed start.
+
+    The tridiagonal matrix's largest eigenvalue needs no orthogonalisation: rounding only repeats converged values.
+    """
+    start = torch.Generator().manual_seed(0)
+    v = torch.randn(shape, generator=start, dtype=torch.float64).to(device)
+    v, before, beta = v / v.norm(), torch.zeros_like(v), 0.0
+    diagonal, beside = [], []
+    for _ in range(iterations):
+        w = A.T(A(v)) - beta * before
+        alpha = float((w * v).sum())
+        w = w - alpha * v
+        diagonal.append(alpha)
+        beta = float(w.norm())
+        if beta <= 1e-12 * max(diagonal):
+            break
+        beside.append(beta)
+        before, v = v, w / beta
+    beside = torch.tensor(beside[: len(diagonal) - 1], dtype=torch.float64)
+    matrix = torch.diag(torch.tensor(diagonal, dtype=torch.float64)) + torch.diag(beside, 1) + torch.diag(beside, -1)
+    return float(torch.linalg.eigvalsh(matrix)[-1].clamp(min=0).sqrt())
+
+
+@torch.no_grad()
+def least_squares(A: LinearOperator, y: Tensor, iterations: int = 500, tolerance: float | None = None) -> Tensor:
+    """The least-squares solution of least norm, by conjugate gradients on the normal equations (CGLS) from zero.
+
+    Each image has its own step sizes and stops where |A^T r| <= tolerance |A^T y|.
+    """
+    tolerance = 20 * torch.finfo(y.dtype).eps if tolerance is None else tolerance
+    r = y.clone()
+    s = A.T(r)
+    x, p, energy = torch.zeros_like(s), s, _energy(s)
+    enough, floor = energy * tolerance**2, torch.finfo(y.dtype).tiny
+    for k in range(iterations):
+        q = A(p)
+        step = torch.where(energy > enough, energy / _energy(q).clamp(min=floor), torch.zeros_like(energy))
+        x = x + _spread(step, x) * p
+        r = r - _spread(step, r) * q
+        s = A.T(r)
+        now = _energy(s)
+        p = s + _spread(now / energy.clamp(min=floor), s) * p
+        energy = torch.where(energy > enough, now, energy)
+        if k % 10 == 9 and bool((energy <= enough).all()):
+            break
+    return x
+
+
+def _energy(v: Tensor) -> Tensor:
+    return v.flatten(1).square().sum(1)
+
+
+def _spread(s: Tensor, like: Tensor) -> Tensor:
+    return s.view(-1, *[1] * (like.ndim - 1))
