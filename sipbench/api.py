@@ -25,8 +25,8 @@ def pose(
     seed: int = 0,
     device: str = "auto",
     overrides: Sequence[str] = (),
-) -> tuple[Problem, Tensor]:
-    """A problem, and apart from it the truth that only `score` may see.
+) -> tuple[Problem, Tensor | None]:
+    """A problem, and apart from it the truth that only `score` may see (None for real measurements).
 
     Args:
         images: how many of the test split, or which.
@@ -39,8 +39,10 @@ def pose(
     cell = _cell([*words, "method=pinv", "prior=none"])
     bench = Bench.of(cell, check=False)
     problem = bench.pose(cell.images)
-    setting = {**problem.setting, "overrides": tuple(w for w in words if not w.startswith("images="))}
-    return replace(problem, setting=setting), cell.dataset.load(cell.images)
+    truth = bench.truth(cell.images, problem)
+    words = [w for w in words if not w.startswith("images=")]
+    setting = {**problem.setting, "overrides": tuple(words), "images": tuple(cell.images)}
+    return replace(problem, setting=setting), truth.x if truth is not None else None
 
 
 def solve(problem: Problem, method: str = "pinv", **options: Any) -> Estimate:
@@ -49,15 +51,21 @@ def solve(problem: Problem, method: str = "pinv", **options: Any) -> Estimate:
     return bench.solve(replace(problem, prior=bench.prior), None).estimate
 
 
-def score(estimate: Estimate | Tensor, truth: Tensor, problem: Problem) -> pd.DataFrame:
-    """One row an image: the metrics, and how well the estimate explains the measurement."""
+def score(estimate: Estimate | Tensor, truth: Tensor | None, problem: Problem) -> pd.DataFrame:
+    """One row an image: the metrics, and how well the estimate explains the measurement.
+
+    Where f is blind the row also says how like the true kernel the estimate's is.
+    """
     import pandas as pd
 
-    from sipbench.rows import score_images
+    from sipbench.rows import Truth, score_images
 
-    x_hat = estimate.x if isinstance(estimate, Estimate) else estimate
-    names = _cell(list(problem.setting["overrides"])).cfg["metrics"]
-    return pd.DataFrame(score_images(names, x_hat.detach().float(), truth, problem))
+    found = estimate if isinstance(estimate, Estimate) else Estimate(estimate)
+    cell = _cell([*problem.setting["overrides"], f"images={list(problem.setting['images'])}"])
+    theta = Bench.of(cell, check=False).theta(cell.images, problem.f) if problem.f.blind else None
+    known = None if truth is None else Truth(truth, theta)
+    found = replace(found, x=found.x.detach().float())
+    return pd.DataFrame(score_images(cell.cfg["metrics"], found, known, problem))
 
 
 def _bench(problem: Problem, method: str, options: dict[str, Any]) -> Bench:

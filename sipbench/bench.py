@@ -8,7 +8,7 @@ x goes round the solver, never through it: it is loaded to make y, let go, and l
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from sipbench import device, rows, store
 from sipbench.cell import Cell, NotApplicable
 from sipbench.degradation import Degradation
-from sipbench.operators.base import LinearOperator
+from sipbench.operators.base import LinearOperator, Operator
 from sipbench.parts import load_networks, load_prior
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.watch import Counted, Follow, PeakMemory, counting
@@ -65,18 +65,43 @@ class Bench:
     def one_batch(self, images: Sequence[int], report: Report | None) -> list[dict[str, Any]]:
         problem = self.pose(images)
         outcome = self.solve(problem, report)
-        x = self.cell.dataset.load(images)
-        return rows.score(self.cell, images, x, problem, outcome)
+        return rows.score(self.cell, images, self.truth(images, problem), problem, outcome)
 
     def pose(self, images: Sequence[int]) -> Problem:
-        """y from x, on the CPU so that every device agrees; x is not kept."""
-        cell, x = self.cell, self.cell.dataset.load(images)
-        rng = Rng.of(cell.cfg["seed"], f"{cell.cfg['dataset']['name']}/{cell.cfg['split']}", images)
-        y, f = self.degradation.measure_exactly(x, rng)
+        """y from x, on the CPU so that every device agrees; x is not kept. A measured dataset gives y itself."""
+        cell, rng = self.cell, self.streams(images)
+        if self.measured:
+            y, f = self.degradation.accept(cell.dataset.load(images), rng)
+        else:
+            y, f = self.degradation.measure_exactly(self.degradation.x(cell.dataset.load(images), rng), rng)
         noise = self.degradation.noise if self.degradation.reveal_noise else None
         setting = {"dataset": cell.cfg["dataset"]["name"], "degradation": cell.degradation["name"]}
         public = rng.child("public", self.device)
-        return Problem(y.to(self.device), f.to(self.device), noise, tuple(x.shape), self.prior, public, setting)
+        return Problem(y.to(self.device), f.to(self.device), noise, f.shape, self.prior, public, setting)
+
+    def truth(self, images: Sequence[int], problem: Problem) -> rows.Truth | None:
+        """x, and theta where f is blind, made again for the score; None for real measurements."""
+        if self.measured:
+            return None
+        rng = self.streams(images)
+        x = self.degradation.x(self.cell.dataset.load(images), rng)
+        return rows.Truth(x, self.theta(images, problem.f))
+
+    def theta(self, images: Sequence[int], f: Operator) -> Mapping[str, torch.Tensor] | None:
+        """What a blind f left open, for the score."""
+        return self.degradation.theta(f, self.streams(images))
+
+    def streams(self, images: Sequence[int]) -> Rng:
+        """The root streams of these images. A saved measurement brings those that it was made with."""
+        cfg, dataset = self.cell.cfg, self.cell.dataset
+        if self.measured:
+            return dataset.streams(images, cfg["seed"])
+        return Rng.of(cfg["seed"], f"{cfg['dataset']['name']}/{cfg['split']}", images)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the dataset holds measurements, without their truth."""
+        return getattr(self.cell.dataset, "measured", False)
 
     def solve(self, problem: Problem, report: Report | None) -> rows.Outcome:
         """The solver's own time, evaluations and memory; loading, warm-up and metrics are outside the clock."""
@@ -114,8 +139,7 @@ class Bench:
     def check(self) -> None:
         """Whether the method can do this cell at all; if not, NotApplicable says why."""
         needs, cell = self.cell.method.get("needs") or [], self.cell
-        size = cell.cfg["size"]
-        f = self.degradation.build((1, 3, size, size), Rng.of(0, "check", [0]))
+        f = self.degradation.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
         if "linear" in needs and not isinstance(f, LinearOperator):
             raise NotApplicable(
                 f"{cell.method['name']} needs a linear forward map; {cell.degradation['name']} has none"
@@ -125,7 +149,7 @@ class Bench:
         if any(n.split(".")[0] == "prior" for n in needs) and self.prior is None:
             raise NotApplicable(f"{cell.method['name']} needs a prior: name one with prior=...")
         if self.prior is not None and not _fits(self.prior, cell):
-            raise NotApplicable(f"prior {cell.cfg['prior']['name']} is for {self.prior.shape}, not {(3, size, size)}")
+            raise NotApplicable(f"prior {cell.cfg['prior']['name']} is for {self.prior.shape}, not {_shape(cell)}")
         missing = [n for n in _required(cell.solver) if n not in {**cell.options, **self.networks}]
         if missing:
             raise NotApplicable(f"{cell.method['name']} is given no {', '.join(missing)}: set it in its config")
@@ -134,7 +158,8 @@ class Bench:
         """One evaluation of everything heavy, so that no first call is on the clock."""
         with torch.no_grad():
             x = torch.zeros(problem.shape, device=self.device)
-            problem.f(x)
+            if not problem.f.blind:
+                problem.f(x)
             if self.prior is not None:
                 self.prior.denoise(x, self.prior.times(1)[0])
 
@@ -144,7 +169,12 @@ def _chunks(images: list[int], size: int) -> Iterator[list[int]]:
 
 
 def _fits(prior: Any, cell: Cell) -> bool:
-    return tuple(prior.shape) == (3, cell.cfg["size"], cell.cfg["size"])
+    return tuple(prior.shape) == _shape(cell)
+
+
+def _shape(cell: Cell) -> tuple[int, ...]:
+    """(C, H, W) of the unknown."""
+    return Degradation.of(cell.degradation).x_shape(cell.dataset)
 
 
 def _analytic(cell: Cell) -> bool:

@@ -128,6 +128,12 @@ class Cell:
             except UserError:
                 if self.method.get("needs") is not None:
                     raise
+        operator = {k: v for k, v in self.degradation["operator"].items() if k != "_target_"}
+        if "checkpoint" in operator:
+            kind = configs.locate(self.degradation["operator"]["_target_"])
+            found["degradation"] = kind.weight_file(**operator)
+        if operator.get("path"):
+            found["degradation"] = checkpoints.existing(operator["path"], self.degradation["name"])
         for name, node in (self.method.get("networks") or {}).items():
             how = f"sipbench train net dataset={cfg['dataset']['name']} size={cfg['size']} "
             how += f"degradation={self.degradation['name']}"
@@ -141,11 +147,12 @@ class Cell:
         cfg, target = self.cfg, self.method["solver"]["_target_"]
         networks = {k: v for k, v in (self.method.get("networks") or {}).items()}
         prior = cfg["prior"] if self.takes_prior and ("prior" in self.weights or "path" not in cfg["prior"]) else None
-        strip = (*configs.META, "weights", "root", "protocol")
+        strip = (*configs.META, "weights", "root", "protocol", "check", "range")
+        operator = {k: v for k, v in self.degradation["operator"].items() if k not in (*strip, "path")}
         identity = {
             "protocol": PROTOCOL,
             "dataset": [cfg["dataset"]["name"], self.dataset.version, cfg["split"], cfg["size"]],
-            "degradation": {k: v for k, v in self.degradation.items() if k not in strip},
+            "degradation": {k: v for k, v in self.degradation.items() if k not in strip} | {"operator": operator},
             "method": [self.method["name"], target, configs.code_hash(target), self.options],
             "networks": {k: {n: v for n, v in node.items() if n not in strip} for k, node in networks.items()},
             "prior": {k: v for k, v in prior.items() if k not in (*strip, "path")} if prior else None,

@@ -38,6 +38,14 @@ def weight_file(folder: Path) -> Path:
     raise UserError(f"no {' or '.join(WEIGHTS)} in {folder}")
 
 
+def existing(path: str, who: str) -> Path:
+    """A file that a config names, or an error in a line."""
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise UserError(f"{who}: no file {found.absolute()}")
+    return found
+
+
 @cache
 def sha256(path: Path) -> str:
     """The hash of a file, read in pieces."""

@@ -19,6 +19,8 @@ sipbench: an honest benchmark of deep learning for inverse problems
   sipbench method=mine.py:solve                           run a solver of your own
 
   sipbench table table1 [profile=paper]     compute what a table lacks, print and write it
+  sipbench show degradation=deblur_motion   write a picture: truth, measurement, A⁺y
+  sipbench measure degradation=mri out=DIR  save measurements; solve them later with dataset=measured dataset.root=DIR
   sipbench list WHAT [--json]               methods, degradations, datasets, priors, profiles, launchers or tables
   sipbench check mine.py:solve              the contract tests, on a solver of yours or on a method's name
   sipbench doctor                           what is installed, present and missing here, and what to do about it
@@ -74,6 +76,8 @@ def _dispatch(words: list[str]) -> int:
         "train": _train,
         "check": _check,
         "doctor": _doctor,
+        "show": _show,
+        "measure": _measure,
     }
     if words[0] in commands:
         return commands[words[0]](words[1:])
@@ -120,6 +124,44 @@ def _table(words: list[str]) -> int:
     from sipbench.table_run import run_table
 
     return run_table(words[0], words[1:])
+
+
+def _out(words: list[str], default: str) -> tuple[list[str], str]:
+    """The words without `out=...`, and what it says."""
+    given = [w.partition("=")[2] for w in words if w.startswith("out=")]
+    return [w for w in words if not w.startswith("out=")], given[-1] if given else default
+
+
+def _posed(words: list[str]) -> Any:
+    """The cell of a problem that nobody is asked to solve."""
+    from sipbench.cell import Cell
+
+    words = [*words, *([] if any(w.startswith("method=") for w in words) else ["method=pinv"])]
+    words += [] if any(w.startswith("prior=") for w in words) else ["prior=none"]
+    return Cell.of(configs.compose(words), words)
+
+
+def _show(words: list[str]) -> int:
+    from pathlib import Path
+
+    words, out = _out(words, "")
+    cell = _posed(words if any(w.startswith("images=") for w in words) else [*words, "images=2"])
+    from sipbench.report.show import show
+
+    name = f"show-{cell.cfg['dataset']['name']}-{cell.degradation['name']}.png"
+    print(f"written: {show(cell, Path(out or Path(cell.cfg['results'], name)))}")
+    return 0
+
+
+def _measure(words: list[str]) -> int:
+    words, out = _out(words, "")
+    if not out:
+        raise UserError("measure where to? sipbench measure degradation=sr4 images=4 out=FOLDER")
+    from sipbench.measure import measure
+
+    for path in measure(_posed(words), out):
+        print(f"written: {path}")
+    return 0
 
 
 def _train(words: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,55 +11,98 @@ import torch
 from torch import Tensor
 
 from sipbench import configs
+from sipbench.errors import UserError
 from sipbench.noise import Noise
-from sipbench.operators.base import LinearOperator, Operator
+from sipbench.operators.base import BlindOperator, LinearOperator, Operator
 from sipbench.problem import Rng
+from sipbench.unknowns import CHANNELS, UNKNOWNS
+
+Theta = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """y = f(x) + n.
+    """y = f(x) + n, or y = f(x, theta) + n where the operator is blind.
 
     Attributes:
         operator: builds f from the shape (B, C, H, W) and one random stream per image.
         noise: the noise model.
         noise_on_invalid: whether noise is added also where y carries no information (removed pixels).
         reveal_noise: whether the solver is told the noise model.
+        unknown: what x is made of a picture of the dataset: `image` as it is, `grey` or `complex`.
+        shape_of: the shape of x from the shape of y, for real measurements.
     """
 
     operator: Callable[[tuple[int, ...], Rng], Operator]
     noise: Noise
     noise_on_invalid: bool = True
     reveal_noise: bool = True
+    unknown: str = "image"
+    shape_of: Callable[[tuple[int, ...]], tuple[int, ...]] = tuple
+
+    def __post_init__(self) -> None:
+        if self.unknown not in UNKNOWNS:
+            raise UserError(f"unknown is {', '.join(UNKNOWNS)}, not {self.unknown!r}")
 
     @classmethod
     def of(cls, node: dict[str, Any]) -> Degradation:
         """From a config: `operator` and `noise` are nodes with a `_target_`."""
         noise = configs.build(node["noise"])
         operator = partial(_operator, node)
-        flags = {k: node[k] for k in ("noise_on_invalid", "reveal_noise") if k in node}
-        return cls(operator, noise, **flags)
+        flags = {k: node[k] for k in ("noise_on_invalid", "reveal_noise", "unknown") if k in node}
+        kind = configs.locate(node["operator"]["_target_"])
+        options = {k: v for k, v in node["operator"].items() if not k.startswith("_")}
+        return cls(operator, noise, shape_of=partial(kind.unknown_shape, **options), **flags)
+
+    def x(self, pictures: Tensor, rng: Rng) -> Tensor:
+        """The truth: what this degradation takes pictures (B, C, H, W) of a dataset for."""
+        return UNKNOWNS[self.unknown](pictures, rng.child("unknown").portable)
+
+    def x_shape(self, dataset: Any) -> tuple[int, ...]:
+        """(C, H, W) of x for a dataset of pictures, or of measurements."""
+        if getattr(dataset, "measured", False):
+            return tuple(self.shape_of((1, *dataset.shape)))[1:]
+        return (CHANNELS[self.unknown] or dataset.shape[0], *dataset.shape[1:])
 
     def build(self, shape: tuple[int, ...], rng: Rng) -> Operator:
         """f for these images, from the streams that define the problem."""
         return self.operator(shape, rng.child("operator").portable)
 
+    def theta(self, f: Operator, rng: Rng) -> Theta | None:
+        """The truth that a blind f leaves open, from the same streams; None where nothing is left open."""
+        return f.draw(rng.child("theta").portable) if isinstance(f, BlindOperator) else None
+
     def measure(self, x: Tensor, rng: Rng) -> tuple[Tensor, Operator]:
         """(y, f) for a batch."""
         f = self.build(tuple(x.shape), rng)
-        return self._add_noise(f, f(x), rng), f
+        return self._observe(f, x, self.theta(f, rng), rng), f
 
     def measure_exactly(self, x: Tensor, rng: Rng) -> tuple[Tensor, Operator]:
         """(y, f) with y the same to the bit whatever the batch: one image at a time, in double precision."""
         f = self.build(tuple(x.shape), rng)
-        rows = []
+        theta, rows = self.theta(f, rng), []
         for i in range(len(x)):
-            part, own = f.select(slice(i, i + 1)), rng.select(slice(i, i + 1))
-            y = self._add_noise(part, part(x[i : i + 1].double()), own)
-            rows.append(y.to(x.dtype))
+            one = slice(i, i + 1)
+            mine = None if theta is None else {k: v[one] for k, v in theta.items()}
+            rows.append(self._observe(f.select(one), x[one].double(), mine, rng.select(one)).to(x.dtype))
         return torch.cat(rows), f
 
-    def _add_noise(self, f: Operator, y: Tensor, rng: Rng) -> Tensor:
+    def accept(self, y: Tensor, rng: Rng) -> tuple[Tensor, Operator]:
+        """(y, f) for real measurements y, whose truth nobody has; f is built for the x that belongs to them."""
+        shape = tuple(self.shape_of(tuple(y.shape)))
+        f = self.build(shape, rng)
+        theta = self.theta(f, rng)
+        expected = tuple(self._clean(f, torch.zeros(shape), theta).shape)
+        if expected != tuple(y.shape):
+            raise UserError(f"a measurement of {tuple(y.shape[1:])} does not fit: {expected[1:]} comes of {shape[1:]}")
+        return y, f
+
+    @staticmethod
+    def _clean(f: Operator, x: Tensor, theta: Theta | None) -> Tensor:
+        return f.measure(x) if theta is None else f.measure(x, theta)
+
+    def _observe(self, f: Operator, x: Tensor, theta: Theta | None, rng: Rng) -> Tensor:
+        y = self._clean(f, x, theta)
         noisy = self.noise(y, rng.child("noise").portable)
         if self.noise_on_invalid or f.valid is None:
             return noisy
@@ -73,14 +116,30 @@ def _operator(node: dict[str, Any], shape: tuple[int, ...], rng: Rng) -> Operato
 def facts(name: str) -> dict[str, Any]:
     """What a degradation's operator says of itself, for lists."""
     node = configs.read("degradation", name)
-    operator = configs.locate(node["operator"]["_target_"])
+    kind = configs.locate(node["operator"]["_target_"])
+    f = _small(node)
     return {
         "name": name,
         "title": node.get("title", name),
-        "linear": operator.linear,
-        "svd": operator.linear and operator.svd is not LinearOperator.svd,
-        "symmetries": list(operator.symmetries),
+        "linear": kind.linear,
+        "blind": kind.blind,
+        "svd": kind.linear and (kind.svd is not LinearOperator.svd if f is None else f.svd() is not None),
+        "symmetries": list((f or kind).symmetries),
         "range": node.get("range", "[-1, 1]"),
         "protocol": node.get("protocol", ""),
         "noise": {k: v for k, v in node["noise"].items()},
     }
+
+
+def small(node: dict[str, Any]) -> dict[str, Any]:
+    """A degradation's config with what its `check` sets, so that small images will do."""
+    return node | {"operator": node["operator"] | (node.get("check") or {})}
+
+
+def _small(node: dict[str, Any]) -> Any:
+    """The operator for a small image, or None where it cannot be built here (a checkpoint is missing)."""
+    channels = CHANNELS[node.get("unknown", "image")] or 3
+    try:
+        return _operator(small(node), (1, channels, 32, 32), Rng.of(0, "facts", [0]).portable)
+    except UserError:
+        return None

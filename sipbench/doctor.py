@@ -19,6 +19,7 @@ def examine(words: list[str]) -> int:
         ("device", _device()),
         ("folders", _folders(cfg)),
         ("datasets", _datasets(cfg)),
+        ("degradations that need a file", _degradations(cfg)),
         ("priors", _priors(cfg)),
         ("metrics", _metrics(cfg)),
         ("tables", _tables(words)),
@@ -75,6 +76,17 @@ def _datasets(cfg: Any) -> Iterator[str]:
             yield f"{name:<14} present, {len(dataset):,} images"
         except UserError as error:
             yield f"{name:<14} missing: {error}"
+
+
+def _degradations(cfg: Any) -> Iterator[str]:
+    for name in configs.names("degradation"):
+        node = configs.read("degradation", name)["operator"]
+        if "checkpoint" in node:
+            kind = configs.locate(node["_target_"])
+            try:
+                yield f"{name:<14} present: {kind.weight_file(**node | {'weights': cfg['weights']})}"
+            except UserError as error:
+                yield f"{name:<14} {error}"
 
 
 def _priors(cfg: Any) -> Iterator[str]:

@@ -7,8 +7,8 @@ import io
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from sipbench.datasets.reading import BadImage
 from sipbench.problem import Estimate, Problem
 from sipbench.watch import Snapshot
 
-__all__ = ["BadImage", "Outcome", "failures", "score", "score_images"]
+__all__ = ["BadImage", "Outcome", "Truth", "failures", "score", "score_images"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,21 @@ class Outcome:
     snapshots: list[Snapshot]
 
 
-def score(cell: Cell, images: Sequence[int], x: Tensor, problem: Problem, outcome: Outcome) -> list[dict[str, Any]]:
-    """The rows of a batch. An estimate of the wrong shape or with a non-finite value is a failure."""
+@dataclass(frozen=True)
+class Truth:
+    """What only the score may see: x, and theta where f is blind."""
+
+    x: Tensor
+    theta: Mapping[str, Tensor] | None = None
+
+
+def score(
+    cell: Cell, images: Sequence[int], truth: Truth | None, problem: Problem, outcome: Outcome
+) -> list[dict[str, Any]]:
+    """The rows of a batch. An estimate of the wrong shape or with a non-finite value is a failure.
+
+    Without a truth only the figures that need none are there; the others are not a number.
+    """
     x_hat = outcome.estimate.x
     if not isinstance(x_hat, Tensor) or tuple(x_hat.shape) != tuple(problem.shape):
         what = tuple(x_hat.shape) if isinstance(x_hat, Tensor) else type(x_hat).__name__
@@ -45,8 +58,8 @@ def score(cell: Cell, images: Sequence[int], x: Tensor, problem: Problem, outcom
     x_hat = x_hat.detach().float()
     finite = x_hat.flatten(1).isfinite().all(1).tolist()
     names = cell.cfg["metrics"]
-    values = score_images(names, x_hat, x, problem)
-    curves = _curves(names, outcome.snapshots, x)
+    values = score_images(names, replace(outcome.estimate, x=x_hat), truth, problem)
+    curves = _curves(names, outcome.snapshots, truth, problem.f.symmetries)
     shared = _shared(cell, problem.device) | {
         "seconds": outcome.seconds / len(images),
         "evaluations": outcome.evaluations,
@@ -71,13 +84,29 @@ def score(cell: Cell, images: Sequence[int], x: Tensor, problem: Problem, outcom
     return rows
 
 
-def score_images(names: Sequence[str], x_hat: Tensor, x: Tensor, problem: Problem) -> dict[str, list[float]]:
-    """The metrics of each image and how well it explains y: `residual` in the units of y, `residual_ratio` in sigma."""
-    values = {n: v.tolist() for n, v in metrics.evaluate(names, x_hat, x.to(x_hat)).items()}
-    values["residual"] = metrics.residual(problem.f, problem.y, x_hat).tolist()
-    sigma = getattr(problem.noise, "sigma", 0)
-    values["residual_ratio"] = [r / sigma if sigma else float("nan") for r in values["residual"]]
+def score_images(
+    names: Sequence[str], estimate: Estimate, truth: Truth | None, problem: Problem
+) -> dict[str, list[float]]:
+    """The metrics of each image and how well it explains y: `residual` in the units of y, `residual_ratio` in sigma.
+
+    An estimate is first aligned with the truth over the symmetries that f declares. A blind estimate adds what its
+    kernel is like.
+    """
+    values = {n: v.tolist() for n, v in _evaluate(names, estimate.x, truth, problem.f.symmetries).items()}
+    residual, ratio = metrics.feasibility(problem, estimate)
+    values |= {"residual": residual.tolist(), "residual_ratio": ratio.tolist()}
+    if truth is not None and truth.theta is not None and "kernel" in truth.theta:
+        found = None if estimate.theta is None else estimate.theta.get("kernel")
+        values["kernel_similarity"] = metrics.kernel_similarity(found, truth.theta["kernel"]).tolist()
     return values
+
+
+def _evaluate(
+    names: Sequence[str], x_hat: Tensor, truth: Truth | None, symmetries: tuple[str, ...]
+) -> dict[str, Tensor]:
+    if truth is None:
+        return {name: torch.full((len(x_hat),), torch.nan) for name in names}
+    return metrics.evaluate(names, x_hat, truth.x.to(x_hat), symmetries)
 
 
 def failures(cell: Cell, images: Sequence[int], reason: str, detail: object) -> list[dict[str, Any]]:
@@ -134,11 +163,13 @@ def _commit() -> str:
     return found.stdout.strip()
 
 
-def _curves(names: Sequence[str], snapshots: list[Snapshot], x: Tensor) -> dict[str, list[Any]]:
+def _curves(
+    names: Sequence[str], snapshots: list[Snapshot], truth: Truth | None, symmetries: tuple[str, ...]
+) -> dict[str, list[Any]]:
     """The metrics of what the solver showed on its way, at log-spaced steps."""
     curves: dict[str, list[Any]] = {name: [] for name in names}
     for shot in snapshots:
-        for name, value in metrics.evaluate(names, shot.x_hat, x).items():
+        for name, value in _evaluate(names, shot.x_hat, truth, symmetries).items():
             curves[name].append(value.tolist())
     curves["step"] = [s.step for s in snapshots]
     curves["seconds"] = [s.seconds for s in snapshots]
@@ -161,10 +192,10 @@ def _hash(y: Tensor) -> str:
 
 
 def _png(x: Tensor) -> bytes:
-    """The image at 8 bits, lossless."""
+    """The image at 8 bits, lossless; of a complex image the magnitude."""
     from PIL import Image
 
-    pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+    pixels = ((metrics.as_image(x[None])[0].clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "png")
+    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(buffer, "png")
     return buffer.getvalue()

@@ -4,8 +4,9 @@ from functools import cache
 
 from sipbench import configs
 from sipbench.cell import Cell
-from sipbench.degradation import Degradation
+from sipbench.degradation import Degradation, small
 from sipbench.errors import UserError
+from sipbench.unknowns import CHANNELS
 
 METHODS = configs.names("method")
 DEGRADATIONS = configs.names("degradation")
@@ -20,7 +21,19 @@ def cell(*words):
 
 @cache
 def degradation(name):
-    return Degradation.of(cell(f"degradation={name}", "prior=none").degradation)
+    """The degradation with what its `check` sets, for small images."""
+    return Degradation.of(small(cell(f"degradation={name}", "prior=none").degradation))
+
+
+def kind(name):
+    """The class of its operator."""
+    return configs.locate(configs.read("degradation", name)["operator"]["_target_"])
+
+
+def channels(name):
+    """The channels of x it is tried with."""
+    wanted = CHANNELS[configs.read("degradation", name).get("unknown", "image")]
+    return [wanted] if wanted else [1, 3]
 
 
 def build(name, shape, rng):
@@ -29,3 +42,9 @@ def build(name, shape, rng):
         return degradation(name).build(shape, rng)
     except UserError:
         return None
+
+
+def check(name):
+    """What its `check` sets, as words of the command line."""
+    node = configs.read("degradation", name).get("check") or {}
+    return [f"++degradation.operator.{key}={value}" for key, value in node.items()]

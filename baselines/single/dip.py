@@ -30,14 +30,17 @@ def dip(
     window: int = 100,
     patience: int = 1000,
     alpha: float = 0.1,
+    double: bool = False,
 ) -> Estimate:
     """min_theta |y - f(G_theta(z + sigma_z n))|^2 by Adam from random theta; z is fixed, n drawn at each iteration.
 
     G is an hourglass with one theta an image, z is uniform on [0, 0.1]. The rule `stopping` looks at the outputs
     x^k = G_theta(z + sigma_z n) and chooses the iterate to return: the output itself, or with `ema` = 0.99 the
-    moving average of the outputs up to it (published for denoising).
+    moving average of the outputs up to it (published for denoising). Adam makes rounding grow without end; `double`
+    works in float64, so that an image's result does not depend on its batch.
     """
-    rng, dtype = problem.rng, problem.y.real.dtype
+    rng, y = problem.rng, problem.y.double() if double else problem.y
+    dtype = y.dtype
     _, c, h, w = problem.shape
     z = 0.1 * rng.child("input").portable.uniform(input_channels, h, w, dtype=dtype)
     G = Hourglass(
@@ -50,7 +53,7 @@ def dip(
 
     for k in problem.steps(iterations):
         x_hat = 2 * G(z + sigma_z * n.normal_like(z)) - 1
-        loss = (problem.f(x_hat) - problem.y).abs().square().flatten(1).mean(1)
+        loss = (problem.f(x_hat) - y).square().flatten(1).mean(1)
         adam.zero_grad()
         loss.sum().backward()
         adam.step()
@@ -61,4 +64,4 @@ def dip(
         stopper.update(k, x_hat, x_mean)
         if k % 20 == 0 and stopper.done:
             break
-    return Estimate(stopper.best, stopped=stopper.stopped)
+    return Estimate(stopper.best.to(problem.y), stopped=stopper.stopped)

@@ -34,6 +34,12 @@ def read(path: Path, size: int, crop: int | None = None, upsample: bool = False)
     return image.clamp(0, 255) / 127.5 - 1
 
 
+def read_whole(path: Path) -> Tensor:
+    """A whole picture, (3, H, W) float32 in [-1, 1]."""
+    image = torch.from_numpy(np.stack([np.asarray(band, dtype=np.float32) for band in _decode(path)]))
+    return image.clamp(0, 255) / 127.5 - 1
+
+
 def _decode(path: Path) -> list[Image.Image]:
     """Three bands in 0..255, upright: of mode L, or F where the file has 16 bits."""
     try:

@@ -15,19 +15,26 @@ from torch import Tensor
 
 from sipbench.errors import unknown
 from sipbench.metrics import perception
-from sipbench.metrics.feasibility import residual
+from sipbench.metrics.alignment import align, relative_error
+from sipbench.metrics.feasibility import feasibility, residual
 from sipbench.metrics.fidelity import psnr, ssim, ssim_gaussian
+from sipbench.metrics.kernels import kernel_similarity
 from sipbench.metrics.perception import lpips_alex, lpips_vgg
 
 __all__ = [
     "METRICS",
     "PROTOCOLS",
     "Metric",
+    "align",
+    "as_image",
     "available",
     "evaluate",
+    "feasibility",
+    "kernel_similarity",
     "lpips_alex",
     "lpips_vgg",
     "psnr",
+    "relative_error",
     "residual",
     "ssim",
     "ssim_gaussian",
@@ -46,6 +53,7 @@ class Metric:
         smallest: the least height and width.
         channels: the numbers of channels it takes; empty says any.
         backbone: the network whose weights it needs, or None.
+        whole: of a complex image it compares real and imaginary part; the others compare magnitudes.
     """
 
     function: Callable[[Tensor, Tensor], Tensor]
@@ -55,6 +63,7 @@ class Metric:
     smallest: int = 1
     channels: tuple[int, ...] = ()
     backbone: str | None = None
+    whole: bool = False
 
     @property
     def arrow(self) -> str:
@@ -71,6 +80,7 @@ METRICS: dict[str, Metric] = {
     "ssim_gaussian": Metric(ssim_gaussian, True, "SSIM (Gaussian)", smallest=6),
     "lpips_alex": Metric(lpips_alex, False, "LPIPS", smallest=perception.SMALLEST, channels=(1, 3), backbone="alex"),
     "lpips_vgg": Metric(lpips_vgg, False, "LPIPS (VGG)", smallest=perception.SMALLEST, channels=(1, 3), backbone="vgg"),
+    "relative_error": Metric(relative_error, False, "relative error", whole=True),
 }
 
 PROTOCOLS: dict[str, dict[str, str]] = {
@@ -88,19 +98,28 @@ def available(name: str, *, download: bool = False) -> str | None:
     return None if backbone is None else perception.missing(backbone, download=download)
 
 
-def evaluate(names: Iterable[str], x_hat: Tensor, x: Tensor) -> dict[str, Tensor]:
+def evaluate(names: Iterable[str], x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...] = ()) -> dict[str, Tensor]:
     """Each metric by name, (B,) in double precision on the CPU; NaN where it is unavailable or undefined.
 
-    Nothing is downloaded: ask ``available(name, download=True)`` before.
+    x_hat is first aligned with x over the symmetries. Nothing is downloaded: ask ``available(name, download=True)``
+    before.
     """
+    whole = (align(x_hat, x, symmetries), x)
+    images = tuple(as_image(v) for v in whole)
     scores = {}
     for name in names:
         metric = _metric(name)
-        if metric.fits(tuple(x.shape)) and available(name) is None:
-            scores[name] = metric.function(x_hat, x).double().cpu()
+        pair = whole if metric.whole else images
+        if metric.fits(tuple(pair[1].shape)) and available(name) is None:
+            scores[name] = metric.function(*pair).double().cpu()
         else:
             scores[name] = torch.full((len(x),), torch.nan, dtype=torch.float64)
     return scores
+
+
+def as_image(x: Tensor) -> Tensor:
+    """An image as it is, of a complex one (two channels) the magnitude: [0, 1] becomes [-1, 1]."""
+    return 2 * x.norm(dim=1, keepdim=True) - 1 if x.shape[1] == 2 else x
 
 
 def _metric(name: str) -> Metric:

@@ -30,9 +30,9 @@ class Operator(nn.Module):
     symmetries: tuple[str, ...] = ()
     per_image: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
+    def __init__(self, shape: tuple[int, ...] = (), device: torch.device | str = "cpu") -> None:
         super().__init__()
-        self.shape, self.device = tuple(shape), device
+        self.shape, self.device = tuple(shape), torch.device(device)
         self._casts: dict[tuple[str, torch.dtype], Tensor] = {}
 
     @property
@@ -43,13 +43,20 @@ class Operator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def measure(self, *x: Any) -> Tensor:
+        """What an instrument gives before noise: f itself, unless f stands for it (a codec made differentiable)."""
+        return self(*x)
+
     def picture(self, y: Tensor) -> Tensor:
-        """The measurement as a person would look at it: (B, 1 or 3, h, w) in [0, 1]. Images in [-1, 1] are as they are."""
+        """The measurement as a person would look at it: (B, 1 or 3, h, w) in [0, 1]. Images are as they are."""
         return ((y + 1) / 2).clamp(0, 1)
 
     @classmethod
     def unknown_shape(cls, y_shape: tuple[int, ...], **options: Any) -> tuple[int, ...]:
-        """The shape of the x that belongs to a measurement of this shape; for real measurements, which have no x."""
+        """The shape of the x that belongs to a measurement of this shape; for real measurements, which have no x.
+
+        Where y does not tell the sides of x, they are equal.
+        """
         return y_shape
 
     def select(self, index: slice) -> Self:
@@ -92,7 +99,7 @@ class BlindOperator(Operator):
         """A theta for each image, of the kind and size that the problem really uses."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, theta: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, theta: Mapping[str, Tensor]) -> Tensor:  # pyright: ignore
         raise NotImplementedError
 
 

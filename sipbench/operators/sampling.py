@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sipbench.operators import masks
 from sipbench.operators.base import SVD, LinearOperator, invert
 from sipbench.problem import Rng
 
@@ -44,6 +44,8 @@ class BicubicDownsampling(LinearOperator):
     def __init__(self, shape: tuple[int, ...], rng: Rng, *, factor: int = 4, a: float = -0.5) -> None:
         super().__init__(shape, rng.device)
         *_, h, w = shape
+        if factor < 1:
+            raise ValueError(f"the factor is a whole number from 1 on, not {factor}")
         if h % factor or w % factor:
             raise ValueError(f"super-resolution x{factor} needs a size divisible by {factor}, not {h} x {w}")
         for axis, n in (("h", h), ("w", w)):
@@ -95,21 +97,54 @@ class BicubicDownsampling(LinearOperator):
         return SVD((s_h[:, None] * s_w).to(dtype), left, left_t, right, right_t)
 
 
-class Inpainting(LinearOperator):
+class AveragePooling(LinearOperator):
+    """Super-resolution: A x is the mean of each block of factor x factor pixels.
+
+    A A^T = 1 / factor^2, so that s = 1 / factor and A^+ repeats each value over its block; SVD exact.
+    """
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, factor: int = 4) -> None:
+        super().__init__(shape, rng.device)
+        *_, h, w = shape
+        if factor < 1:
+            raise ValueError(f"the factor is a whole number from 1 on, not {factor}")
+        if h % factor or w % factor:
+            raise ValueError(f"average pooling x{factor} needs a size divisible by {factor}, not {h} x {w}")
+        self.factor = factor
+
+    @classmethod
+    def unknown_shape(cls, y_shape: tuple[int, ...], *, factor: int = 4, **options: Any) -> tuple[int, ...]:
+        return (*y_shape[:-2], factor * y_shape[-2], factor * y_shape[-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        k = self.factor
+        return x.unflatten(-2, (-1, k)).sum(-2).unflatten(-1, (-1, k)).sum(-1) / k**2
+
+    def T(self, y: Tensor) -> Tensor:
+        return self.pinv(y / self.factor**2)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return y.repeat_interleave(self.factor, -1).repeat_interleave(self.factor, -2)
+
+    def svd(self, dtype: torch.dtype = torch.float32) -> SVD:
+        """U is the identity, V = factor A^T."""
+
+        def same(y: Tensor) -> Tensor:
+            return y
+
+        s = torch.full((1,), 1 / self.factor, dtype=dtype, device=self.device)
+        return SVD(s, same, same, lambda z: self.pinv(z / self.factor), lambda x: self.factor * self(x))
+
+
+class Masking(LinearOperator):
     """A x = m x: a mask per image, the same in all channels. Diagonal: its own SVD, adjoint and pseudo-inverse."""
 
     per_image = ("mask",)
     mask: Tensor
 
-    def __init__(self, shape: tuple[int, ...], rng: Rng, *, removed: float = 0.7) -> None:
-        """Remove exactly floor(removed H W) pixels of each image, drawn without replacement."""
-        super().__init__(shape, rng.device)
-        if not 0 <= removed < 1:
-            raise ValueError(f"the removed fraction lies in [0, 1), not {removed}")
-        b, _, h, w = shape
-        gone = rng.permutation(h * w)[:, : math.floor(removed * h * w)]
-        mask = torch.ones(b, h * w, device=rng.device).scatter_(1, gone, 0)
-        self.register_buffer("mask", mask.view(b, 1, h, w))
+    def __init__(self, shape: tuple[int, ...], device: torch.device, mask: Tensor) -> None:
+        super().__init__(shape, device)
+        self.register_buffer("mask", mask, persistent=False)
 
     @property
     def valid(self) -> Tensor:
@@ -131,3 +166,41 @@ class Inpainting(LinearOperator):
             return x
 
         return SVD(self.mask.to(dtype), same, same, same, same)
+
+
+class Inpainting(Masking):
+    """Scattered pixels are removed: exactly floor(removed H W) of each image, drawn without replacement."""
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, removed: float = 0.7) -> None:
+        super().__init__(shape, rng.device, masks.pixels(shape, rng, removed))
+
+
+class BoxInpainting(Masking):
+    """A box is removed, somewhere in the image. Side and margin are fractions of the image's sides."""
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, side: float = 0.5, margin: float = 0.0625) -> None:
+        super().__init__(shape, rng.device, masks.box(shape, rng, side, margin))
+
+
+class HalfInpainting(Masking):
+    """One half is removed: left, right, top, bottom, or either (left or right, drawn for each image)."""
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, side: str = "either") -> None:
+        super().__init__(shape, rng.device, masks.half(shape, rng, side))
+
+
+class LineInpainting(Masking):
+    """Straight lines are removed, drawn until floor(removed H W) pixels are gone; width as a fraction of the side."""
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, removed: float = 0.5, width: float = 0.02) -> None:
+        super().__init__(shape, rng.device, masks.lines(shape, rng, removed, width))
+
+
+class FileInpainting(Masking):
+    """The mask is an image file of the images' size: white is kept, below the threshold is removed.
+
+    Without a path a ring round the middle is removed, as an example.
+    """
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, path: str | None = None, threshold: float = 0.5) -> None:
+        super().__init__(shape, rng.device, masks.picture(shape, rng, path, threshold))

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from sipbench import store
+from sipbench.bench import Bench
 from sipbench.cell import Cell
+from sipbench.metrics import as_image
+from sipbench.report.show import unsolved
 from sipbench.tables import TableSpec
 
 
@@ -53,17 +56,16 @@ def _reconstructions(cell: Cell) -> dict[int, tuple[Any, float]]:
 
 
 def _problem(cell: Cell, image: int) -> tuple[Any, Any]:
-    from dataclasses import replace
-
-    from sipbench.bench import Bench
-
-    plain = replace(cell, cfg=cell.cfg | {"method": cell.cfg["method"] | {"needs": [], "networks": {}}, "prior": None})
-    problem = Bench.of(plain, check=False).pose([image])
-    return _pixels(cell.dataset.load([image])[0]), _pixels(problem.y[0])
+    """The truth and the measurement of an image, as pixels."""
+    bench = Bench.of(unsolved(cell), check=False)
+    problem = bench.pose([image])
+    truth = bench.truth([image], problem)
+    y = 2 * problem.f.picture(problem.y)[0] - 1
+    return _pixels(as_image(truth.x)[0] if truth is not None else y), _pixels(y)
 
 
 def _pixels(x: Any) -> Any:
-    return ((x.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).expand(-1, -1, 3).cpu().numpy()
 
 
 def _db(psnr: float) -> str:

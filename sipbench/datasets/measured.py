@@ -1,0 +1,120 @@
+"""Measurements without their truth: saved ones, photographs to deblur, diffraction patterns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sipbench.datasets.layouts import SUFFIXES, natural
+from sipbench.datasets.reading import BadImage, read_whole
+from sipbench.errors import UserError
+from sipbench.problem import Rng
+
+VERSION = 1
+ARRAYS = frozenset((".npy", ".safetensors"))
+
+
+def save(path: Path, y: Tensor, key: str, about: dict[str, Any]) -> None:
+    """One measurement (without a batch dimension), and the key of the streams that its forward map is drawn from."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"sipbench": json.dumps({"key": key, **about}, sort_keys=True)}
+    save_file({"y": y.detach().cpu().contiguous()}, str(path), metadata)
+
+
+class Measured:
+    """A folder of measurements y, one file each, in natural order. There is no truth: only reference-free figures.
+
+    A picture is read whole, in [-1, 1], three channels; an array (.npy, or the tensor `y` of a .safetensors) is taken
+    as it is: (C, ...), or (H, W) for one channel. A file saved by `sipbench measure` remembers the streams of its mask,
+    kernel or matrix; other files get streams of their own from the seed.
+    """
+
+    name, measured = "measured", True
+
+    def __init__(self, root: str, split: str = "test", size: int | None = None) -> None:
+        folder = Path(root).expanduser()
+        if not folder.is_dir():
+            raise UserError(f"measured: no folder {folder.absolute()}: name one with dataset.root=FOLDER")
+        found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES | ARRAYS]
+        self.paths = sorted(found, key=lambda p: natural(p.name))
+        if not self.paths:
+            raise UserError(f"measured: no picture, .npy or .safetensors in {folder.absolute()}")
+        self.split, self.size = split, size
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the first measurement."""
+        return tuple(_read(self.paths[0]).shape)
+
+    @property
+    def version(self) -> str:
+        names = hashlib.sha256("/".join(self.fingerprint(i) for i in range(len(self))).encode()).hexdigest()[:12]
+        return f"{self.name}-{VERSION}/{names}"
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def load(self, indices: Sequence[int]) -> Tensor:
+        """The measurements, (B, ...) float32."""
+        found = [_read(self._path(i)) for i in indices]
+        for index, y in zip(indices, found, strict=True):
+            if y.shape != found[0].shape:
+                shapes = f"{tuple(y.shape)}, not {tuple(found[0].shape)} as {self._path(indices[0]).name}"
+                raise BadImage(f"{self._path(index)}: is {shapes}: one shape a batch; set batch_size=1")
+        return torch.stack(found)
+
+    def streams(self, indices: Sequence[int], seed: int) -> Rng:
+        """The root streams of these measurements."""
+        keys = [_about(self._path(i)).get("key") for i in indices]
+        plain = Rng.of(seed, self.name, [int(i) for i in indices]).keys
+        return Rng([key or other for key, other in zip(keys, plain, strict=True)])
+
+    def fingerprint(self, index: int) -> str:
+        """The sha256 of the file's bytes."""
+        with self._path(index).open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+    def _path(self, index: int) -> Path:
+        if not 0 <= index < len(self):
+            raise UserError(f"measured: no measurement {index}: there are {len(self)}, 0 to {len(self) - 1}")
+        return self.paths[index]
+
+
+def _read(path: Path) -> Tensor:
+    if path.suffix.lower() not in ARRAYS:
+        return read_whole(path)
+    try:
+        y = _array(path)
+    except Exception as error:
+        raise BadImage(f"{path}: cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
+    if y.is_complex() or not y.isfinite().all():
+        raise BadImage(f"{path}: a measurement is real and finite; a complex one is given as two channels")
+    return y.float() if y.ndim > 2 else y.float()[None]
+
+
+def _array(path: Path) -> Tensor:
+    if path.suffix.lower() == ".npy":
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    from safetensors import safe_open
+
+    with safe_open(str(path), "pt") as file:
+        return file.get_tensor("y")
+
+
+def _about(path: Path) -> dict[str, Any]:
+    if path.suffix.lower() != ".safetensors":
+        return {}
+    from safetensors import safe_open
+
+    with safe_open(str(path), "pt") as file:
+        return json.loads((file.metadata() or {}).get("sipbench", "{}"))

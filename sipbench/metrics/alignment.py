@@ -1,0 +1,101 @@
+"""What a measurement cannot tell apart is no error: an estimate is moved over the symmetries before it is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from sipbench.operators.symmetries import SYMMETRIES
+
+FLIPS = ("flip", "conjugate_flip")
+COMPLEX = ("phase", "conjugate_flip")
+
+
+@torch.no_grad()
+def align(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
+    """argmin |g x_hat - x|^2 of each image over the group that the symmetries span; x_hat itself where there are none.
+
+    All g keep the length, so the minimum is where Re <x, g x_hat> is largest: all circular shifts at once by the
+    cross-correlation, the best phase (or sign) of each in closed form, the flips one by one. Nothing is scaled.
+    """
+    if not symmetries:
+        return x_hat
+    _check(x_hat, x, symmetries)
+    best, score = x_hat, x.new_full((len(x),), -torch.inf, dtype=torch.float64)
+    for candidate in _flips(x_hat, symmetries):
+        moved, now = _move(candidate, x, symmetries)
+        best = torch.where((now > score).view(-1, 1, 1, 1), moved, best)
+        score = torch.maximum(score, now)
+    return best
+
+
+def relative_error(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...] = ()) -> Tensor:
+    """|g x_hat - x| / |x| of each image at the best g, (B,), in double precision."""
+    error = align(x_hat, x, symmetries).double() - x.double()
+    return error.flatten(1).norm(dim=1) / x.double().flatten(1).norm(dim=1)
+
+
+def _flips(x: Tensor, symmetries: tuple[str, ...]) -> Iterator[Tensor]:
+    """x, and x under every product of the declared flips."""
+    conjugate = x.new_tensor([1, -1]).view(1, 2, 1, 1) if "conjugate_flip" in symmetries else x.new_ones(1)
+    yield x
+    if "flip" in symmetries:
+        yield x.flip(-2, -1)
+    if "conjugate_flip" in symmetries:
+        yield x.flip(-2, -1) * conjugate
+    if all(flip in symmetries for flip in FLIPS):
+        yield x * conjugate
+
+
+def _move(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """x_hat under the best shift and phase (or sign), and its inner product with x."""
+    products = _products(x_hat, x, symmetries)
+    phased, signed = "phase" in symmetries, "sign" in symmetries
+    value = products.abs() if phased else products.real.abs() if signed else products.real
+    score, place = value.flatten(1).max(1)
+    product = products.flatten(1).gather(1, place[:, None])[:, 0]
+    if "shift" in symmetries:
+        down, right = (place // x.shape[-1]).tolist(), (place % x.shape[-1]).tolist()
+        x_hat = torch.stack([row.roll(by, (-2, -1)) for row, *by in zip(x_hat, down, right, strict=True)])
+    if phased:
+        return _turn(x_hat, product), score
+    negated = (product.real < 0) & signed
+    return torch.where(negated.view(-1, 1, 1, 1), -x_hat, x_hat), score
+
+
+def _products(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
+    """<shifted x_hat, x> = sum conj(x_hat) x for every circular shift (B, h, w), or for none (B, 1, 1); complex.
+
+    The imaginary part is nothing to go by unless the images are complex: then it says how far the phases are apart.
+    """
+    a, b = _field(x_hat, symmetries), _field(x, symmetries)
+    if "shift" not in symmetries:
+        return (a.conj() * b).sum((1, 2, 3)).view(-1, 1, 1)
+    return torch.fft.ifft2((torch.fft.fft2(a).conj() * torch.fft.fft2(b)).sum(1))
+
+
+def _field(x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
+    """In double precision, and complex where the symmetries speak of complex images."""
+    x = x.double()
+    paired = any(name in COMPLEX for name in symmetries)
+    return torch.complex(x[:, :1], x[:, 1:]) if paired else x.to(torch.complex128)
+
+
+def _turn(x: Tensor, product: Tensor) -> Tensor:
+    """e^{i theta} x with the angle of the product; as it is where the product is zero."""
+    size = product.abs()
+    cos = torch.where(size > 0, product.real / size, 1).to(x).view(-1, 1, 1)
+    sin = torch.where(size > 0, product.imag / size, 0).to(x).view(-1, 1, 1)
+    real, imaginary = x.unbind(1)
+    return torch.stack([cos * real - sin * imaginary, sin * real + cos * imaginary], 1)
+
+
+def _check(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...]) -> None:
+    if x_hat.shape != x.shape or x.ndim != 4:
+        raise ValueError(f"expected two (B, C, H, W) of one shape, not {tuple(x_hat.shape)} and {tuple(x.shape)}")
+    if strange := [name for name in symmetries if name not in SYMMETRIES]:
+        raise ValueError(f"unknown symmetries {', '.join(strange)}: choose from {', '.join(SYMMETRIES)}")
+    if x.shape[1] != 2 and (needy := [name for name in symmetries if name in COMPLEX]):
+        raise ValueError(f"{', '.join(needy)} is for complex images of 2 channels, not {x.shape[1]}")

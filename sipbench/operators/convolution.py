@@ -1,0 +1,195 @@
+"""True convolution of images with kernels, with any boundary, and its exact adjoint: direct or by Fourier transform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Pair = tuple[int, int]
+BOUNDARIES = ("circular", "zero", "reflect", "replicate", "valid")
+PAD_MODE = {"circular": "circular", "zero": "constant", "reflect": "reflect", "replicate": "replicate"}
+DIRECT_TAPS = {"cpu": 121, "cuda": 25}  # up to so many taps summing directly takes less time than transforming
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """y(i) = sum_j k(j) x(i + c - j) on each axis, with c = k // 2: an even kernel reaches one pixel further right.
+
+    Outside the image x is periodic (`circular`), zero (`zero`), mirrored without the edge sample (`reflect`), or the
+    edge sample (`replicate`); `valid` gives only those y that need nothing outside: n - k + 1 of them, the first at
+    i = k - 1 - c. All are an extension E of the image, a circular convolution on a grid, and a crop; the adjoint is
+    the same backwards, E^T folding back what was extended.
+
+    Attributes:
+        image: the size (h, w) of x.
+        kernel: the size (kh, kw) of k.
+        boundary: one of BOUNDARIES.
+    """
+
+    image: Pair
+    kernel: Pair
+    boundary: str
+
+    def __post_init__(self) -> None:
+        if self.boundary not in BOUNDARIES:
+            raise ValueError(f"a boundary is one of {', '.join(BOUNDARIES)}, not {self.boundary!r}")
+        (h, w), (kh, kw) = self.image, self.kernel
+        if kh > h or kw > w:
+            raise ValueError(f"the kernel of {kh} x {kw} is larger than the image of {h} x {w}")
+
+    @cached_property
+    def extended(self) -> bool:
+        """Whether the Fourier route needs the extension written out."""
+        return self.boundary in ("reflect", "replicate")
+
+    @cached_property
+    def size(self) -> Pair:
+        """The size of y."""
+        return self._each(lambda n, k: n - k + 1 if self.boundary == "valid" else n)
+
+    @cached_property
+    def span(self) -> Pair:
+        """The size of what is transformed."""
+        return self._each(lambda n, k: n + k - 1 if self.extended else n)
+
+    @cached_property
+    def grid(self) -> Pair:
+        """The size of the transform, no smaller than what keeps the wrap-around off y."""
+        if self.boundary == "circular":
+            return self.image
+        reach = self._each(lambda n, k: n + k // 2)
+        rows, columns = reach if self.boundary == "zero" else self.span
+        return fast_length(rows), fast_length(columns)
+
+    @cached_property
+    def pads(self) -> tuple[int, int, int, int]:
+        """How far the kernel reaches beyond the image: left, right, top, bottom."""
+        if self.boundary == "valid":
+            return 0, 0, 0, 0
+        kh, kw = self.kernel
+        return (kw - 1) // 2, kw // 2, (kh - 1) // 2, kh // 2
+
+    def transfer(self, k: Tensor) -> Tensor:
+        """The Fourier transform of kernels (B, 1, kh, kw), moved so that y begins at the first sample of the grid."""
+        return each(self._transfer, k)
+
+    def filtered(self, x: Tensor, transfer: Tensor) -> Tensor:
+        """k * x from the kernel's transform."""
+        return each(self._filtered, x, transfer)
+
+    def filtered_back(self, y: Tensor, transfer: Tensor) -> Tensor:
+        """The adjoint of `filtered`."""
+        return each(self._filtered_back, y, transfer)
+
+    def direct(self, x: Tensor, k: Tensor) -> Tensor:
+        """k * x tap by tap."""
+        return _by_channel(F.conv2d, self.extend(x), k)
+
+    def direct_back(self, y: Tensor, k: Tensor) -> Tensor:
+        """The adjoint of `direct`."""
+        return self.fold(_by_channel(F.conv_transpose2d, y, k))
+
+    def extend(self, x: Tensor) -> Tensor:
+        """x and what the boundary says lies round it, as far as the kernel reaches."""
+        return x if self.boundary == "valid" else F.pad(x, self.pads, mode=PAD_MODE[self.boundary])
+
+    def fold(self, z: Tensor) -> Tensor:
+        """The adjoint of the extension: every sample is added to the one it was copied from."""
+        left, right, top, bottom = self.pads
+        return _fold(_fold(z, -2, top, bottom, self.boundary), -1, left, right, self.boundary)
+
+    def _transfer(self, k: Tensor) -> Tensor:
+        origin = self._each(lambda n, k: k // 2 if self.boundary in ("circular", "zero") else k - 1)
+        (gh, gw), (kh, kw) = self.grid, self.kernel
+        return torch.fft.rfft2(F.pad(k, (0, gw - kw, 0, gh - kh)).roll((-origin[0], -origin[1]), (-2, -1)))
+
+    def _filtered(self, x: Tensor, transfer: Tensor) -> Tensor:
+        return self._multiplied(self.extend(x) if self.extended else x, transfer, self.size)
+
+    def _filtered_back(self, y: Tensor, transfer: Tensor) -> Tensor:
+        z = self._multiplied(y, transfer.conj(), self.span)
+        return self.fold(z) if self.extended else z
+
+    def _multiplied(self, z: Tensor, transfer: Tensor, size: Pair) -> Tensor:
+        """The first samples of the circular convolution on the grid; rows that are not wanted are not transformed."""
+        spectrum = torch.fft.rfft2(z, s=self.grid)
+        spectrum = spectrum * transfer if transfer.requires_grad else spectrum.mul_(transfer)
+        rows = torch.fft.ifft(spectrum, dim=-2)[..., : size[0], :]
+        return torch.fft.irfft(rows, n=self.grid[1])[..., : size[1]]
+
+    def _each(self, rule: Callable[[int, int], int]) -> Pair:
+        (h, w), (kh, kw) = self.image, self.kernel
+        return rule(h, kh), rule(w, kw)
+
+
+def each(step: Callable[..., Tensor], x: Tensor, *more: Tensor) -> Tensor:
+    """A step over the images of a batch; of a tensor with one entry for all images, that one serves every image.
+
+    On a CPU a few at a time, as many as there are threads: what one step leaves in the cache the next one finds there.
+    In double precision one by one, since MKL rounds a single transform otherwise than the same one among several.
+    """
+    group = 1 if x.dtype == torch.float64 else torch.get_num_threads()
+    if x.device.type != "cpu" or len(x) <= group:
+        return step(x, *more)
+    starts = range(0, len(x), group)
+    parts = ([t[i : i + group] if len(t) > 1 else t for t in (x, *more)] for i in starts)
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *more)):
+        return torch.cat([step(*part) for part in parts])
+    first = step(*next(parts))
+    y = first.new_empty((len(x), *first.shape[1:]))
+    y[:group] = first
+    for i, part in zip(starts[1:], parts, strict=True):
+        y[i : i + group] = step(*part)
+    return y
+
+
+def cheaper_directly(x: Tensor, kernel: Pair) -> bool:
+    """Whether so small a kernel is best summed tap by tap: there is fast code for many channels in single precision."""
+    few = x.device.type == "cpu" and x.shape[0] * x.shape[1] < 8
+    return x.dtype == torch.float32 and not few and kernel[0] * kernel[1] <= DIRECT_TAPS.get(x.device.type, 0)
+
+
+def _by_channel(convolve: Callable[..., Tensor], z: Tensor, k: Tensor) -> Tensor:
+    """One of torch's convolutions, which turn the kernel by 180 degrees, with the kernel of each image."""
+    b, c, h, w = z.shape
+    weight = k.flip(-2, -1).expand(b, c, -1, -1).reshape(b * c, 1, *k.shape[-2:])
+    y = convolve(z.reshape(1, b * c, h, w), weight, groups=b * c)
+    return y.view(b, c, *y.shape[-2:])
+
+
+def fast_length(n: int) -> int:
+    """The smallest even m >= n with no prime factor above 5; n itself where it is one and even."""
+    m = n + n % 2
+    while _rough_part(m) > 1:
+        m += 2
+    return m
+
+
+def _rough_part(m: int) -> int:
+    for p in (2, 3, 5):
+        while m % p == 0:
+            m //= p
+    return m
+
+
+def _fold(z: Tensor, axis: int, before: int, after: int, boundary: str) -> Tensor:
+    n = z.shape[axis] - before - after
+    core = z.narrow(axis, before, n)
+    if boundary in ("zero", "valid") or before + after == 0:
+        return core
+    core, first, last = core.clone(), z.narrow(axis, 0, before), z.narrow(axis, before + n, after)
+    if boundary == "circular":
+        core.narrow(axis, n - before, before).add_(first)
+        core.narrow(axis, 0, after).add_(last)
+    elif boundary == "reflect":
+        core.narrow(axis, 1, before).add_(first.flip(axis))
+        core.narrow(axis, n - 1 - after, after).add_(last.flip(axis))
+    else:
+        core.narrow(axis, 0, 1).add_(first.sum(axis, keepdim=True))
+        core.narrow(axis, n - 1, 1).add_(last.sum(axis, keepdim=True))
+    return core

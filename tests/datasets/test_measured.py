@@ -1,0 +1,108 @@
+"""Measurements without their truth: saved, read, solved, and scored by what needs no truth."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sipbench
+from sipbench import cli, configs
+from sipbench.bench import Bench
+from sipbench.cell import Cell
+from sipbench.datasets.measured import Measured
+from sipbench.datasets.reading import BadImage
+from sipbench.errors import UserError
+
+
+def bench(*words):
+    words = [*words, "method=pinv", "prior=none"]
+    return Bench.of(Cell.of(configs.compose(words), words), check=False)
+
+
+@pytest.mark.parametrize("degradation", ["inpaint70", "sr4", "deblur_motion"])
+def test_a_saved_measurement_is_the_problem_again(tmp_path, degradation):
+    setting = [f"degradation={degradation}", "size=64", "images=[4,7]", "seed=3"]
+    assert cli.main(["measure", *setting, f"out={tmp_path}"]) == 0
+    posed = bench(*setting).pose([4, 7])
+    again = bench(f"degradation={degradation}", "dataset=measured", f"dataset.root={tmp_path}").pose([0, 1])
+    assert torch.equal(posed.y, again.y)
+    assert posed.shape == again.shape
+    x = torch.ones(posed.shape)
+    assert torch.equal(posed.f(x), again.f(x))
+    assert torch.equal(posed.f.pinv(posed.y), again.f.pinv(again.y))
+
+
+def test_the_file_holds_no_truth(tmp_path):
+    cli.main(["measure", "degradation=inpaint70", "size=32", "images=[0]", f"out={tmp_path}"])
+    from safetensors import safe_open
+
+    with safe_open(str(next(tmp_path.iterdir())), "pt") as file:
+        assert list(file.keys()) == ["y"]
+        about = json.loads(file.metadata()["sipbench"])
+    assert sorted(about) == ["dataset", "degradation", "image", "key", "seed"]
+
+
+def test_a_run_on_measurements_reports_what_needs_no_truth(tmp_path):
+    cli.main(["measure", "degradation=inpaint70", "size=32", "images=2", f"out={tmp_path / 'y'}"])
+    words = ["dataset=measured", f"dataset.root={tmp_path / 'y'}", "degradation=inpaint70", "images=2"]
+    assert cli.main([*words, "method=pinv", f"results={tmp_path}"]) == 0
+    import pandas as pd
+
+    rows = pd.concat([pd.read_parquet(p) for p in tmp_path.rglob("rows-*.parquet")])
+    assert (rows["status"] == "ok").all() and len(rows) == 2
+    assert rows["psnr"].isna().all() and rows["ssim"].isna().all()
+    assert rows["residual"].notna().all() and rows["png"].notna().all()
+
+
+def test_a_photograph_that_is_not_square(tmp_path):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (40, 56, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    problem = bench("dataset=measured", f"dataset.root={tmp_path}", "degradation=denoise").pose([0])
+    assert problem.shape == (1, 3, 40, 56)
+    problem, truth = sipbench.pose("measured", "sr4", images=1, overrides=[f"dataset.root={tmp_path}"])
+    assert truth is None and problem.shape == (1, 3, 160, 224)
+    scores = sipbench.score(sipbench.solve(problem, method="pinv"), None, problem)
+    assert scores["psnr"].isna().all() and scores["residual"][0] < 1e-3
+
+
+def test_an_array_of_the_wrong_shape_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((3, 15, 16), np.float32))
+    with pytest.raises(UserError, match="does not fit"):
+        bench("dataset=measured", f"dataset.root={tmp_path}", "degradation=colorize").pose([0])
+
+
+@pytest.mark.parametrize("content", [b"", b"not an array"])
+def test_a_damaged_array_is_named(tmp_path, content):
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(BadImage, match=r"a\.npy"):
+        Measured(str(tmp_path)).load([0])
+
+
+def test_nothing_is_unpickled(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(BadImage, match="cannot be read"):
+        Measured(str(tmp_path)).load([0])
+
+
+def test_complex_and_non_finite_arrays_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((4, 4), np.complex64))
+    np.save(tmp_path / "b.npy", np.full((4, 4), np.nan, np.float32))
+    for index in (0, 1):
+        with pytest.raises(BadImage, match="real and finite"):
+            Measured(str(tmp_path)).load([index])
+
+
+def test_two_shapes_in_a_batch_are_refused_with_the_remedy(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((4, 4), np.float32))
+    np.save(tmp_path / "b.npy", np.zeros((4, 5), np.float32))
+    with pytest.raises(BadImage, match="batch_size=1"):
+        Measured(str(tmp_path)).load([0, 1])
+
+
+@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir()])
+def test_no_folder_or_an_empty_one(tmp_path, make):
+    make(tmp_path / "y")
+    with pytest.raises(UserError, match="measured: no"):
+        Measured(str(tmp_path / "y"))

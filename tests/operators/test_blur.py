@@ -1,0 +1,337 @@
+"""Blur with a known kernel: beside scipy and deepinv in every boundary, its adjoint, its spectrum, its inverse."""
+
+import math
+
+import deepinv
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import ndimage, signal
+
+from sipbench.operators import blur, convolution, kernels, separable
+from sipbench.operators.base import invert
+from sipbench.operators.blur import Blur
+from sipbench.operators.convolution import BOUNDARIES, Convolution
+from sipbench.operators.separable import BlurDownsampling, GaussianBlur
+from sipbench.problem import Rng
+
+SIZES = [((16, 16), (5, 5)), ((17, 14), (4, 7)), ((15, 32), (6, 4)), ((9, 11), (9, 3))]
+SCIPY = {"circular": "wrap", "reflect": "mirror", "replicate": "nearest", "zero": "constant"}
+
+
+def streams(b=2, seed=0):
+    return Rng.of(seed, "blur", range(b)).portable
+
+
+def random_kernels(b, size, seed=0):
+    """Kernels with no symmetry at all."""
+    return streams(b, seed).child("k").uniform(1, *size, dtype=torch.float64)
+
+
+def posed(b, c, image, size, boundary, seed=0):
+    rng = streams(b, seed)
+    f = Blur((b, c, *image), rng, kernel=random_kernels(b, size, seed), boundary=boundary)
+    x = rng.child("x").normal(c, *image, dtype=torch.float64)
+    return f, x, rng.child("y").normal(*f(x).shape[1:], dtype=torch.float64)
+
+
+def error(a, b):
+    return float((a.double() - b.double()).abs().max() / b.double().abs().max())
+
+
+def by_scipy(x, k, boundary):
+    if boundary == "valid":
+        return torch.tensor(
+            np.array([[signal.convolve2d(c, kk[0], mode="valid") for c in im] for im, kk in zip(x, k, strict=True)])
+        )
+    mode = SCIPY[boundary]
+    return torch.tensor(
+        np.array([[ndimage.convolve(c, kk[0], mode=mode) for c in im] for im, kk in zip(x, k, strict=True)])
+    )
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize(("image", "size"), SIZES)
+def test_it_is_the_convolution_of_scipy(boundary, image, size):
+    f, x, _ = posed(3, 3, image, size, boundary)
+    assert error(f(x), by_scipy(x.numpy(), f.kernel.numpy(), boundary)) < 1e-13
+    correlation = by_scipy(x.numpy(), f.kernel.flip(-2, -1).numpy(), boundary)
+    assert error(f(x), correlation) > 1e-2
+    exchanged = by_scipy(x.numpy(), f.kernel.roll(1, 0).numpy(), boundary)
+    assert error(f(x), exchanged) > 1e-2
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize(("image", "size"), SIZES)
+def test_it_is_the_blur_of_deepinv(boundary, image, size):
+    """No difference in convention: even kernels have the same centre, also beside a border."""
+    f, x, y = posed(2, 3, image, size, boundary)
+    peer = deepinv.physics.Blur(filter=f.kernel, padding={"zero": "constant"}.get(boundary, boundary)).double()
+    assert error(f(x), peer.A(x)) < 1e-13
+    assert error(f.T(y), peer.A_adjoint(y)) < 1e-13
+
+
+@pytest.mark.parametrize(("image", "size"), SIZES)
+def test_a_circular_blur_is_the_fft_blur_of_deepinv(image, size):
+    f, x, y = posed(1, 3, image, size, "circular")
+    peer = deepinv.physics.BlurFFT(img_size=(3, *image), filter=f.kernel).double()
+    assert error(f(x), peer.A(x)) < 1e-6  # it keeps its transfer function in single precision
+    assert error(f.T(y), peer.A_adjoint(y)) < 1e-6
+
+
+def adjoint_error(f, x, y):
+    """|<A x, y> - <x, A^T y>| / (|A x| |y|), the worst over the images."""
+    Ax, back = f(x).double(), f.T(y).double()
+    left, right = ((a * b).flatten(1).sum(1) for a, b in ((Ax, y.double()), (x.double(), back)))
+    return float(((left - right).abs() / (Ax.flatten(1).norm(dim=1) * y.double().flatten(1).norm(dim=1))).max())
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize(("b", "c"), [(1, 1), (1, 3), (5, 1), (5, 3)])
+def test_the_adjoint(boundary, b, c):
+    for image, size in SIZES:
+        f, x, y = posed(b, c, image, size, boundary)
+        assert adjoint_error(f, x, y) < 1e-14
+        assert adjoint_error(f, x.float(), y.float()) < 1e-6
+        again = x.clone().requires_grad_()
+        assert error(f.T(y), torch.autograd.grad(f(again), again, y)[0]) < 1e-13
+
+
+@pytest.mark.parametrize("boundary", ["circular", "reflect", "replicate"])
+def test_a_border_that_is_not_folded_back_is_seen(monkeypatch, boundary):
+    def cut(z, axis, before, after, boundary):
+        return z.narrow(axis, before, z.shape[axis] - before - after)
+
+    monkeypatch.setattr(convolution, "_fold", cut)
+    f, x, y = posed(5, 3, (17, 14), (4, 7), boundary)
+    x, y = (x, y) if boundary != "circular" else (x.float(), y.float())  # by Fourier transform it needs no folding
+    assert adjoint_error(f, x, y) > 1e-3
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_the_direct_and_the_fourier_route_agree(monkeypatch, boundary):
+    for image, size in SIZES:
+        f, x, y = posed(5, 3, image, size, boundary)
+        direct = f(x.float()), f.T(y.float())
+        monkeypatch.setattr(convolution, "DIRECT_TAPS", {})
+        fourier = f(x.float()), f.T(y.float())
+        monkeypatch.undo()
+        for a, b in zip(direct, fourier, strict=True):
+            assert not torch.equal(a, b)  # two routes indeed
+            assert error(a, b) < 1e-5
+        assert error(direct[0], f(x)) < 1e-6
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("c", [1, 3])
+def test_a_batch_is_its_images_bit_for_bit(boundary, c):
+    for image, size in [*SIZES, ((33, 47), (21, 8))]:
+        f, x, y = posed(5, c, image, size, boundary)
+        alone = [f.select(slice(i, i + 1)) for i in range(5)]
+        for mine, batch in ((f, x), (f.T, y)):
+            whole = mine(batch)
+            parts = [(p if mine is f else p.T)(batch[i : i + 1]) for i, p in enumerate(alone)]
+            assert torch.equal(whole, torch.cat(parts))
+        built = Blur((1, c, *image), streams(1), kernel=f.kernel[3:4], boundary=boundary)
+        assert torch.equal(built(x[3:4]), f(x)[3:4])
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_gradients(boundary):
+    f, x, y = posed(1, 2, (7, 6), (4, 3), boundary)
+    assert torch.autograd.gradcheck(f, (x.requires_grad_(),))
+    assert torch.autograd.gradcheck(f.T, (y.requires_grad_(),))
+    if f.exact_pinv:
+        assert torch.autograd.gradcheck(f.pinv, (y,), atol=1e-4)
+
+
+def dense(f, shape):
+    columns = [f(e.view(1, *shape)).flatten() for e in torch.eye(math.prod(shape), dtype=torch.float64)]
+    return torch.stack(columns, 1)
+
+
+def spectrum_errors(f, x, y):
+    svd = f.svd(x.dtype)
+    z = svd.Ut(y)
+    return [
+        error(svd.U(svd.s * svd.Vt(x)), f(x)),
+        error(svd.V(svd.s * svd.Ut(y)), f.T(y)),
+        error(svd.Ut(svd.U(z)), z),
+        error(svd.Vt(svd.V(z)), z),
+    ]
+
+
+@pytest.mark.parametrize(("image", "size"), SIZES)
+def test_the_spectrum_of_a_circular_blur(image, size):
+    f, x, y = posed(3, 1, image, size, "circular")
+    assert max(spectrum_errors(f, x, y)) < 1e-13
+    assert max(spectrum_errors(f, x.float(), y.float())) < 1e-5
+    values = torch.linalg.svdvals(dense(f.select(slice(1, 2)), (1, *image)))
+    s = f.svd(torch.float64).s[1].flatten().sort(descending=True).values
+    assert torch.allclose(s, values, atol=1e-12)
+
+
+def test_a_spectrum_without_its_phase_is_seen(monkeypatch):
+    f, x, y = posed(2, 2, (17, 14), (4, 7), "circular")
+    monkeypatch.setattr(blur.torch, "where", lambda condition, value, other: torch.ones_like(value))
+    assert max(spectrum_errors(f, x, y)) > 1e-2
+
+
+@pytest.mark.parametrize(("image", "size"), [((8, 8), (5, 5)), ((7, 6), (4, 3)), ((5, 8), (2, 4))])
+def test_the_pseudo_inverse_of_a_circular_blur(image, size):
+    f, x, y = posed(1, 1, image, size, "circular")
+    A = dense(f, (1, *image))
+    assert error(f.pinv(y).flatten(), torch.linalg.pinv(A, rtol=1e-13) @ y.flatten()) < 1e-9
+    assert error(f(f.pinv(f(x.float()))), f(x)) < 1e-4
+
+
+def test_what_a_blur_takes_away_stays_away():
+    """The mean of two neighbours loses the highest frequency of an even row: A^+ A is the projection on the rest."""
+    f = Blur((1, 1, 4, 8), streams(1), kernel=torch.full((1, 1, 1, 2), 0.5), boundary="circular")
+    x = streams(1).normal(1, 4, 8, dtype=torch.float64)
+    highest = torch.tensor([1.0, -1.0]).repeat(4).double() / math.sqrt(8)
+    rest = x - (x * highest).sum(-1, keepdim=True) * highest
+    for dtype in (torch.float32, torch.float64):
+        assert error(f.pinv(f(x.to(dtype))), rest) < 1e-5
+    assert error(x, rest) > 1e-2
+
+
+def test_a_loud_neighbour_does_not_silence_an_image(monkeypatch):
+    k = torch.cat([1e9 * random_kernels(1, (3, 3), 1), random_kernels(1, (3, 3), 2)])
+    f = Blur((2, 1, 8, 8), streams(2), kernel=k, boundary="circular")
+    x = streams(2).normal(1, 8, 8)
+    assert error(f.pinv(f(x))[1], x[1]) < 1e-2
+    monkeypatch.setattr(Blur, "_inverse", lambda f, y: invert(f.transfer.abs().float()) * f.transfer.sgn().conj())
+    assert error(f.pinv(f(x))[1], x[1]) > 0.1
+
+
+@pytest.mark.parametrize("boundary", ["zero", "reflect", "replicate", "valid"])
+def test_elsewhere_the_inverse_is_near_and_does_not_claim_more(boundary):
+    f = Blur((1, 1, 24, 20), streams(1), kernel="motion", size=7, boundary=boundary)
+    y = f(streams(1).normal(1, 24, 20, dtype=torch.float64))
+    assert not f.exact_pinv and f.svd() is None
+    assert error(f(f.pinv(y)), y) < 1e-2
+    assert error(f(f.T(y)), y) > 1e-2
+
+
+def test_kernels_are_drawn_once_for_each_image():
+    f = Blur((3, 1, 32, 32), streams(3), kernel="motion", size=15, boundary="reflect")
+    x = streams(3).normal(1, 32, 32, dtype=torch.float64)
+    assert torch.equal(f(x), f(x))
+    assert len(f.kernel.flatten(1).unique(dim=0)) == 3
+    assert torch.equal(f.kernel, kernels.motion(streams(3), 15, 0.5))
+    one = f.select(slice(2, 3))
+    assert torch.equal(one.kernel, f.kernel[2:]) and torch.equal(one(x[2:]), f(x)[2:])
+
+
+@pytest.mark.parametrize(("image", "size"), [((40, 33), (9, 9)), ((40, 33), (8, 6))])
+def test_the_shape_of_a_photograph_tells_that_of_the_scene(tmp_path, image, size):
+    np.save(tmp_path / "k.npy", np.ones(size))
+    options = {"kernel": "file", "path": str(tmp_path / "k.npy"), "boundary": "valid"}
+    f = Blur((1, 3, *image), streams(1), **options)
+    y = f(torch.zeros(1, 3, *image))
+    assert y.shape[-2:] == (image[0] - size[0] + 1, image[1] - size[1] + 1)
+    assert Blur.unknown_shape(tuple(y.shape), **options) == (1, 3, *image)
+    assert Blur.unknown_shape((1, 3, 5, 6), kernel="motion", size=7, boundary="reflect") == (1, 3, 5, 6)
+    example = {"kernel": "file", "boundary": "valid"}
+    y = Blur((1, 3, *image), streams(1), **example)(torch.zeros(1, 3, *image))
+    assert Blur.unknown_shape(tuple(y.shape), **example) == (1, 3, *image)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"kernel": "gaussian", "size": 61}, "61 x 61 is larger than the image of 16 x 20"),
+        ({"kernel": "motion", "size": 5, "boundary": "mirror"}, "circular, zero, reflect, replicate, valid"),
+        ({"kernel": "box"}, "gaussian, defocus, motion, file"),
+        ({"kernel": "file", "path": "nowhere.png"}, "no file nowhere.png"),
+        ({"kernel": torch.ones(3, 1, 5, 5)}, r"kernels for 2 images are \(2, 1, kh, kw\)"),
+        ({"kernel": torch.ones(5, 5)}, "kernels for 2 images"),
+    ],
+)
+def test_bad_options_are_explained(options, said):
+    with pytest.raises(ValueError, match=said):
+        Blur((2, 3, 16, 20), streams(2), **options)
+
+
+def test_transforms_have_lengths_that_are_fast():
+    for n, m in ((1, 2), (7, 8), (255, 256), (256, 256), (286, 288), (316, 320), (338, 360)):
+        assert convolution.fast_length(n) == m
+    assert Convolution((256, 256), (64, 64), "zero").grid == (288, 288)
+    assert Convolution((255, 13), (9, 4), "circular").grid == (255, 13)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize(("image", "size", "sigma"), [((24, 21), 13, 1.2), ((16, 16), 8, 1.0), ((16, 33), 15, 1.0)])
+def test_a_gaussian_blur_is_a_blur(boundary, image, size, sigma):
+    f = GaussianBlur((2, 3, *image), streams(), size=size, sigma=sigma, boundary=boundary)
+    g = Blur((2, 3, *image), streams(), kernel="gaussian", size=size, sigma=sigma, boundary=boundary)
+    x = streams().normal(3, *image, dtype=torch.float64)
+    y = streams().normal(*g(x).shape[1:], dtype=torch.float64)
+    assert error(f(x), g(x)) < 1e-13 and error(f.T(y), g.T(y)) < 1e-13
+    assert error(f(x.float()), g(x)) < 1e-6
+    assert max(spectrum_errors(f, x, y)) < 1e-12
+    assert error(f(f.pinv(f(x.float()))), f(x)) < 1e-4
+    assert error(f(f.pinv(f(x))), f(x)) < 1e-10
+    assert f.unknown_shape(tuple(y.shape), size=size, boundary=boundary) == (2, 3, *image)
+
+
+def test_the_wrong_border_of_a_gaussian_is_seen(monkeypatch):
+    separable.blur_svd.cache_clear()
+    monkeypatch.setattr(separable, "_inside", lambda at, n, boundary: at.clamp(0, n - 1))
+    separable.blur_matrix.cache_clear()
+    f = GaussianBlur((2, 3, 24, 21), streams(), size=13, sigma=1.2, boundary="reflect")
+    x = streams().normal(3, 24, 21, dtype=torch.float64)
+    assert max(spectrum_errors(f, x, x)) > 1e-3
+    separable.blur_matrix.cache_clear()
+    separable.blur_svd.cache_clear()
+
+
+def test_the_gaussian_blur_of_dps():
+    """61 x 61 of scipy's filter of a unit sample, 30 mirrored samples all round, torch's convolution."""
+    delta = np.zeros((61, 61))
+    delta[30, 30] = 1
+    k = torch.from_numpy(ndimage.gaussian_filter(delta, 3.0))[None, None]
+    x = streams().normal(3, 64, 70, dtype=torch.float64)
+    theirs = F.conv2d(F.pad(x, (30,) * 4, mode="reflect"), k.expand(3, 1, 61, 61), groups=3)
+    f = GaussianBlur((2, 3, 64, 70), streams())
+    assert error(f(x), theirs) < 1e-13
+    assert error(f(x), torch.from_numpy(ndimage.gaussian_filter(x.numpy(), (0, 0, 3, 3), mode="mirror"))) < 1e-13
+    assert error(GaussianBlur((2, 3, 64, 70), streams(), boundary="replicate")(x), theirs) > 1e-3
+
+
+@pytest.mark.parametrize("boundary", ["circular", "zero", "reflect", "replicate"])
+@pytest.mark.parametrize(("image", "size", "factor"), [((32, 24), 9, 4), ((16, 24), 6, 2), ((15, 21), 9, 3)])
+def test_blur_and_decimation(boundary, image, size, factor):
+    f = BlurDownsampling((2, 3, *image), streams(), factor=factor, size=size, sigma=1.0, boundary=boundary)
+    g = Blur((2, 3, *image), streams(), kernel="gaussian", size=size, sigma=1.0, boundary=boundary)
+    x = streams().normal(3, *image, dtype=torch.float64)
+    y = streams().normal(3, image[0] // factor, image[1] // factor, dtype=torch.float64)
+    assert error(f(x), g(x)[..., ::factor, ::factor]) < 1e-13
+    assert error(f(x), g(x)[..., 1::factor, 1::factor]) > 1e-2
+    padding = {"zero": "constant"}.get(boundary, boundary)
+    peer = deepinv.physics.Downsampling(img_size=(3, *image), factor=factor, filter=f.kernel, padding=padding).double()
+    assert error(f(x), peer.A(x)) < 1e-12
+    assert error(f.T(y), peer.A_adjoint(y)) < 1e-12
+    assert adjoint_error(f, x, y) < 1e-14 and adjoint_error(f, x.float(), y.float()) < 1e-6
+    assert max(spectrum_errors(f, x, y)) < 1e-12
+    A = dense(f.select(slice(0, 1)), (3, *image))
+    assert error(f.pinv(y)[0].flatten(), torch.linalg.pinv(A) @ y[0].flatten()) < 1e-9
+    assert torch.equal(f.select(slice(1, 2))(x[1:]), f(x)[1:])
+    assert f.unknown_shape(tuple(y.shape), factor=factor) == (2, 3, *image)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"factor": 3}, "divisible by 3, not 32 x 32"),
+        ({"factor": 0}, "divisible by 0"),
+        ({"boundary": "valid"}, "cannot be valid"),
+        ({"size": 33}, "larger than the image"),
+        ({"sigma": 0.0}, "positive sigma"),
+    ],
+)
+def test_bad_decimations_are_explained(options, said):
+    with pytest.raises(ValueError, match=said):
+        BlurDownsampling((1, 3, 32, 32), streams(1), **options)

@@ -1,0 +1,214 @@
+"""Compressed sensing: the matrices are what they are said to be, and what deepinv and scipy make of the same."""
+
+import math
+
+import deepinv
+import pytest
+import torch
+from deepinv.physics.singlepixel import hadamard_2d
+from scipy.linalg import hadamard as scipy_hadamard
+
+from sipbench.operators.compressed import GaussianSensing, HadamardSensing, hadamard
+from sipbench.problem import Rng
+
+ODD = [(7, 9), (15, 17), (8, 8)]
+
+
+def make(kind, shape, indices=None, seed=0, **options):
+    return kind(shape, Rng.of(seed, "t", range(shape[0]) if indices is None else indices).portable, **options)
+
+
+def draw(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def close(a, b, tolerance=1e-12):
+    return float((a - b).abs().max()) <= tolerance * max(1.0, float(b.abs().max()))
+
+
+def adjoint_error(f, dtype=torch.float64):
+    x = draw(*f.shape, dtype=dtype)
+    Ax = f(x)
+    y = draw(*Ax.shape, seed=1, dtype=dtype)
+    return float(
+        ((Ax.double() * y.double()).sum() - (x.double() * f.T(y).double()).sum()).abs() / (Ax.norm() * y.norm())
+    )
+
+
+def dense(f):
+    """The matrix of the first image and channel."""
+    *_, h, w = f.shape
+    one = f.select(slice(0, 1))
+    return torch.stack([one(e.view(1, 1, h, w)).flatten() for e in torch.eye(h * w, dtype=torch.float64)], 1)
+
+
+class Unsigned(HadamardSensing):
+    """Its adjoint forgets the signs."""
+
+    def T(self, y):
+        return super().T(y) * self.signs.view(-1, 1, *self.shape[-2:])
+
+
+class Unscaled(GaussianSensing):
+    """Its adjoint is of another scale of the matrix."""
+
+    def T(self, y):
+        return super().T(y) * math.sqrt(self.m)
+
+
+@pytest.mark.parametrize(("h", "w"), [*ODD, (16, 32)])
+@pytest.mark.parametrize("kind", [GaussianSensing, HadamardSensing])
+def test_the_adjoint_is_exact(kind, h, w):
+    if kind is HadamardSensing and h % 8:
+        return
+    for b, c in ((1, 1), (5, 3)):
+        f = make(kind, (b, c, h, w), ratio=0.4)
+        assert adjoint_error(f) < 1e-13
+        assert adjoint_error(f, torch.float32) < 1e-5
+    broken = Unscaled if kind is GaussianSensing else Unsigned
+    assert adjoint_error(make(broken, (2, 3, h, w), ratio=0.4)) > 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("kind", "h", "w"), [(GaussianSensing, *s) for s in ODD] + [(HadamardSensing, 16, 32)])
+def test_a_batch_is_its_images_bit_for_bit(kind, h, w, dtype):
+    """Also where an image's numbers would begin elsewhere in memory, as in a batch of odd sizes."""
+    f, x = make(kind, (5, 3, h, w), ratio=0.4), draw(5, 3, h, w, dtype=dtype)
+    y = f(x)
+    for i in range(5):
+        alone = make(kind, (1, 3, h, w), indices=[i], ratio=0.4)
+        one = slice(i, i + 1)
+        assert torch.equal(y[one], alone(x[one].clone()))
+        assert torch.equal(f.T(y)[one], alone.T(y[one].clone()))
+        assert torch.equal(f.select(one)(x[one]), y[one])
+        assert torch.equal(f.pinv(y)[one], alone.pinv(y[one].clone()))
+
+
+def test_gaussian_entries_are_normal_with_variance_one_over_m():
+    f = make(GaussianSensing, (4, 3, 32, 32))
+    entries = f.matrix[..., :1024] * math.sqrt(f.m)
+    assert f.m == 256 and f.matrix.shape == (4, 256, 1024)
+    n = entries.numel()
+    assert abs(entries.mean()) < 4 / math.sqrt(n)
+    assert abs(entries.square().mean() - 1) < 4 * math.sqrt(2 / n)
+    assert abs(entries.pow(4).mean() - 3) < 4 * math.sqrt(96 / n)
+    for a, b in ((entries[0], entries[1]), (entries[:, 0], entries[:, 1]), (entries[..., 0], entries[..., 1])):
+        assert abs((a * b).mean()) < 4 / math.sqrt(a.numel())
+
+
+def test_a_matrix_is_shared_over_channels_and_an_image_s_own():
+    for kind in (GaussianSensing, HadamardSensing):
+        f, x = make(kind, (2, 3, 8, 8)), draw(1, 1, 8, 8).expand(2, 3, 8, 8)
+        y = f(x)
+        assert close(y[:, 1], y[:, 0]) and not close(y[0], y[1], 1e-2)
+        assert close(f.select(slice(1, 2))(x[:1, :1])[0, 0], y[1, 0])
+
+
+def test_one_image_stands_for_all():
+    for kind in (GaussianSensing, HadamardSensing):
+        f, x = make(kind, (2, 3, 8, 8)), draw(1, 3, 8, 8)
+        assert torch.equal(f(x), f(x.expand(2, -1, -1, -1)))
+
+
+def test_gaussian_sensing_is_that_of_deepinv():
+    f, x = make(GaussianSensing, (2, 3, 9, 8), ratio=0.5), draw(2, 3, 9, 8)
+    for i in range(2):
+        peer = deepinv.physics.CompressedSensing(m=f.m, img_size=(3, 9, 8), channelwise=True, dtype=torch.float64)
+        peer._A = f.matrix[i, :, :72]
+        peer._A_adjoint, peer._A_dagger = peer._A.T.contiguous(), torch.linalg.pinv(peer._A)
+        part, one = f.select(slice(i, i + 1)), x[i : i + 1]
+        y = part(one)
+        assert close(y, peer.A(one))
+        assert close(part.T(y), peer.A_adjoint(y))
+        assert close(part.pinv(y), peer.A_dagger(y), 1e-10)
+        assert not close(part.T(y), peer.A_dagger(y), 1e-2)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.5, 0.95])
+def test_gaussian_spectrum(ratio):
+    f, x = make(GaussianSensing, (2, 3, 7, 9), ratio=ratio), draw(2, 3, 7, 9)
+    A, y = dense(f), draw(2, 3, f.m)
+    assert close(f.pinv(y)[0].flatten(1), y[0] @ torch.linalg.pinv(A).T, 1e-9)
+    svd = f.svd(torch.float64)
+    assert close(svd.s[0, 0], torch.linalg.svdvals(A))
+    assert close(svd.U(svd.s * svd.Vt(x)), f(x)) and close(svd.V(svd.s * svd.Ut(y)), f.T(y))
+    assert close(svd.Ut(svd.U(y)), y) and close(svd.Vt(svd.V(y)), y)
+    assert close(f(f.pinv(f(x).float()).double()), f(x), 1e-4)
+
+
+def test_the_factors_are_computed_once_and_only_when_asked_for(monkeypatch):
+    calls, qr = [], torch.linalg.qr
+    monkeypatch.setattr(torch.linalg, "qr", lambda a: (calls.append(1), qr(a))[1])
+    f, x = make(GaussianSensing, (3, 1, 8, 8)), draw(3, 1, 8, 8)
+    f.T(f(x))
+    assert not calls
+    f.pinv(f(x))
+    f.svd()
+    assert len(calls) == 3
+    part = f.select(slice(1, 2))
+    assert torch.equal(part.pinv(f(x)[1:2]), f.pinv(f(x))[1:2])
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize(("h", "w"), [(2, 2), (4, 8), (8, 8), (16, 8), (16, 16), (16, 64)])
+def test_the_fast_transform_is_the_hadamard_matrix(h, w):
+    """Beside scipy's matrix in Sylvester's order, and deepinv's transform along rows and columns."""
+    f, x = make(HadamardSensing, (2, 3, h, w)), draw(2, 3, h, w)
+    H = torch.from_numpy(scipy_hadamard(h * w)).double() / math.sqrt(h * w)
+    fast = f._transform(x.flatten(-2))
+    assert close(fast, x.flatten(-2) @ H)
+    assert close(fast.unflatten(-1, (h, w)), hadamard_2d(x).double(), 1e-5)
+    assert close(hadamard(h), torch.from_numpy(scipy_hadamard(h)).double() / math.sqrt(h))
+    assert close(fast.norm(), x.norm())
+    A = dense(f)
+    assert close(A, H[f.rows[0, 0]] * f.signs[0])
+    assert close(A @ A.T, torch.eye(f.m, dtype=torch.float64))
+    assert close(f.pinv(f(x)[:, :1])[0].flatten(), torch.linalg.pinv(A) @ f(x)[0, 0])
+    assert not close(A, H[: f.m] * f.signs[0], 1e-2)
+
+
+def test_rows_and_signs_are_fair():
+    f = make(HadamardSensing, (400, 1, 8, 8))
+    rows = f.rows[:, 0]
+    assert (rows.diff(dim=1) > 0).all() and rows.shape == (400, 16)
+    often = torch.zeros(64).scatter_add_(0, rows.flatten(), torch.ones(400 * 16)) / 400
+    assert ((often - 0.25).abs() < 5 * math.sqrt(0.25 * 0.75 / 400)).all()
+    assert (f.signs.abs() == 1).all()
+    assert (f.signs.mean(0).abs() < 5 / 20).all()
+
+
+def test_gradients():
+    for kind in (GaussianSensing, HadamardSensing):
+        f = make(kind, (2, 1, 4, 4))
+        x, y = draw(2, 1, 4, 4).requires_grad_(), draw(2, 1, 4).requires_grad_()
+        assert all(torch.autograd.gradcheck(map_, (z,)) for map_, z in ((f, x), (f.T, y), (f.pinv, y)))
+
+
+def test_a_picture_of_the_measurements():
+    f = make(HadamardSensing, (2, 3, 16, 8), ratio=0.3)
+    picture = f.picture(f(draw(2, 3, 16, 8)))
+    assert picture.shape == (2, 3, 7, 7)
+    assert picture.min() == 0 and picture.flatten(1).amax(1).tolist() == [1, 1]
+
+
+def test_the_shape_of_x_follows_from_the_count():
+    for side in (8, 16, 31, 64, 256):
+        y = (2, 3, math.floor(0.25 * side**2))
+        assert GaussianSensing.unknown_shape(y, ratio=0.25) == (2, 3, side, side)
+    assert GaussianSensing.unknown_shape((2, 3, 10), ratio=0.25, size=[4, 10]) == (2, 3, 4, 10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "options", "message"),
+    [
+        (GaussianSensing, (8, 8), {"ratio": 0}, "between 0 and 1, not 0"),
+        (HadamardSensing, (8, 8), {"ratio": 1.0}, "between 0 and 1, not 1.0"),
+        (HadamardSensing, (16, 24), {}, "a power of two of pixels, not 16 x 24 = 384"),
+        (GaussianSensing, (256, 256), {}, "take degradation=cs_hadamard"),
+        (GaussianSensing, (8, 8), {"size": [9, 8]}, "but the images are 8 x 8"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(kind, shape, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        make(kind, (1, 3, *shape), **options)
+    assert "\n" not in str(error.value)
