@@ -10,6 +10,7 @@ from torch import Tensor
 from sipbench.operators import kernels
 from sipbench.operators.base import SVD, LinearOperator
 from sipbench.operators.convolution import Convolution, cheaper_directly
+from sipbench.operators.iterative import lanczos_norm
 from sipbench.operators.kernel_file import read
 from sipbench.problem import Rng
 
@@ -94,6 +95,13 @@ class Blur(LinearOperator):
         if self.boundary != "circular":
             return super().pinv(y)
         return self.convolution.filtered(y, self._inverse(y))
+
+    @property
+    def norm(self) -> float:
+        """The largest singular value, over the whole batch; one channel tells it."""
+        if self.boundary == "circular":
+            return float(self.transfer.abs().max())
+        return lanczos_norm(self, (self.shape[0], 1, *self.shape[2:]), self.device)
 
     def svd(self, dtype: torch.dtype = torch.float32) -> SVD | None:
         """For a circular blur: V is the Hartley transform, s = |F k|, and U = Q V with Q = F^-1 (F k / |F k|) F."""

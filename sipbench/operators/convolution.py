@@ -92,7 +92,7 @@ class Convolution:
 
     def direct_back(self, y: Tensor, k: Tensor) -> Tensor:
         """The adjoint of `direct`."""
-        return self.fold(_by_channel(F.conv_transpose2d, y, k))
+        return self.fold(_by_channel(F.conv_transpose2d, y, k)).contiguous()
 
     def extend(self, x: Tensor) -> Tensor:
         """x and what the boundary says lies round it, as far as the kernel reaches."""
@@ -117,8 +117,7 @@ class Convolution:
 
     def _multiplied(self, z: Tensor, transfer: Tensor, size: Pair) -> Tensor:
         """The first samples of the circular convolution on the grid; rows that are not wanted are not transformed."""
-        spectrum = torch.fft.rfft2(z, s=self.grid)
-        spectrum = spectrum * transfer if transfer.requires_grad else spectrum.mul_(transfer)
+        spectrum = torch.fft.rfft2(z, s=self.grid) * transfer
         rows = torch.fft.ifft(spectrum, dim=-2)[..., : size[0], :]
         return torch.fft.irfft(rows, n=self.grid[1])[..., : size[1]]
 
@@ -128,14 +127,15 @@ class Convolution:
 
 
 def each(step: Callable[..., Tensor], x: Tensor, *more: Tensor) -> Tensor:
-    """A step over the images of a batch; of a tensor with one entry for all images, that one serves every image.
+    """A step over the images of a batch; where a tensor has a single one, it goes with all the others.
 
     On a CPU a few at a time, as many as there are threads: what one step leaves in the cache the next one finds there.
     In double precision one by one, since MKL rounds a single transform otherwise than the same one among several.
     """
+    x = x.expand(max(len(t) for t in (x, *more)), *x.shape[1:])
     group = 1 if x.dtype == torch.float64 else torch.get_num_threads()
     if x.device.type != "cpu" or len(x) <= group:
-        return step(x, *more)
+        return step(x, *more).contiguous()
     starts = range(0, len(x), group)
     parts = ([t[i : i + group] if len(t) > 1 else t for t in (x, *more)] for i in starts)
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *more)):
@@ -156,9 +156,9 @@ def cheaper_directly(x: Tensor, kernel: Pair) -> bool:
 
 def _by_channel(convolve: Callable[..., Tensor], z: Tensor, k: Tensor) -> Tensor:
     """One of torch's convolutions, which turn the kernel by 180 degrees, with the kernel of each image."""
-    b, c, h, w = z.shape
+    b, c, h, w = max(len(z), len(k)), *z.shape[1:]
     weight = k.flip(-2, -1).expand(b, c, -1, -1).reshape(b * c, 1, *k.shape[-2:])
-    y = convolve(z.reshape(1, b * c, h, w), weight, groups=b * c)
+    y = convolve(z.expand(b, -1, -1, -1).reshape(1, b * c, h, w), weight, groups=b * c)
     return y.view(b, c, *y.shape[-2:])
 
 

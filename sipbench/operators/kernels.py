@@ -99,7 +99,7 @@ def _path(turn: Tensor, uniform: Tensor, size: int, intensity: float) -> Tensor:
     """The corners (2, n) of a camera's path, in pixels: from standard normal turns and uniform numbers."""
     once, (step, jerk, swing) = uniform[:3], uniform[3:].view(3, STEPS)
     diagonal = math.hypot(size, size)
-    length = 0.75 * diagonal * (once[0] + intensity**2 * once[1])
+    length = 0.75 * diagonal * (once[0] + intensity**2 * once[1]).clamp(min=1e-6)
     steps = (1 - (1 - step) ** (1 / 30)) * (1.1 - intensity) * diagonal
     turns = math.pi / 6 * intensity * turn
     turns = turns + torch.where(jerk < 0.1 * intensity, 2 * math.pi * intensity * (swing - 0.5), 0.0)

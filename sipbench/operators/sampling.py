@@ -38,6 +38,26 @@ def _cubic(u: Tensor, a: float) -> Tensor:
     return torch.where(u <= 1, near, torch.where(u < 2, far, torch.zeros_like(u)))
 
 
+Band = tuple[slice, slice]
+BLOCK = 32  # rows of a banded matrix multiplied at once
+
+
+def bands(matrix: Tensor) -> list[Band]:
+    """Blocks of rows of a banded matrix, each with the columns that are not all zero in it."""
+    found = []
+    for start in range(0, len(matrix), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(matrix)))
+        used = matrix[rows].any(0).nonzero()[:, 0]
+        found.append((rows, slice(int(used[0]), int(used[-1]) + 1)))
+    return found
+
+
+def along_both(h: Tensor, w: Tensor, x: Tensor, of_h: list[Band], of_w: list[Band]) -> Tensor:
+    """h x w^T for banded h and w."""
+    x = torch.cat([h[rows, used] @ x[..., used, :] for rows, used in of_h], -2)
+    return torch.cat([x[..., used] @ w[rows, used].mT for rows, used in of_w], -1)
+
+
 class BicubicDownsampling(LinearOperator):
     """Super-resolution: A x = R_h x R_w^T with the antialiased bicubic matrices R; SVD exact (Kronecker product)."""
 
@@ -48,8 +68,11 @@ class BicubicDownsampling(LinearOperator):
             raise ValueError(f"the factor is a whole number from 1 on, not {factor}")
         if h % factor or w % factor:
             raise ValueError(f"super-resolution x{factor} needs a size divisible by {factor}, not {h} x {w}")
+        self.down, self.up = [], []
         for axis, n in (("h", h), ("w", w)):
             matrix = bicubic_matrix(n, factor, a)
+            self.down.append(bands(matrix))
+            self.up.append(bands(matrix.T))
             u, s, vt = torch.linalg.svd(matrix, full_matrices=False)
             for part, value in (("r", matrix), ("u", u), ("s", s), ("vt", vt)):
                 self.register_buffer(f"{part}_{axis}", value.to(rng.device), persistent=False)
@@ -58,8 +81,7 @@ class BicubicDownsampling(LinearOperator):
         return self.cast(f"{part}_h", like), self.cast(f"{part}_w", like)
 
     def forward(self, x: Tensor) -> Tensor:
-        h, w = self._pair("r", x)
-        return h @ x @ w.T
+        return along_both(*self._pair("r", x), x, *self.down)
 
     @classmethod
     def unknown_shape(cls, y_shape: tuple[int, ...], *, factor: int = 4, **options: Any) -> tuple[int, ...]:
@@ -67,7 +89,7 @@ class BicubicDownsampling(LinearOperator):
 
     def T(self, y: Tensor) -> Tensor:
         h, w = self._pair("r", y)
-        return h.T @ y @ w
+        return along_both(h.T, w.T, y, *self.up)
 
     def pinv(self, y: Tensor) -> Tensor:
         svd = self.svd(y.dtype)

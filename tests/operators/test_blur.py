@@ -133,6 +133,7 @@ def test_a_batch_is_its_images_bit_for_bit(boundary, c):
             whole = mine(batch)
             parts = [(p if mine is f else p.T)(batch[i : i + 1]) for i, p in enumerate(alone)]
             assert torch.equal(whole, torch.cat(parts))
+        assert f(x).is_contiguous() and f.T(y).is_contiguous() and f(x[:1].float()).is_contiguous()
         built = Blur((1, c, *image), streams(1), kernel=f.kernel[3:4], boundary=boundary)
         assert torch.equal(built(x[3:4]), f(x)[3:4])
 
@@ -213,6 +214,21 @@ def test_elsewhere_the_inverse_is_near_and_does_not_claim_more(boundary):
     assert not f.exact_pinv and f.svd() is None
     assert error(f(f.pinv(y)), y) < 1e-2
     assert error(f(f.T(y)), y) > 1e-2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_image_meets_many_kernels(dtype):
+    f, x, y = posed(4, 3, (17, 14), (4, 7), "reflect")
+    x, y = x[:1].to(dtype), y[:1].to(dtype)
+    for mine in (f, f.T):
+        assert error(mine(x), mine(x.expand(4, -1, -1, -1))) < 1e-6
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_the_norm(boundary):
+    f, _, _ = posed(2, 3, (9, 11), (4, 5), boundary)
+    values = [float(torch.linalg.matrix_norm(dense(f.select(slice(i, i + 1)), (1, 9, 11)), 2)) for i in range(2)]
+    assert f.norm == pytest.approx(max(values), rel=1e-9)
 
 
 def test_kernels_are_drawn_once_for_each_image():
