@@ -144,6 +144,8 @@ class Bench:
             raise NotApplicable(
                 f"{cell.method['name']} needs a linear forward map; {cell.degradation['name']} has none"
             )
+        if f.blind and "blind" not in needs and cell.method.get("needs") is not None:
+            raise NotApplicable(f"{cell.method['name']} is told f; {cell.degradation['name']} leaves a part of it open")
         if "svd" in needs and (not isinstance(f, LinearOperator) or f.svd() is None):
             raise NotApplicable(f"{cell.method['name']} needs a singular value decomposition of the forward map")
         if any(n.split(".")[0] == "prior" for n in needs) and self.prior is None:

@@ -39,6 +39,7 @@ class Cell:
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
 
+        configs.resolvers()
         try:
             plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         except OmegaConfBaseException as error:

@@ -166,6 +166,14 @@ def compose(overrides: list[str], config: str = "config") -> Any:
         raise _explain(error, overrides, config) from error
 
 
+def resolvers() -> None:
+    """What configs may ask for: `${channels:KIND}`, the channels of an unknown of that kind (see unknowns.py)."""
+    from omegaconf import OmegaConf
+
+    channels = {"image": 3, "grey": 1, "complex": 2}
+    OmegaConf.register_new_resolver("channels", channels.__getitem__, replace=True)
+
+
 @contextmanager
 def hydra_ready() -> Iterator[Any]:
     """Hydra's config loader over the project's configs and those of others.
@@ -178,6 +186,7 @@ def hydra_ready() -> Iterator[Any]:
     from sipbench import hydra_plugin
 
     hydra_plugin.register()
+    resolvers()
     state = GlobalHydra.instance()
     kept, state.hydra = state.hydra, None
     try:

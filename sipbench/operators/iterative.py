@@ -22,7 +22,7 @@ def lanczos_norm(A: LinearOperator, shape: tuple[int, ...], device: torch.device
     v, before, beta = v / v.norm(), torch.zeros_like(v), 0.0
     diagonal, beside = [], []
     for _ in range(iterations):
-        w = A.T(A(v)) - beta * before
+        w = A.T(A.forward(v)) - beta * before
         alpha = float((w * v).sum())
         w = w - alpha * v
         diagonal.append(alpha)
@@ -48,7 +48,7 @@ def least_squares(A: LinearOperator, y: Tensor, iterations: int = 500, tolerance
     x, p, energy = torch.zeros_like(s), s, _energy(s)
     enough, floor = energy * tolerance**2, torch.finfo(y.dtype).tiny
     for k in range(iterations):
-        q = A(p)
+        q = A.forward(p)
         step = torch.where(energy > enough, energy / _energy(q).clamp(min=floor), torch.zeros_like(energy))
         x = x + _spread(step, x) * p
         r = r - _spread(step, r) * q

@@ -155,10 +155,10 @@ class MRI(CartesianMRI):
 
     def _fourier(self, x: Tensor, after: str) -> Tensor:
         z = to_complex(x).mul_(self.cast("before", x))
-        return to_real(torch.fft.fft2(z, norm="ortho").mul_(self.cast(after, x)))
+        return to_real(torch.fft.fft2(z, norm="ortho") * self.cast(after, x))
 
     def _back(self, y: Tensor, after: str) -> Tensor:
-        z = exchanged(y).mul_(self.cast(after, y))
+        z = exchanged(y) * self.cast(after, y)
         return to_exchanged(torch.fft.fft2(z, norm="ortho").mul_(self.cast("before", y)))
 
 
@@ -193,10 +193,10 @@ class MultiCoilMRI(CartesianMRI):
 
     def forward(self, x: Tensor) -> Tensor:
         z = to_complex(x).mul_(self.cast("before", x)) * self.cast("maps", x)
-        return to_real(torch.fft.fft2(z, norm="ortho").mul_(self.cast("kept", x)))
+        return to_real(torch.fft.fft2(z, norm="ortho") * self.cast("kept", x))
 
     def T(self, y: Tensor) -> Tensor:
-        z = torch.fft.fft2(exchanged(y).mul_(self.cast("kept", y)), norm="ortho").mul_(self.cast("maps", y))
+        z = torch.fft.fft2(exchanged(y) * self.cast("kept", y), norm="ortho") * self.cast("maps", y)
         return to_exchanged(z.sum(1, keepdim=True).mul_(self.cast("before", y)))
 
     def pinv(self, y: Tensor) -> Tensor:

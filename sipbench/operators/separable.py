@@ -70,6 +70,8 @@ class Separable(LinearOperator):
         self.boundary = boundary
         self.register_buffer("kernel", gaussian(size, sigma).to(rng.device), persistent=False)
         Convolution((shape[-2], shape[-1]), (size, size), boundary)  # says what is wrong with the sizes
+        for name in ("u_h", "s_h", "vt_h", "u_w", "s_w", "vt_w"):
+            self.register_buffer(name, None, persistent=False)
         self._axes = {axis: (n, size, sigma, boundary, factor) for axis, n in zip("hw", shape[-2:], strict=True)}
 
     def pinv(self, y: Tensor) -> Tensor:
@@ -79,7 +81,7 @@ class Separable(LinearOperator):
     def svd(self, dtype: torch.dtype = torch.float32) -> SVD:
         """s is the outer product of the two axes' singular values."""
         for axis, key in self._axes.items():
-            if f"s_{axis}" not in self._buffers:
+            if self._buffers[f"s_{axis}"] is None:
                 for name, value in zip(("u", "s", "vt"), blur_svd(*key), strict=True):
                     self.register_buffer(f"{name}_{axis}", value.to(self.device), persistent=False)
 

@@ -46,6 +46,7 @@ def guarded(problem: Problem, networks: Mapping[str, nn.Module], seed: int) -> I
     """Watch the surroundings of a run that starts with the global generators at this seed, and put them back."""
     effects = Effects([], [], [])
     outside, before, owned = random_states(), settings(), belongings(problem, networks)
+    lazy = {f"problem.f.{name}" for name, buffer in problem.f._buffers.items() if buffer is None}
     seed_globals(seed)
     states = random_states()
     try:
@@ -54,7 +55,7 @@ def guarded(problem: Problem, networks: Mapping[str, nn.Module], seed: int) -> I
         effects.random.extend(differences(states, random_states()))
         restore_random(outside)
         effects.settings.extend(restore_settings(before))
-        effects.written.extend(differences(owned, belongings(problem, networks)))
+        effects.written.extend(differences(owned, _without(lazy, belongings(problem, networks))))
 
 
 def settings() -> dict[str, Any]:
@@ -108,6 +109,11 @@ def belongings(problem: Problem, networks: Mapping[str, nn.Module]) -> dict[str,
         for name, tensor in (*module.named_buffers(), *module.named_parameters()):
             owned[f"{label}.{name}"] = (tensor.detach().clone(), tensor.requires_grad, id(tensor.grad))
     return owned
+
+
+def _without(names: set[str], owned: dict[str, Any]) -> dict[str, Any]:
+    """The belongings but for these: an operator works out its factors when it is first asked for them."""
+    return {name: value for name, value in owned.items() if name not in names}
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

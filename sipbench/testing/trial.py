@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sipbench import configs, device
 from sipbench.bench import Bench
 from sipbench.cell import Cell, NotApplicable
-from sipbench.degradation import Degradation
+from sipbench.degradation import Degradation, small
 from sipbench.errors import UserError, unknown
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.problem import Estimate, Problem
@@ -87,10 +87,11 @@ class Trial:
                 raise unknown("method", target, configs.names("method"))
             cell.cfg["method"] = {"name": target, "solver": {"_target_": target}}
         cell = replace(cell, chosen={**cell.method.get("check", {}), **options})
+        cell.cfg["degradation"] = small(cell.degradation)
         at = device.choose("auto")
         nodes = cell.method.get("networks") or {}
         networks = {name: _network(node).to(at) for name, node in nodes.items()}
-        bench = Bench(cell, Degradation.of(cell.degradation), _prior(cell, size), networks, at)
+        bench = Bench(cell, Degradation.of(cell.degradation), _prior(cell), networks, at)
         bench.check()
         return cls(bench, list(networks))
 
@@ -143,7 +144,7 @@ class Trial:
         return Run(estimate, seconds, evaluations(), meter, trace, printed.getvalue(), effects)
 
 
-def _prior(cell: Cell, size: int) -> Counted | None:
+def _prior(cell: Cell) -> Counted | None:
     """A Gaussian prior where the solver takes one; a prior of another kind than of pixels is not at hand."""
     needs = cell.method.get("needs")
     kinds = [n for n in needs or [] if n.split(".")[0] == "prior"]
@@ -152,7 +153,8 @@ def _prior(cell: Cell, size: int) -> Counted | None:
             raise NotApplicable(
                 f"{cell.method['name']} needs a {kind}; the checks have an analytic prior of pixels only"
             )
-    return Counted(IsotropicGaussian((3, size, size))) if needs is None or kinds else None
+    shape = Degradation.of(cell.degradation).x_shape(cell.dataset)
+    return Counted(IsotropicGaussian(shape)) if needs is None or kinds else None
 
 
 def _network(node: Mapping[str, Any]) -> nn.Module:

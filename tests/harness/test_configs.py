@@ -11,7 +11,7 @@ from sipbench.errors import UserError
     [
         (["method=dsp"], "unknown method 'dsp'. Did you mean dps\\? Known: dip, dps"),
         (["dataset=face"], "unknown dataset 'face'. Did you mean faces\\?"),
-        (["degradation=sr5"], "unknown degradation 'sr5'. Did you mean sr4\\?"),
+        (["degradation=inpaint71"], "unknown degradation 'inpaint71'. Did you mean inpaint70\\?"),
         (["profile=papr"], "unknown profile 'papr'. Did you mean paper\\?"),
         (["prior=nothing"], "unknown prior 'nothing'"),
         (["sizee=64"], "unknown option 'sizee'. Did you mean size\\?"),

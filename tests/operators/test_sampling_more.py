@@ -97,7 +97,7 @@ def test_average_pooling_is_that_of_torch(h, w, factor):
 
 
 @pytest.mark.parametrize("kind", [BicubicDownsampling, AveragePooling])
-@pytest.mark.parametrize(("h", "w", "factor"), [(18, 16, 4), (16, 17, 2), (16, 16, 0), (4, 4, 8)])
+@pytest.mark.parametrize(("h", "w", "factor"), [(18, 16, 4), (16, 17, 2), (4, 4, 8)])
 def test_a_factor_must_divide(kind, h, w, factor):
     with pytest.raises(ValueError, match=f"x{factor} needs a size divisible by {factor}, not {h} x {w}"):
         make(kind, (1, 3, h, w), factor=factor)

@@ -72,7 +72,7 @@ def test_typed_choices_take_the_place_of_the_tables_own(tmp_path):
         ("table1", "dmo", [], "Did you mean demo"),
         ("table1", "demo", ["method=dsp"], "Did you mean dps"),
         ("table1", "demo", ["dataset=face"], "Did you mean faces"),
-        ("table1", "demo", ["degradation=sr"], "Did you mean sr4"),
+        ("table1", "demo", ["degradation=inpaint7"], "Did you mean inpaint70"),
         ("table1", "demo", ["seed=one"], "whole number"),
         ("table1", "demo", ["method="], "names nothing"),
         ("table1", "demo", ["profile=paper"], "by itself"),
