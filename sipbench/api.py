@@ -48,7 +48,8 @@ def pose(
 def solve(problem: Problem, method: str = "pinv", **options: Any) -> Estimate:
     """What a method makes of a problem. Options are the solver's keyword arguments, under the paper's names."""
     bench = _bench(problem, method, options)
-    return bench.solve(replace(problem, prior=bench.prior), None).estimate
+    public = {k: problem.setting[k] for k in ("dataset", "degradation")}  # not how to pose it again, truth and all
+    return bench.solve(replace(problem, prior=bench.prior, setting=public), None).estimate
 
 
 def score(estimate: Estimate | Tensor, truth: Tensor | None, problem: Problem) -> pd.DataFrame:

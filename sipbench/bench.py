@@ -18,7 +18,9 @@ import torch
 from sipbench import device, rows, store
 from sipbench.cell import Cell, NotApplicable
 from sipbench.degradation import Degradation
-from sipbench.operators.base import LinearOperator, Operator
+from sipbench.errors import UserError
+from sipbench.metrics import available
+from sipbench.operators.base import BlindOperator, LinearOperator, Operator
 from sipbench.parts import load_networks, load_prior
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.watch import Counted, Follow, PeakMemory, counting
@@ -27,9 +29,17 @@ Report = Callable[[int, int], None]
 
 
 def run(cell: Cell, report: Report | None = None) -> Iterator[list[dict[str, Any]]]:
-    """Do what is missing of a cell; each finished batch is stored, then yielded as its rows."""
+    """Do what is missing of a cell; each finished batch is stored, then yielded as its rows.
+
+    What cannot be done at all is said at once, before the first batch is asked for.
+    """
     bench = Bench.of(cell)
     store.prepare(cell)
+    return _batches(bench, report)
+
+
+def _batches(bench: Bench, report: Report | None) -> Iterator[list[dict[str, Any]]]:
+    cell = bench.cell
     have = store.done(cell, retry_failed=cell.cfg["retry_failed"])
     for batch in _chunks(cell.images, cell.cfg["batch_size"]):
         todo = [i for i in batch if i not in have]
@@ -71,9 +81,11 @@ class Bench:
         """y from x, on the CPU so that every device agrees; x is not kept. A measured dataset gives y itself."""
         cell, rng = self.cell, self.streams(images)
         if self.measured:
+            cell.dataset.check(images, cell.degradation)
             y, f = self.degradation.accept(cell.dataset.load(images), rng)
         else:
             y, f = self.degradation.measure_exactly(self.degradation.x(cell.dataset.load(images), rng), rng)
+        f = f.sealed() if isinstance(f, BlindOperator) else f
         noise = self.degradation.noise if self.degradation.reveal_noise else None
         setting = {"dataset": cell.cfg["dataset"]["name"], "degradation": cell.degradation["name"]}
         public = rng.child("public", self.device)
@@ -88,8 +100,9 @@ class Bench:
         return rows.Truth(x, self.theta(images, problem.f))
 
     def theta(self, images: Sequence[int], f: Operator) -> Mapping[str, torch.Tensor] | None:
-        """What a blind f left open, for the score."""
-        return self.degradation.theta(f, self.streams(images))
+        """What a blind f left open, drawn again for the score."""
+        rng = self.streams(images)
+        return self.degradation.theta(self.degradation.build(f.shape, rng), rng) if f.blind else None
 
     def streams(self, images: Sequence[int]) -> Rng:
         """The root streams of these images. A saved measurement brings those that it was made with."""
@@ -130,6 +143,8 @@ class Bench:
             if len(images) == 1:
                 return rows.failures(self.cell, images, "unreadable image", error)
             half = 1
+        except UserError:
+            raise
         except Exception as error:
             if type(error).__module__.startswith("submitit"):
                 raise
@@ -139,6 +154,8 @@ class Bench:
     def check(self) -> None:
         """Whether the method can do this cell at all; if not, NotApplicable says why."""
         needs, cell = self.cell.method.get("needs") or [], self.cell
+        for name in cell.cfg["metrics"]:
+            available(name)
         f = self.degradation.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
         if "linear" in needs and not isinstance(f, LinearOperator):
             raise NotApplicable(

@@ -45,6 +45,9 @@ class Cell:
         except OmegaConfBaseException as error:
             raise UserError(" ".join(str(error).split())) from error
         assert isinstance(plain, dict)
+        if plain.get("noise"):
+            plain["degradation"]["noise"] = plain["noise"]
+        _sound(plain)  # pyright: ignore
         keys = [o.lstrip("+~").partition("=")[0] for o in overrides]
         names = {k.removeprefix("method.solver.") for k in keys if k.startswith("method.solver.")} - {"_target_"}
         solver = plain["method"].get("solver", {})
@@ -71,9 +74,12 @@ class Cell:
     def images(self) -> list[int]:
         """The indices of the images, in order."""
         images = self.cfg["images"]
-        chosen = list(range(images)) if isinstance(images, int) else list(images)
-        if not chosen or any(not isinstance(i, int) or i < 0 for i in chosen) or len(set(chosen)) < len(chosen):
-            raise UserError(f"images is a number above 0 or a list of different indices, not {images}")
+        if images == "all":
+            return list(range(len(self.dataset)))
+        chosen = list(range(images)) if isinstance(images, int) else images
+        whole = isinstance(chosen, list) and all(type(i) is int and i >= 0 for i in chosen)
+        if isinstance(images, bool) or not whole or not chosen or len(set(chosen)) < len(chosen):
+            raise UserError(f"images is all, a number above 0, or a list of different indices, not {images}")
         return chosen
 
     @cached_property
@@ -104,6 +110,10 @@ class Cell:
         for name in self.options:
             if name not in own:
                 raise unknown(f"option of method {self.method['name']}", name, own)
+        try:
+            configs.typed(target, self.options)
+        except ValueError as error:
+            raise UserError(f"{self.method['name']}: {error}") from error
         return target
 
     @cached_property
@@ -173,3 +183,17 @@ class Cell:
         names = (self.cfg["dataset"]["name"], self.degradation["name"], self.method["name"])
         plain = [re.sub(r"[^\w.+-]", "_", name) for name in names]
         return Path(self.cfg["results"], "runs", *plain, self.hash)
+
+
+def _sound(cfg: dict[str, Any]) -> None:
+    """Refuse values of the harness's own options that make no sense."""
+    for part in ("operator", "noise"):
+        if not isinstance((cfg.get("degradation") or {}).get(part), dict):
+            raise UserError(f"a degradation has an operator and a noise, each with a _target_: {part} is missing")
+    seed, batch, budget = cfg["seed"], cfg["batch_size"], cfg.get("budget_seconds")
+    if type(seed) is not int:
+        raise UserError(f"seed is a whole number, not {seed!r}")
+    if type(batch) is not int or batch < 1:
+        raise UserError(f"batch_size is a whole number from 1 on, not {batch!r}")
+    if budget is not None and not (isinstance(budget, (int, float)) and budget > 0):
+        raise UserError(f"budget_seconds is a number above 0, or null, not {budget!r}")

@@ -21,7 +21,7 @@ sipbench: an honest benchmark of deep learning for inverse problems
   sipbench table table1 [profile=paper]     compute what a table lacks, print and write it
   sipbench show degradation=deblur_motion   write a picture: truth, measurement, A⁺y
   sipbench measure degradation=mri out=DIR  save measurements; solve them later with dataset=measured dataset.root=DIR
-  sipbench list WHAT [--json]               methods, degradations, datasets, priors, profiles, launchers or tables
+  sipbench list WHAT [--json]               methods, degradations, noises, datasets, priors, profiles, launchers, tables
   sipbench check mine.py:solve              the contract tests, on a solver of yours or on a method's name
   sipbench doctor                           what is installed, present and missing here, and what to do about it
   sipbench train prior dataset=faces        train a diffusion prior
@@ -37,6 +37,7 @@ Common options, for any of them (key=value, no dashes):
 GROUPS = {
     "methods": "method",
     "degradations": "degradation",
+    "noises": "noise",
     "datasets": "dataset",
     "priors": "prior",
     "profiles": "profile",
@@ -136,6 +137,9 @@ def _posed(words: list[str]) -> Any:
     """The cell of a problem that nobody is asked to solve."""
     from sipbench.cell import Cell
 
+    for word in words:
+        if "=" not in word:
+            raise UserError(f"unknown word {word!r}: options are key=value, such as degradation=sr4")
     words = [*words, *([] if any(w.startswith("method=") for w in words) else ["method=pinv"])]
     words += [] if any(w.startswith("prior=") for w in words) else ["prior=none"]
     return Cell.of(configs.compose(words), words)

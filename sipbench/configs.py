@@ -9,6 +9,7 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,12 +112,47 @@ def _module_from_file(path: Path) -> Any:
 
 def build(node: dict[str, Any], *args: Any, **extra: Any) -> Any:
     """Call a node's `_target_` with the node's other keys; what only describes it is left out."""
+    if "_target_" not in node:
+        raise UserError(f"{node} names no _target_")
     kwargs = {k: v for k, v in node.items() if k not in META and not k.startswith("_")}
     target = locate(node["_target_"])
     try:
-        return target(*args, **kwargs, **extra)
+        return target(*args, **typed(target, kwargs, *args), **extra)
     except ValueError as error:
         raise UserError(f"{node.get('name', node['_target_'])}: {error}") from error
+
+
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a word"),
+    "bool": ((bool,), "true or false"),
+}
+
+
+def typed(target: Any, options: dict[str, Any], *args: Any) -> dict[str, Any]:
+    """The options, refused where the target does not know them, or where a plain annotation names another kind.
+
+    null stands for the default of a parameter that does not take None itself.
+    """
+    kept, known = dict(options), inspect.signature(target).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+        for name in kept:
+            if name not in known:
+                own = ", ".join(list(known)[len(args) :]) or "none"
+                raise ValueError(f"unknown option {name!r}: it knows {own} (take one out with ~, as in ~noise.{name})")
+    for name, parameter in known.items():
+        kind = str(getattr(parameter.annotation, "__name__", parameter.annotation))
+        kind = kind.removeprefix("InitVar[").removesuffix("]") if kind.startswith("InitVar[") else kind
+        if name not in kept or kind.removesuffix(" | None") not in KINDS:
+            continue
+        value, (types, called) = kept[name], KINDS[kind.removesuffix(" | None")]
+        if value is None:
+            if not kind.endswith("| None"):
+                del kept[name]
+        elif not isinstance(value, types) or (isinstance(value, bool) and kind[:4] != "bool"):
+            raise ValueError(f"{name} is {called}, not {value!r}")
+    return kept
 
 
 def code_hash(target: str) -> str:
@@ -170,7 +206,7 @@ def resolvers() -> None:
     """What configs may ask for: `${channels:KIND}`, the channels of an unknown of that kind (see unknowns.py)."""
     from omegaconf import OmegaConf
 
-    channels = {"image": 3, "grey": 1, "complex": 2}
+    channels = {"image": 3, "grey": 1, "complex": 2, "object": 2}
     OmegaConf.register_new_resolver("channels", channels.__getitem__, replace=True)
 
 

@@ -29,7 +29,7 @@ class Degradation:
         noise: the noise model.
         noise_on_invalid: whether noise is added also where y carries no information (removed pixels).
         reveal_noise: whether the solver is told the noise model.
-        unknown: what x is made of a picture of the dataset: `image` as it is, `grey` or `complex`.
+        unknown: what x is made of a picture of the dataset: `image` as it is, `grey`, `complex` or `object`.
         shape_of: the shape of x from the shape of y, for real measurements.
     """
 
@@ -41,6 +41,9 @@ class Degradation:
     shape_of: Callable[[tuple[int, ...]], tuple[int, ...]] = tuple
 
     def __post_init__(self) -> None:
+        for name in ("noise_on_invalid", "reveal_noise"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"{name} is true or false, not {getattr(self, name)!r}")
         if self.unknown not in UNKNOWNS:
             raise UserError(f"unknown is {', '.join(UNKNOWNS)}, not {self.unknown!r}")
 

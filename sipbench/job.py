@@ -21,10 +21,11 @@ def run(cell: Cell) -> str:
     if not todo:
         return f"{cell.label}: already done: {len(cell.images)} images{_scores(cell)}"
     progress = Progress([(cell.method["name"], len(todo))])
+    batches = bench.run(cell, progress.step)
     progress.cell(cell.label)
     try:
         with session(cell) as log:
-            for rows in bench.run(cell, progress.step):
+            for rows in batches:
                 progress.landed(rows)
                 log.batch(rows)
     finally:

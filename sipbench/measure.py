@@ -8,14 +8,15 @@ from pathlib import Path
 from sipbench import store
 from sipbench.bench import Bench
 from sipbench.cell import Cell
-from sipbench.datasets.measured import save
+from sipbench.datasets.measured import public, save
 from sipbench.report.show import unsolved
 
 
 def measure(cell: Cell, folder: str | Path) -> Iterator[Path]:
     """Write the measurement of each image of a cell; solve them with `dataset=measured` and the same degradation."""
     bench = Bench.of(unsolved(cell), check=False)
-    about = {"degradation": cell.degradation["name"], "dataset": cell.cfg["dataset"]["name"], "seed": cell.cfg["seed"]}
+    about = {"degradation": cell.degradation["name"], "operator": public(cell.degradation)}
+    about |= {"dataset": cell.cfg["dataset"]["name"], "seed": cell.cfg["seed"]}
     for image in cell.images:
         problem = bench.pose([image])
         path = Path(folder, f"{cell.degradation['name']}-{image:06d}.safetensors")

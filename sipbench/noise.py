@@ -1,7 +1,8 @@
 """Noise models. Each takes a clean measurement and one random stream per image.
 
 All but `Gaussian` and `Photons` are defined on intensities in [0, 1]: they map images from [-1, 1] to there and back.
-The levels low, medium and high are those of the early-stopping work, which also clips and rounds to 8 bits.
+The levels low, medium and high are those of the early-stopping work, which also clips and rounds to 8 bits: so does a
+model that is given one.
 """
 
 from __future__ import annotations
@@ -258,6 +259,8 @@ class Compound(Model):
         if not self.noises:
             raise ValueError("several noises need at least one")
         built = tuple(configs.build(dict(n)) if isinstance(n, Mapping) else n for n in self.noises)
+        if isinstance(self.noises, str) or not all(callable(n) for n in built):
+            raise ValueError(f"noises is a list of nodes with a _target_ each, not {self.noises!r}")
         object.__setattr__(self, "noises", built)
 
     def __call__(self, y: Tensor, rng: Rng) -> Tensor:
@@ -308,7 +311,7 @@ class Mixture(Compound):
 
 
 def _settle(model: Any, name: str, level: str | None = None, *, zero: bool = False) -> None:
-    """Put the number that a level stands for in its place, and check it."""
+    """Put the number that a level stands for in its place, with what goes with it, and check it."""
     value = getattr(model, name)
     if level is not None:
         if not math.isnan(value):
@@ -316,6 +319,10 @@ def _settle(model: Any, name: str, level: str | None = None, *, zero: bool = Fal
         if level not in model.levels:
             raise ValueError(f"level is {', '.join(model.levels)}, not {level!r}")
         object.__setattr__(model, name, value := model.levels[level])
+        object.__setattr__(model, "clip", True)
+        object.__setattr__(model, "quantise", True)
+    if math.isnan(value) and hasattr(model, "levels"):
+        raise ValueError(f"give {name}, or level as {', '.join(model.levels)}")
     if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
         raise ValueError(f"{name} must be {'zero or positive' if zero else 'positive'}, not {value}")
 

@@ -56,7 +56,10 @@ def score(
         what = tuple(x_hat.shape) if isinstance(x_hat, Tensor) else type(x_hat).__name__
         return failures(cell, images, "wrong shape", f"returned {what}, expected a tensor of {problem.shape}")
     x_hat = x_hat.detach().float()
-    finite = x_hat.flatten(1).isfinite().all(1).tolist()
+    finite = x_hat.flatten(1).isfinite().all(1)
+    for part in (outcome.estimate.theta or {}).values():
+        finite &= part.flatten(1).isfinite().all(1)
+    finite = finite.tolist()
     names = cell.cfg["metrics"]
     values = score_images(names, replace(outcome.estimate, x=x_hat), truth, problem)
     curves = _curves(names, outcome.snapshots, truth, problem.f.symmetries)
@@ -133,6 +136,7 @@ def _shared(cell: Cell, at: torch.device) -> dict[str, Any]:
         "split": cfg["split"],
         "size": cfg["size"],
         "degradation": cell.degradation["name"],
+        "noise": json.dumps(cell.degradation["noise"], sort_keys=True),
         "method": cell.method["name"],
         "profile": cell.profile,
         "tuned": cell.tuned,

@@ -105,7 +105,9 @@ def _card(cfg: dict[str, Any], facts: dict[str, Any], network: nn.Module, at: to
     millions = sum(p.numel() for p in network.parameters()) / 1e6
     name = torch.cuda.get_device_name(at) if at.type == "cuda" else "CPU"
     degradation = cfg.get("degradation")
-    what = f"Restores {degradation['name']}" if degradation else "A diffusion prior (DDPM, predicts the noise)"
+    predicts = {"epsilon": "the noise", "v_prediction": "the velocity"}
+    prior = "" if degradation else f"A diffusion prior (DDPM, predicts {predicts[cfg['scheduler']['prediction_type']]})"
+    what = f"Restores {degradation['name']}" if degradation else prior
     lines = [
         f"# {cfg['name']}",
         "",
@@ -115,6 +117,7 @@ def _card(cfg: dict[str, Any], facts: dict[str, Any], network: nn.Module, at: to
         f"- data: {cfg['dataset']['name']}, split {cfg['split']}, {facts['images']:,} images, each seen once",
         f"- steps: {facts['step']:,} of batch {cfg['schedule']['batch_size']}, Adam {cfg['schedule']['lr']}, "
         f"precision {cfg['schedule']['precision']}",
+        *([f"- started from: {cfg['init']}"] if cfg["init"] else []),
         f"- time: {facts['seconds'] / 60:.0f} minutes on a {name}",
         f"- final loss: {facts['loss']:.5f}",
         "- made by: `sipbench train " + ("net" if degradation else "prior") + "` (the architecture is in config.json)",

@@ -38,6 +38,17 @@ def complex_(x: Tensor, rng: Rng) -> Tensor:
     return torch.stack([magnitude * phase.cos(), magnitude * phase.sin()], 1)
 
 
+def object_(x: Tensor, rng: Rng) -> Tensor:
+    """The complex image at half its size in the middle of an empty frame; a complex picture stays as it is."""
+    if x.shape[1] == 2:
+        return x
+    h, w = x.shape[-2:]
+    half = torch.nn.functional.avg_pool2d(complex_(x, rng), 2)
+    top, left = (h - half.shape[-2]) // 2, (w - half.shape[-1]) // 2
+    sides = (left, w - half.shape[-1] - left, top, h - half.shape[-2] - top)
+    return torch.nn.functional.pad(half, sides)
+
+
 def _smooth(rng: Rng, h: int, w: int, like: Tensor) -> Tensor:
     """A sum of the lowest cosines with random weights, in [-1, 1]."""
     weights = rng.uniform(3, 3, dtype=torch.float64).to(like) * 2 - 1
@@ -53,5 +64,10 @@ def _cosine(k: int, n: int, like: Tensor) -> Tensor:
     return torch.cos(torch.pi * k * (torch.arange(n, device=like.device, dtype=like.dtype) + 0.5) / n)
 
 
-UNKNOWNS: dict[str, Callable[[Tensor, Rng], Tensor]] = {"image": image, "grey": grey, "complex": complex_}
-CHANNELS: dict[str, int | None] = {"image": None, "grey": 1, "complex": 2}
+UNKNOWNS: dict[str, Callable[[Tensor, Rng], Tensor]] = {
+    "image": image,
+    "grey": grey,
+    "complex": complex_,
+    "object": object_,
+}
+CHANNELS: dict[str, int | None] = {"image": None, "grey": 1, "complex": 2, "object": 2}

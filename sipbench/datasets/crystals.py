@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sipbench.errors import UserError
+
 VERSION = 1  # part of the protocol hash of results: any change of a drawn pixel raises it
 SPLITS = {"test": 0, "validation": 10_000_000, "train": 20_000_000}  # first global index of each split
 SPLIT_LENGTH = 10_000_000
@@ -147,7 +149,7 @@ class Crystals:
         """The grains of these indices of the split, (B, 2, size, size): real and imaginary part in [-1, 1]."""
         for index in indices:
             if not 0 <= index < len(self):
-                raise IndexError(f"index {index} is outside the {len(self)} crystals of split {self.split!r}")
+                raise UserError(f"index {index} is outside the {len(self)} crystals of split {self.split!r}")
         return draw([SPLITS[self.split] + int(i) for i in indices], self.size, self.phase)
 
     def fingerprint(self, index: int) -> str:

@@ -27,6 +27,7 @@ from sipbench.datasets.portrait import (
     noise,
     smooth,
 )
+from sipbench.errors import UserError
 
 VERSION = 2  # part of the protocol hash of results: any change of a drawn pixel raises it
 SPLITS = {"test": 0, "validation": 10_000_000, "train": 20_000_000}  # first global index of each split
@@ -292,7 +293,7 @@ class Faces:
         """The pictures of these indices of the split, (B, 3, size, size) in [-1, 1]."""
         for index in indices:
             if not 0 <= index < len(self):
-                raise IndexError(f"index {index} is outside the {len(self)} pictures of split {self.split!r}")
+                raise UserError(f"index {index} is outside the {len(self)} pictures of split {self.split!r}")
         dtype = torch.float32 if self.split == "train" else torch.float64
         return draw([SPLITS[self.split] + int(i) for i in indices], self.size, dtype)
 

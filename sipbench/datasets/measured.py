@@ -31,12 +31,17 @@ def save(path: Path, y: Tensor, key: str, about: dict[str, Any]) -> None:
     save_file({"y": y.detach().cpu().contiguous()}, str(path), metadata)
 
 
+def public(degradation: dict[str, Any]) -> dict[str, Any]:
+    """What of a degradation decides its forward map, but for where files lie."""
+    return {k: v for k, v in degradation["operator"].items() if k not in ("weights", "path")}
+
+
 class Measured:
     """A folder of measurements y, one file each, in natural order. There is no truth: only reference-free figures.
 
     A picture is read whole, in [-1, 1], three channels; an array (.npy, or the tensor `y` of a .safetensors) is taken
-    as it is: (C, ...), or (H, W) for one channel. A file saved by `sipbench measure` remembers the streams of its mask,
-    kernel or matrix; other files get streams of their own from the seed.
+    as it is: (C, ...); a .npy of two dimensions is (H, W), one channel. A file saved by `sipbench measure` remembers
+    the streams of its mask, kernel or matrix; other files get streams of their own from the seed.
     """
 
     name, measured = "measured", True
@@ -79,6 +84,16 @@ class Measured:
         plain = Rng.of(seed, self.name, [int(i) for i in indices]).keys
         return Rng([key or other for key, other in zip(keys, plain, strict=True)])
 
+    def check(self, indices: Sequence[int], degradation: dict[str, Any]) -> None:
+        """Refuse another forward map than a saved measurement was made with."""
+        for index in indices:
+            made = _about(self._path(index)).get("operator")
+            if made is not None and made != public(degradation):
+                raise UserError(
+                    f"{self._path(index)} was measured with {made}, not {public(degradation)}: set degradation=... "
+                    "and degradation.operator.... as then"
+                )
+
     def fingerprint(self, index: int) -> str:
         """The sha256 of the file's bytes."""
         with self._path(index).open("rb") as file:
@@ -99,7 +114,7 @@ def _read(path: Path) -> Tensor:
         raise BadImage(f"{path}: cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
     if y.is_complex() or not y.isfinite().all():
         raise BadImage(f"{path}: a measurement is real and finite; a complex one is given as two channels")
-    return y.float() if y.ndim > 2 else y.float()[None]
+    return y.float()[None] if y.ndim == 2 and path.suffix.lower() == ".npy" else y.float()
 
 
 def _array(path: Path) -> Tensor:

@@ -18,4 +18,5 @@ def kernel_similarity(k_hat: Tensor | None, k: Tensor) -> Tensor:
     a, b = k_hat.detach().double().cpu(), k.detach().double().cpu()
     size = [m + n - 1 for m, n in zip(a.shape[-2:], b.shape[-2:], strict=True)]
     cross = torch.fft.irfft2(torch.fft.rfft2(a, s=size).conj() * torch.fft.rfft2(b, s=size), s=size)
-    return cross.flatten(1).amax(1) / (a.flatten(1).norm(dim=1) * b.flatten(1).norm(dim=1)).clamp(min=1e-300)
+    lengths = a.flatten(1).norm(dim=1) * b.flatten(1).norm(dim=1)
+    return cross.flatten(1).amax(1).clamp(min=0) / lengths.clamp(min=1e-300)

@@ -49,6 +49,7 @@ class Operator(nn.Module):
 
     def picture(self, y: Tensor) -> Tensor:
         """The measurement as a person would look at it: (B, 1 or 3, h, w) in [0, 1]. Images are as they are."""
+        y = 2 * y.norm(dim=1, keepdim=True) - 1 if y.shape[1] == 2 else y
         return ((y + 1) / 2).clamp(0, 1)
 
     @classmethod
@@ -73,7 +74,8 @@ class Operator(nn.Module):
         if key not in self._casts:
             buffer = self._buffers[name]
             assert buffer is not None
-            self._casts[key] = buffer.to(like.dtype.to_complex() if buffer.is_complex() else like.dtype)
+            with torch.inference_mode(False):
+                self._casts[key] = buffer.to(like.dtype.to_complex() if buffer.is_complex() else like.dtype)
         return self._casts[key]
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
@@ -85,10 +87,22 @@ class Operator(nn.Module):
 class BlindOperator(Operator):
     """y = f(x, theta): theta, a name -> tensor (B, ...) mapping such as {"kernel": k}, is not told to the solver.
 
-    The object holds nothing of the truth: the harness draws theta from a stream that no solver can reach.
+    A solver gets it `sealed`: without what theta is drawn from. The harness draws theta from the image's own stream.
+
+    Attributes:
+        secrets: the names of the attributes that only `draw` needs.
     """
 
     blind: ClassVar[bool] = True
+    secrets: ClassVar[tuple[str, ...]] = ()
+
+    def sealed(self) -> Self:
+        """The same map without its secrets, which can no longer draw."""
+        part = copy.copy(self)
+        part.__dict__ = {k: v for k, v in self.__dict__.items() if k not in self.secrets}
+        inner = {k: m.sealed() if isinstance(m, BlindOperator) else m for k, m in self._modules.items()}
+        part.__dict__ |= {"_modules": inner, "_casts": {}, "draw": _refuse}
+        return part
 
     @property
     def theta_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -101,6 +115,10 @@ class BlindOperator(Operator):
 
     def forward(self, x: Tensor, theta: Mapping[str, Tensor]) -> Tensor:  # pyright: ignore
         raise NotImplementedError
+
+
+def _refuse(rng: Rng) -> dict[str, Tensor]:
+    raise RuntimeError("theta is not told: a solver estimates it")
 
 
 class LinearOperator(Operator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ class BlindBlur(BlindOperator):
       side of the true kernel is drawn between the two parts of the box's side that `support` gives.
     """
 
+    secrets = ("kind", "intensity", "sigma", "support")
+
     def __init__(
         self,
         shape: tuple[int, ...],
@@ -49,6 +52,12 @@ class BlindBlur(BlindOperator):
             raise ValueError(f"a box of half the measurement needs the boundary valid, not {boundary}")
         if support is not None and not (len(support) == 2 and 0 < support[0] <= support[1] <= 1):
             raise ValueError(f"support is two parts of the box, [low, high] within (0, 1], not {support}")
+        if size is not None and size < 1:
+            raise ValueError(f"a kernel has at least one pixel, not size {size}")
+        if kernel == "motion" and not 0 <= intensity <= 1:
+            raise ValueError(f"the intensity of a motion kernel lies in [0, 1], not {intensity}")
+        if kernel == "gaussian" and not 0 < sigma < math.inf:
+            raise ValueError(f"a Gaussian kernel needs a positive sigma, not {sigma}")
         self.kind, self.boundary, self.intensity, self.sigma, self.support = kernel, boundary, intensity, sigma, support
         box = tuple(half_of_measurement(n) if size is None else size for n in shape[-2:])
         self.box = (box[0], box[1])

@@ -122,10 +122,11 @@ class Blur(LinearOperator):
         """1 / F k, and 0 where F k is zero to the working precision; each image by its own largest."""
         key = ("inverse", like.dtype)
         if key not in self._casts:
-            gain = self.transfer.abs()
-            floor = gain.amax((-2, -1), keepdim=True) * torch.finfo(like.dtype).eps * 10
-            inverse = torch.where(gain > floor, self.transfer.conj() / gain.clamp(min=floor) ** 2, 0.0)
-            self._casts[key] = inverse.to(like.dtype.to_complex())
+            with torch.inference_mode(False):
+                gain = self.transfer.abs()
+                floor = gain.amax((-2, -1), keepdim=True) * torch.finfo(like.dtype).eps * 10
+                inverse = torch.where(gain > floor, self.transfer.conj() / gain.clamp(min=floor) ** 2, 0.0)
+                self._casts[key] = inverse.to(like.dtype.to_complex())
         return self._casts[key]
 
 

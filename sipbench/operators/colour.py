@@ -20,19 +20,19 @@ def same(x: Tensor) -> Tensor:
 
 
 class Denoise(LinearOperator):
-    """A x = x: the noise is all there is to undo. Its SVD is the identity's."""
+    """A x = x: the noise is all there is to undo. Its SVD is the identity's. What it returns is a copy."""
 
     def __init__(self, shape: tuple[int, ...], rng: Rng) -> None:
         super().__init__(shape, rng.device)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x
+        return x.clone()
 
     def T(self, y: Tensor) -> Tensor:
-        return y
+        return y.clone()
 
     def pinv(self, y: Tensor) -> Tensor:
-        return y
+        return y.clone()
 
     def svd(self, dtype: torch.dtype = torch.float32) -> SVD:
         """U and V are the identity, s is one."""

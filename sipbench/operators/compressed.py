@@ -139,10 +139,10 @@ class HadamardSensing(Sensing):
 
     def forward(self, x: Tensor) -> Tensor:
         z = self._transform(x.flatten(-2) * self.cast("signs", x))
-        return z.gather(-1, self.rows.expand(-1, z.shape[1], -1))
+        return z.gather(-1, self.rows.expand(len(z), z.shape[1], -1))
 
     def T(self, y: Tensor) -> Tensor:
-        z = y.new_zeros(*y.shape[:-1], self.n).scatter(-1, self.rows.expand(-1, y.shape[1], -1), y)
+        z = y.new_zeros(*y.shape[:-1], self.n).scatter(-1, self.rows.expand(len(y), y.shape[1], -1), y)
         return (self._transform(z) * self.cast("signs", y)).unflatten(-1, self.shape[-2:])
 
     def pinv(self, y: Tensor) -> Tensor:
@@ -189,8 +189,9 @@ def _aligned(a: Tensor) -> Tensor:
 def _times(a: Tensor, b: Tensor) -> Tensor:
     """a_i b_i for each image; on the CPU one after the other, since rounding may depend on how many there are.
 
-    A single a stands for all, as it does wherever tensors broadcast.
+    A single one stands for all, as it does wherever tensors broadcast.
     """
     if a.device.type != "cpu":
         return a @ b
-    return torch.stack([p @ q for p, q in zip(a.expand(len(b), -1, -1), b, strict=True)])
+    n = max(len(a), len(b))
+    return torch.stack([p @ q for p, q in zip(a.expand(n, -1, -1), b.expand(n, -1, -1), strict=True)])

@@ -118,7 +118,7 @@ def _ring(h: int, w: int) -> np.ndarray:
 
 
 def count(removed: float, pixels: int) -> int:
-    """floor(removed pixels), for a fraction removed in [0, 1)."""
-    if not 0 <= removed < 1:
-        raise ValueError(f"the removed fraction lies in [0, 1), not {removed}")
-    return math.floor(removed * pixels)
+    """floor(removed pixels), for a fraction removed between 0 and 1."""
+    if not 0 < removed < 1:
+        raise ValueError(f"the removed fraction lies between 0 and 1, not {removed}")
+    return math.floor(removed * pixels + 1e-9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -64,11 +65,11 @@ class GaussianMagnitude(PhaseRetrieval):
         """A x, (B, C, m), or (B, 1, m) for a complex image; real where A and x are."""
         u = (to_complex(x) if self.complex_image else x).flatten(2)
         matrix = self.cast("matrix", x)
-        return torch.stack([v @ a.mT for v, a in zip(u.to(matrix.dtype), matrix, strict=True)])
+        return torch.stack([v @ a.mT for v, a in _pairs(u.to(matrix.dtype), matrix)])
 
     def lower(self, z: Tensor) -> Tensor:
         matrix = self.cast("matrix", z.real)
-        u = torch.stack([(v.conj() @ a).conj() for v, a in zip(z.to(matrix.dtype), matrix, strict=True)])
+        u = torch.stack([(v.conj() @ a).conj() for v, a in _pairs(z.to(matrix.dtype), matrix)])
         u = u.unflatten(2, self.shape[-2:])
         return to_real(u) if self.complex_image else u.real
 
@@ -85,6 +86,12 @@ class GaussianMagnitude(PhaseRetrieval):
         n = round(y_shape[-1] / ratio)
         side = math.isqrt(n)
         return (y_shape[0], 2 if complex_image else y_shape[1], *((side, side) if side * side == n else (1, n)))
+
+
+def _pairs(u: Tensor, matrix: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each vector with its matrix; a single one stands for all."""
+    n = max(len(u), len(matrix))
+    return zip(u.expand(n, -1, -1), matrix.expand(n, -1, -1), strict=True)
 
 
 class CodedDiffraction(PhaseRetrieval):

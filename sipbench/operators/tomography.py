@@ -127,7 +127,7 @@ class Tomography(LinearOperator):
             assert rows is not None and columns is not None
             ray, pixel = self.views * self.detectors, self.shape[-2] * self.shape[-1]
             size = (pixel, ray) if which else (ray, pixel)
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), torch.inference_mode(False):
                 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
                 areas = self.cast("areas" + which, like)
                 self._casts[key] = torch.sparse_csr_tensor(rows, columns, areas, size, check_invariants=False)

@@ -22,6 +22,8 @@ class Turbulence(BlindOperator):
     k (B, 1, kh, kw) acts as in `BlindBlur`: true convolution, the image zero outside.
     """
 
+    secrets = ("patches", "patch", "strength", "limit")
+
     def __init__(
         self,
         shape: tuple[int, ...],

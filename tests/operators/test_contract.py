@@ -146,6 +146,39 @@ def test_the_draw_of_an_image_does_not_know_its_batch(name):
         assert torch.equal(together.select(slice(1, 2))(x), alone(x))
 
 
+@pytest.mark.parametrize("name", [n for n in HERE if not listed.kind(n).blind])
+def test_the_map_of_one_image_serves_several_candidates(name):
+    """Particles or samples of one image: one mask, kernel or matrix for all of them."""
+    case = first(name)
+    x = Rng.of(1, "x", range(3)).uniform(*case.x.shape[1:], dtype=torch.float64) * 2 - 1
+    y = case.f(x)
+    assert close(y, torch.cat([case.f(x[i : i + 1]) for i in range(3)]), 1e-12)
+    if case.f.linear:
+        assert close(case.f.T(y), torch.cat([case.f.T(y[i : i + 1]) for i in range(3)]), 1e-12)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_call_in_inference_mode_spoils_no_later_gradient(name):
+    case = first(name)
+    with torch.inference_mode():
+        case(case.x.float())
+    x = case.x.float().requires_grad_()
+    case(x).square().sum().backward()
+    assert x.grad is not None and x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [n for n in HERE if listed.kind(n).blind])
+def test_a_sealed_blind_map_cannot_draw(name):
+    case = first(name)
+    sealed = case.f.sealed()
+    with pytest.raises(RuntimeError, match="not told"):
+        sealed.draw(case.rng)
+    assert torch.equal(sealed(case.x, case.theta), case(case.x))
+    assert sealed.theta_shapes == case.f.theta_shapes
+    assert not any(hasattr(part, secret) for part in sealed.modules() for secret in case.f.secrets)
+    assert torch.equal(case.f.draw(case.rng.child("theta"))["kernel"], case.theta["kernel"])
+
+
 @pytest.mark.parametrize("name", HERE)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_precision_is_kept(name, dtype):

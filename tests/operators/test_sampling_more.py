@@ -135,7 +135,6 @@ def test_scattered_pixels_are_drawn_as_ever():
     mask = Inpainting((2, 3, 16, 16), Rng.of(3, "t", [5, 9]).portable, removed=0.7).mask
     gone = rng.permutation(256)[:, : math.floor(0.7 * 256)]
     assert torch.equal(mask, torch.ones(2, 256).scatter_(1, gone, 0).view(2, 1, 16, 16))
-    assert Inpainting((1, 3, 8, 8), Rng.of(0, "t", [0]).portable, removed=0.0).mask.all()
 
 
 def holes(mask):
@@ -192,7 +191,7 @@ def thickness(mask):
     return float(torch.linalg.svdvals(at - at.mean(0))[-1] / math.sqrt(len(at)))
 
 
-@pytest.mark.parametrize("removed", [0.0, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("removed", [0.1, 0.5, 0.9])
 def test_lines_remove_exactly(removed):
     mask = make(LineInpainting, (3, 3, 40, 33), removed=removed, width=0.04).mask
     assert ((mask == 0).flatten(1).sum(1) == math.floor(removed * 40 * 33)).all()
@@ -243,7 +242,8 @@ def test_a_mask_may_have_colours_and_bits(tmp_path, picture):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        (Inpainting, {"removed": 1.0}, "lies in .0, 1., not 1.0"),
+        (Inpainting, {"removed": 1.0}, "between 0 and 1, not 1.0"),
+        (Inpainting, {"removed": 0.0}, "between 0 and 1, not 0.0"),
         (Inpainting, {"removed": -0.1}, "not -0.1"),
         (BoxInpainting, {"side": 0}, "between 0 and 1, not 0"),
         (BoxInpainting, {"side": 1.0}, "between 0 and 1, not 1.0"),

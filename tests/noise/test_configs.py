@@ -1,0 +1,45 @@
+"""The noises that conf/noise lists, each in place of a degradation's own."""
+
+import pytest
+import torch
+
+from sipbench import configs
+from sipbench.bench import Bench
+from sipbench.cell import Cell
+
+NEEDS = {"gaussian": "sigma=0.1", "shot": "rate=30", "impulse": "p=0.2", "speckle": "c=0.3"}
+
+
+def pose(*words):
+    words = ["degradation=denoise", "size=32", "prior=none", *words]
+    return Bench.of(Cell.of(configs.compose(words), words)).pose([0, 1])
+
+
+@pytest.mark.parametrize("name", configs.names("noise"))
+def test_each_replaces_the_degradations_own(name):
+    number = [f"noise.{NEEDS[name]}"] if name in NEEDS else []
+    noisy = pose(f"noise={name}", *number)
+    assert not torch.equal(noisy.y, pose().y)
+    assert not torch.equal(noisy.y[0], noisy.y[1])
+
+
+@pytest.mark.parametrize("name", sorted(NEEDS))
+@pytest.mark.parametrize("level", ["low", "high"])
+def test_a_level_is_clipped_and_rounded(name, level):
+    y = pose(f"noise={name}", f"noise.level={level}").y
+    assert y.min() >= -1 and y.max() <= 1
+    steps = (y.double() + 1) * 127.5
+    assert (steps - steps.round()).abs().max() < 1e-4
+
+
+def test_another_noise_is_another_cell():
+    def cell(*words):
+        words = ["degradation=denoise", "prior=none", *words]
+        return Cell.of(configs.compose(words), words).hash
+
+    assert len({cell(), cell("noise=shot", "noise.level=low"), cell("noise=shot", "noise.level=high")}) == 3
+
+
+def test_a_hidden_noise_is_not_told():
+    assert pose("degradation.reveal_noise=false").noise is None
+    assert pose().noise is not None
