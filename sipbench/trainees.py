@@ -117,7 +117,7 @@ def _card(cfg: dict[str, Any], facts: dict[str, Any], network: nn.Module, at: to
         f"- data: {cfg['dataset']['name']}, split {cfg['split']}, {facts['images']:,} images, each seen once",
         f"- steps: {facts['step']:,} of batch {cfg['schedule']['batch_size']}, Adam {cfg['schedule']['lr']}, "
         f"precision {cfg['schedule']['precision']}",
-        *([f"- started from: {cfg['init']}"] if cfg["init"] else []),
+        *([f"- started from: {Path(cfg['init']).name}"] if cfg["init"] else []),
         f"- time: {facts['seconds'] / 60:.0f} minutes on a {name}",
         f"- final loss: {facts['loss']:.5f}",
         "- made by: `sipbench train " + ("net" if degradation else "prior") + "` (the architecture is in config.json)",

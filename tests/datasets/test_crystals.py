@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sipbench.datasets import crystals
 from sipbench.datasets.crystals import SPLITS, Crystals, draw
+from sipbench.errors import UserError
 
 
 def magnitude(x: Tensor) -> Tensor:
@@ -164,5 +165,5 @@ def test_errors_say_what_is_wrong() -> None:
             Crystals("test", size)
     with pytest.raises(ValueError, match="zero or positive, in units of pi, not -1"):
         Crystals("test", 64, phase=-1)
-    with pytest.raises(IndexError, match="outside"):
+    with pytest.raises(UserError, match="outside"):
         Crystals("test", 32).load([10_000_000])

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sipbench.datasets import faces
 from sipbench.datasets.faces import SPLITS, Faces, draw
+from sipbench.errors import UserError
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
@@ -84,5 +85,5 @@ def test_errors_say_what_is_wrong() -> None:
     for size in (16, 512):
         with pytest.raises(ValueError, match="outside 32..256"):
             Faces("test", size)
-    with pytest.raises(IndexError, match="outside"):
+    with pytest.raises(UserError, match="outside"):
         Faces("test", 32).load([10_000_000])
