@@ -257,4 +257,7 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
             return unknown("option", ".".join(parents[: depth + 1]), [str(k) for k in node])
         node = node[name]
     prefix = "".join(f"{p}." for p in parents)
-    return unknown("option", key, [f"{prefix}{k}" for k in node if k != "hydra"])
+    known = [f"{prefix}{k}" for k in node if k not in ("hydra", "_target_")]
+    if key in known:
+        return UserError(f"{key} cannot be replaced as a whole: set its parts, such as {key}.NAME=VALUE")
+    return unknown("option", key, known)

@@ -7,8 +7,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from sipbench.cell import Cell
+from sipbench.cell import Cell, NotApplicable
 from sipbench.errors import UserError
+
+NOT_APPLICABLE = 3  # beside the exit codes 1 and 2 in a job's note: no mistake, the method cannot do this cell
 
 
 def run(cell: Cell) -> str:
@@ -47,7 +49,8 @@ def run_cell(cfg: Any) -> None:
         if not mistake:
             traceback.print_exc()
         reason = str(error) if mistake else f"{type(error).__name__}: {error}"
-        note(Path(job.sweep.dir), job.job.num).write_text(json.dumps([2 if mistake else 1, reason]), encoding="utf-8")
+        code = NOT_APPLICABLE if isinstance(error, NotApplicable) else 2 if mistake else 1
+        note(Path(job.sweep.dir), job.job.num).write_text(json.dumps([code, reason]), encoding="utf-8")
 
 
 def note(logs: Path, number: int | str) -> Path:

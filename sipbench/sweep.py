@@ -11,7 +11,7 @@ from typing import Any
 from sipbench import configs, hydra_run
 from sipbench.cell import Cell
 from sipbench.errors import UserError
-from sipbench.job import note, of_launcher, run
+from sipbench.job import NOT_APPLICABLE, note, of_launcher, run
 
 SHOWN = 20  # reasons that are printed, one line each
 
@@ -35,7 +35,10 @@ def main(argv: list[str]) -> int:
 
 
 def sweep(words: list[str]) -> int:
-    """All combinations, through whichever launcher; one that fails does not stop the others."""
+    """All combinations, through whichever launcher; one that fails does not stop the others.
+
+    A method that cannot do a cell is no failure: the cell is listed as n/a with the reason.
+    """
     cells = [Cell.of(configs.compose(job), job) for job in hydra_run.expand(words)]
     logs = _logs(words, cells[0].cfg["results"])
     todo = sum(_pending(cell) for cell in cells)
@@ -44,15 +47,18 @@ def sweep(words: list[str]) -> int:
         print(f"{todo} of {len(cells)} cells to do; logs in {logs}", file=sys.stderr)
         code = _send(words, logs)
     verdicts = [_explained(cell, logs, number) for number, cell in enumerate(cells)]
-    reasons = [
-        f"{cell.label} (seed {cell.cfg['seed']}): {why}"
+    said = [
+        (bad, f"{cell.label} (seed {cell.cfg['seed']}): {why}")
         for cell, (bad, why) in zip(cells, verdicts, strict=True)
         if bad
     ]
+    beyond = [f"n/a: {why}" for bad, why in said if bad == NOT_APPLICABLE]
+    reasons = [why for bad, why in said if bad != NOT_APPLICABLE]
     more = [f"... and {len(reasons) - SHOWN} cells more"] if len(reasons) > SHOWN else []
     hint = ["the same sweep, sent again, does only what is missing"] if reasons else []
-    print(f"{len(cells) - len(reasons)} of {len(cells)} cells are done")
-    return _tell(max(code, *(bad for bad, _ in verdicts)), [*reasons[:SHOWN], *more, *hint])
+    print(f"{len(cells) - len(said)} of {len(cells)} cells are done" + (f", {len(beyond)} n/a" if beyond else ""))
+    worst = max([code, *(bad for bad, _ in said if bad != NOT_APPLICABLE)])
+    return _tell(worst, [*beyond[:SHOWN], *reasons[:SHOWN], *more, *hint])
 
 
 def verdict(cell: Cell) -> tuple[int, str]:

@@ -112,6 +112,8 @@ def _read(path: Path) -> Tensor:
         y = _array(path)
     except Exception as error:
         raise BadImage(f"{path}: cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
+    if y.ndim not in (2, 3) or not y.numel():
+        raise BadImage(f"{path}: a measurement is (C, H, W) or (C, m), not {tuple(y.shape)}")
     if y.is_complex() or not y.isfinite().all():
         raise BadImage(f"{path}: a measurement is real and finite; a complex one is given as two channels")
     return y.float()[None] if y.ndim == 2 and path.suffix.lower() == ".npy" else y.float()

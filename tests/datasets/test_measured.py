@@ -94,6 +94,13 @@ def test_a_damaged_array_is_named(tmp_path, content):
         Measured(str(tmp_path)).load([0])
 
 
+@pytest.mark.parametrize("shape", [(16,), (4, 3, 16, 16), (0, 16, 16)])
+def test_an_array_of_another_rank_is_refused(tmp_path, shape):
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.float32))
+    with pytest.raises(BadImage, match="C, H, W"):
+        Measured(str(tmp_path)).load([0])
+
+
 def test_nothing_is_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(BadImage, match="cannot be read"):

@@ -73,6 +73,14 @@ def test_a_failing_cell_stops_no_other(here, sipbench, rows, capsys, method, cod
     assert "1 of 2 cells are done" in said.out
 
 
+def test_what_a_method_cannot_do_is_no_failure(sipbench, rows, capsys):
+    assert sipbench("-m", "degradation=hdr,blind_unknown,sr4", "method=pinv", "images=1") == 0
+    assert rows() == {("sr4", "pinv"): [0]}
+    said = capsys.readouterr()
+    assert "1 of 3 cells are done, 2 n/a" in said.out
+    assert said.err.count("n/a: ") == 2 and "sent again" not in said.err
+
+
 def test_failed_images_are_told_and_tried_again_when_asked(here, sipbench, capsys):
     (here / "bad.py").write_text(BROKEN)
     assert sipbench("method=bad.py:solve", "images=1") == 1
