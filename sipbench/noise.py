@@ -168,7 +168,15 @@ class PoissonGaussian(Shot):
         return u.clamp(min=0), u.clamp(min=0) / self.rate + self.read**2
 
     def clipped(self, u: Tensor) -> Moments:
-        return Intensity.clipped(self, u)
+        """The sum over the counts n of P(n) times the moments of a clipped normal about n / rate."""
+        m = self.rate * u.double().clamp(min=0)
+        mean, square, rest = torch.zeros_like(m), torch.zeros_like(m), torch.ones_like(m)
+        for n in range(math.ceil(self.rate * (1 + 6 * self.read)) + 1):  # beyond, all is clipped to 1
+            p = torch.exp(torch.xlogy(torch.full_like(m, n), m) - m - math.lgamma(n + 1))
+            first, variance = _censored(torch.full_like(m, n / self.rate), torch.full_like(m, self.read**2))
+            mean, square, rest = mean + p * first, square + p * (variance + first**2), rest - p
+        mean, square = mean + rest.clamp(min=0), square + rest.clamp(min=0)
+        return mean.to(u), (square - mean**2).to(u)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ MODELS = {
     "speckle": Speckle(c=0.2),
     "speckle_clipped": Speckle(level="high", clip=True),
     "poisson_gaussian": PoissonGaussian(rate=30, read=0.05),
+    "poisson_gaussian_clipped": PoissonGaussian(rate=12, read=0.05, clip=True),
     "photons": Photons(1e6),
     "compound": Compound([Shot(rate=20), Gaussian(0.2)]),
     "compound_jpeg": Compound([Gaussian(0.2, clip=True), Jpeg(30)]),
