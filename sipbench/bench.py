@@ -20,7 +20,8 @@ from sipbench.cell import Cell, NotApplicable
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError
 from sipbench.metrics import available
-from sipbench.operators.base import BlindOperator, LinearOperator, Operator
+from sipbench.needs import unmet
+from sipbench.operators.base import BlindOperator, Operator
 from sipbench.parts import load_networks, load_prior
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.watch import Counted, Follow, PeakMemory, counting
@@ -153,22 +154,18 @@ class Bench:
 
     def check(self) -> None:
         """Whether the method can do this cell at all; if not, NotApplicable says why."""
-        needs, cell = self.cell.method.get("needs") or [], self.cell
+        cell = self.cell
         for name in cell.cfg["metrics"]:
             available(name)
         f = self.degradation.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
-        if "linear" in needs and not isinstance(f, LinearOperator):
-            raise NotApplicable(
-                f"{cell.method['name']} needs a linear forward map; {cell.degradation['name']} has none"
-            )
-        if f.blind and "blind" not in needs and cell.method.get("needs") is not None:
-            raise NotApplicable(f"{cell.method['name']} is told f; {cell.degradation['name']} leaves a part of it open")
-        if "svd" in needs and (not isinstance(f, LinearOperator) or f.svd() is None):
-            raise NotApplicable(f"{cell.method['name']} needs a singular value decomposition of the forward map")
-        if any(n.split(".")[0] == "prior" for n in needs) and self.prior is None:
-            raise NotApplicable(f"{cell.method['name']} needs a prior: name one with prior=...")
+        noise = self.degradation.noise if self.degradation.reveal_noise else None
+        reason = unmet(cell.method, cell.degradation["name"], f, noise, self.prior)
+        if reason:
+            raise NotApplicable(reason)
         if self.prior is not None and not _fits(self.prior, cell):
-            raise NotApplicable(f"prior {cell.cfg['prior']['name']} is for {self.prior.shape}, not {_shape(cell)}")
+            raise NotApplicable(
+                f"prior {cell.cfg['prior']['name']} is for {self.prior.image_shape}, not {_shape(cell)}"
+            )
         missing = [n for n in _required(cell.solver) if n not in {**cell.options, **self.networks}]
         if missing:
             raise NotApplicable(f"{cell.method['name']} is given no {', '.join(missing)}: set it in its config")
@@ -180,7 +177,8 @@ class Bench:
             if not problem.f.blind:
                 problem.f(x)
             if self.prior is not None:
-                self.prior.denoise(x, self.prior.times(1)[0])
+                z = torch.zeros((len(x), *self.prior.shape), device=self.device)
+                self.prior.decode(self.prior.denoise(z, self.prior.times(1)[0]))
 
 
 def _chunks(images: list[int], size: int) -> Iterator[list[int]]:
@@ -188,7 +186,7 @@ def _chunks(images: list[int], size: int) -> Iterator[list[int]]:
 
 
 def _fits(prior: Any, cell: Cell) -> bool:
-    return tuple(prior.shape) == _shape(cell)
+    return tuple(prior.image_shape) == _shape(cell)
 
 
 def _shape(cell: Cell) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sipbench import checkpoints, configs
 from sipbench.errors import UserError, unknown
+from sipbench.needs import wants_prior
 
 PROTOCOL = 1  # raised when the harness itself changes what a number means
 
@@ -50,6 +51,8 @@ class Cell:
         _sound(plain)  # pyright: ignore
         keys = [o.lstrip("+~").partition("=")[0] for o in overrides]
         names = {k.removeprefix("method.solver.") for k in keys if k.startswith("method.solver.")} - {"_target_"}
+        if "prior" not in keys:
+            plain["prior"] = _variant(plain.get("prior"), plain["method"].get("prior"))
         solver = plain["method"].get("solver", {})
         return cls(plain, {name: solver[name] for name in sorted(names) if name in solver})  # pyright: ignore
 
@@ -126,7 +129,7 @@ class Cell:
         """Whether the solver is handed a prior. One that states no needs is handed what there is."""
         needs = self.method.get("needs")
         has = bool((self.cfg.get("prior") or {}).get("_target_"))
-        return has and (needs is None or any(n.split(".")[0] == "prior" for n in needs))
+        return has and (needs is None or wants_prior(self.method))
 
     @cached_property
     def weights(self) -> dict[str, Path]:
@@ -136,6 +139,8 @@ class Cell:
             try:
                 folder = checkpoints.find(cfg["prior"]["path"], cfg["weights"], cfg["prior"].get("get", ""))
                 found["prior"] = checkpoints.weight_file(folder)
+                codec = checkpoints.codec_folder(folder)
+                found |= {"codec": checkpoints.weight_file(codec)} if codec else {}
             except UserError:
                 if self.method.get("needs") is not None:
                     raise
@@ -158,7 +163,7 @@ class Cell:
         cfg, target = self.cfg, self.method["solver"]["_target_"]
         networks = {k: v for k, v in (self.method.get("networks") or {}).items()}
         prior = cfg["prior"] if self.takes_prior and ("prior" in self.weights or "path" not in cfg["prior"]) else None
-        strip = (*configs.META, "weights", "root", "protocol", "check", "range")
+        strip = (*configs.META, "variants", "weights", "root", "protocol", "check", "range")
         operator = {k: v for k, v in self.degradation["operator"].items() if k not in (*strip, "path")}
         identity = {
             "protocol": PROTOCOL,
@@ -183,6 +188,15 @@ class Cell:
         names = (self.cfg["dataset"]["name"], self.degradation["name"], self.method["name"])
         plain = [re.sub(r"[^\w.+-]", "_", name) for name in names]
         return Path(self.cfg["results"], "runs", *plain, self.hash)
+
+
+def _variant(prior: dict[str, Any] | None, kind: str | None) -> dict[str, Any] | None:
+    """The prior of this kind that a dataset's prior names under `variants`: latent, flow; else the prior itself."""
+    if not prior:
+        return prior
+    name = (prior.get("variants") or {}).get(kind)
+    chosen = configs.read("prior", name) if name else prior
+    return {k: v for k, v in chosen.items() if k != "variants"}
 
 
 def _sound(cfg: dict[str, Any]) -> None:

@@ -38,6 +38,11 @@ def weight_file(folder: Path) -> Path:
     raise UserError(f"no {' or '.join(WEIGHTS)} in {folder}")
 
 
+def codec_folder(folder: Path) -> Path | None:
+    """Where the autoencoder of a latent model lies, if this is one."""
+    return next((folder / name for name in ("vqvae", "vae") if (folder / name / "config.json").is_file()), None)
+
+
 def existing(path: str, who: str) -> Path:
     """A file that a config names, or an error in a line."""
     found = Path(path).expanduser()

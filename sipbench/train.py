@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError
 from sipbench.operators import LinearOperator
+from sipbench.priors.schedules import prediction_of, schedule_of
 from sipbench.problem import Rng
 
 Loss = Callable[[nn.Module, Tensor, Rng], Tensor]
@@ -142,24 +143,39 @@ def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
         kept.copy_(now)
 
 
-def diffusion_loss(products: Tensor, prediction: str = "epsilon") -> Loss:
-    """|| target - net(sqrt(P_i) x + sqrt(1 - P_i) eps, i) ||^2, the times i stratified over the batch.
+def denoising_loss(scheduler: dict[str, Any]) -> Loss:
+    """|| target - net(alpha x + sigma z) ||^2, the times stratified over the batch.
 
-    The target is the noise eps (`epsilon`) or the velocity sqrt(P_i) eps - sqrt(1 - P_i) x (`v_prediction`).
+    The target is what a `NetworkPrior` of this diffusers scheduler config takes the network's output for.
     """
-    if prediction not in ("epsilon", "v_prediction"):
-        raise UserError(f"a network is trained for epsilon or v_prediction, not {prediction!r}")
+    schedule, prediction, data = schedule_of(scheduler), prediction_of(scheduler), scheduler.get("sigma_data", 0.5)
+    if prediction not in TARGETS:
+        raise UserError(f"a network is trained for {', '.join(TARGETS)}, not {prediction!r}")
+    target = TARGETS[prediction]
 
     def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
-        n, b = len(products), len(x)
-        i = ((torch.arange(b, device=x.device) + rng.uniform()) / b * n).long().clamp(max=n - 1)
-        eps = rng.normal_like(x)
-        product = products.to(x.device, x.dtype)[i].view(-1, 1, 1, 1)
-        x_t = product.sqrt() * x + (1 - product).sqrt() * eps
-        target = eps if prediction == "epsilon" else product.sqrt() * eps - (1 - product).sqrt() * x
-        return (network(x_t, i).sample.float() - target).square().mean()
+        t = schedule.training_times((torch.arange(len(x), device=x.device) + rng.uniform()) / len(x))
+        alpha, sigma = (s.to(x.dtype).view(-1, 1, 1, 1) for s in schedule.scales(t))
+        z = rng.normal_like(x)
+        x_t, n = alpha * x + sigma * z, (sigma**2 + data**2).sqrt()
+        fed = x_t / n if prediction.startswith("edm") else x_t
+        out = network(fed, schedule.clock(t).to(x.dtype)).sample.float()
+        return (out - target(x, z, alpha, sigma, data)).square().mean()
 
     return loss
+
+
+def _edm(x: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor, data: float) -> Tensor:
+    """(x - c_skip x_t) / c_out with s = sigma_data: (sigma x - s^2 z) / (s sqrt(sigma^2 + s^2))."""
+    return (sigma * x - data**2 * z) / (data * (sigma**2 + data**2).sqrt())
+
+
+TARGETS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]] = {
+    "epsilon": lambda x, z, alpha, sigma, data: z,
+    "v_prediction": lambda x, z, alpha, sigma, data: alpha * z - sigma * x,
+    "flow": lambda x, z, alpha, sigma, data: z - x,
+    "edm_epsilon": _edm,
+}
 
 
 def restoration_loss(degradation: Degradation, error: str = "l1") -> Loss:

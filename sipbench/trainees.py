@@ -13,22 +13,29 @@ from torch import Tensor, nn
 
 from sipbench import checkpoints, configs, device
 from sipbench.degradation import Degradation
-from sipbench.priors.diffusion import DiffusionPrior, alphas_cumprod
+from sipbench.priors.network import NetworkPrior
 from sipbench.priors.sample import ddim
+from sipbench.priors.schedules import prediction_of
 from sipbench.problem import Rng
-from sipbench.train import Schedule, diffusion_loss, fit, restoration_loss
+from sipbench.train import Schedule, denoising_loss, fit, restoration_loss
+
+PRIORS = {
+    "epsilon": "A diffusion prior (DDPM, predicts the noise)",
+    "v_prediction": "A diffusion prior (DDPM, predicts the velocity)",
+    "flow": "A flow prior (rectified flow, predicts noise minus image)",
+    "edm_epsilon": "A diffusion prior (variance exploding, preconditioned as EDM)",
+}
 
 
 def train_prior(cfg: dict[str, Any], report: Callable[[str], None] = print) -> Path:
     """Train a diffusion prior and lay it down as a diffusers folder with its model card."""
 
     def sheet(average: nn.Module, path: Path) -> None:
-        prior = DiffusionPrior(average, cfg["scheduler"])
+        prior = NetworkPrior(average, cfg["scheduler"])
         z = Rng.of(0, "sheet", range(16), next(average.parameters()).device).normal(*prior.shape)
         save_sheet(ddim(prior, z, steps=50), path)
 
-    loss = diffusion_loss(alphas_cumprod(cfg["scheduler"]), cfg["scheduler"]["prediction_type"])
-    return _train(cfg, loss, sheet, {"scheduler_config.json": cfg["scheduler"]}, report)
+    return _train(cfg, denoising_loss(cfg["scheduler"]), sheet, {"scheduler_config.json": cfg["scheduler"]}, report)
 
 
 def train_net(cfg: dict[str, Any], report: Callable[[str], None] = print) -> Path:
@@ -105,9 +112,7 @@ def _card(cfg: dict[str, Any], facts: dict[str, Any], network: nn.Module, at: to
     millions = sum(p.numel() for p in network.parameters()) / 1e6
     name = torch.cuda.get_device_name(at) if at.type == "cuda" else "CPU"
     degradation = cfg.get("degradation")
-    predicts = {"epsilon": "the noise", "v_prediction": "the velocity"}
-    prior = "" if degradation else f"A diffusion prior (DDPM, predicts {predicts[cfg['scheduler']['prediction_type']]})"
-    what = f"Restores {degradation['name']}" if degradation else prior
+    what = f"Restores {degradation['name']}" if degradation else PRIORS[prediction_of(cfg["scheduler"])]
     lines = [
         f"# {cfg['name']}",
         "",

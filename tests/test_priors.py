@@ -9,8 +9,9 @@ from torch import nn
 
 from sipbench import parts
 from sipbench.errors import UserError
-from sipbench.priors.diffusion import DiffusionPrior, alphas_cumprod
-from sipbench.priors.gaussian import LINEAR, IsotropicGaussian
+from sipbench.priors.gaussian import IsotropicGaussian
+from sipbench.priors.network import NetworkPrior
+from sipbench.priors.schedules import LINEAR, alphas_cumprod
 from sipbench.problem import Rng
 from tests import listed
 
@@ -47,7 +48,7 @@ def test_scales_run_from_noise_to_the_clean_image(prior):
     alpha, sigma = prior.scales(prior.times(50))
     assert (alpha.diff() >= 0).all() and (sigma.diff() <= 0).all()
     assert alpha[-1] == 1 and sigma[-1] == 0
-    if isinstance(prior, DiffusionPrior):
+    if isinstance(prior, NetworkPrior):
         assert torch.allclose(alpha**2 + sigma**2, torch.ones_like(alpha), atol=1e-12)
         assert alpha[0] < 0.1
 
@@ -96,7 +97,7 @@ class Exact(nn.Module):
         self.kind, self.mean, self.std, self.products = kind, mean, std, products
 
     def forward(self, x_t, step):
-        P = self.products[step].view(-1, 1, 1, 1)
+        P = self.products[step.long()].view(-1, 1, 1, 1)
         x = self.mean + P.sqrt() * self.std**2 / (P * self.std**2 + 1 - P) * (x_t - P.sqrt() * self.mean)
         z = (x_t - P.sqrt() * x) / (1 - P).sqrt()
         out = {"epsilon": z, "sample": x, "v_prediction": P.sqrt() * z - (1 - P).sqrt() * x}[self.kind]
@@ -107,7 +108,7 @@ class Exact(nn.Module):
 @pytest.mark.parametrize("step", [1, 250, 1000])
 def test_an_exact_network_gives_the_posterior_mean(kind, step):
     mean, std = 0.2, 0.5
-    diffusion = DiffusionPrior(Exact(kind, mean, std, alphas_cumprod(LINEAR)), LINEAR | {"prediction_type": kind})
+    diffusion = NetworkPrior(Exact(kind, mean, std, alphas_cumprod(LINEAR)), LINEAR | {"prediction_type": kind})
     gaussian = IsotropicGaussian((3, 4, 4), mean, std)
     x_t, t = Rng.of(0, "x", [0, 1]).normal(3, 4, 4, dtype=torch.float64), torch.tensor(step / 1000)
     assert torch.allclose(diffusion.denoise(x_t, t), gaussian.denoise(x_t, t), atol=1e-9)

@@ -6,11 +6,10 @@ https://arxiv.org/abs/2209.14687
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor
 
+from baselines.diffusion.sampling import ddim, descend, level, start
 from sipbench.problem import Problem
 
 
@@ -32,21 +31,16 @@ def dps(problem: Problem, *, steps: int = 1000, zeta: float = 1.0, clip: bool = 
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
     assert prior is not None
     times = prior.times(steps)
-    x_t = rng.portable.normal(*problem.shape[1:], dtype=y.dtype)
-    for _, (t, s) in zip(problem.steps(steps), pairwise(times), strict=False):
-        alpha_t, sigma_t = prior.scales(t)
-        alpha_s, sigma_s = prior.scales(s)
+    x_t = start(problem, level(problem, times[0]))
+    for now, then in descend(problem, times):
         with torch.enable_grad():
             x_t.requires_grad_()
-            x_hat = prior.denoise(x_t, t)
+            x_hat = prior.denoise(x_t, now.t)
             x_hat = x_hat.clamp(-1, 1) if clip else x_hat
             norm = (y - f(x_hat)).flatten(1).norm(dim=1)
             (gradient,) = torch.autograd.grad(norm.sum(), x_t)
 
         with torch.no_grad():
-            ratio = (alpha_t / alpha_s * sigma_s / sigma_t) ** 2  # share of the noise that stays
-            x_s = alpha_s * x_hat + sigma_s * ratio.sqrt() / sigma_t * (x_t - alpha_t * x_hat)
-            x_s = x_s + sigma_s * (1 - ratio).sqrt() * rng.normal_like(x_t)
-            x_t = x_s - zeta * gradient
+            x_t = ddim(x_t, x_hat, now, then, rng.normal_like(x_t)) - zeta * gradient
             problem.show(x_hat, loss=norm)
     return x_t

@@ -6,25 +6,24 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sipbench.priors.diffusion import VariancePreserving
+from sipbench.priors.base import Prior
+from sipbench.priors.schedules import named
 
-LINEAR = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
 
-
-class IsotropicGaussian(VariancePreserving):
-    """x ~ N(mean, std^2 I) on the times of a diffusion model, the linear schedule of 1000 steps.
+class IsotropicGaussian(Prior):
+    """x ~ N(mean, std^2 I) on the times of a schedule: vp, ve or flow.
 
     E[x | x_t] = mean + k (x_t - alpha mean),   k = alpha std^2 / (alpha^2 std^2 + sigma^2)
     """
 
-    def __init__(self, shape: Sequence[int], mean: float = 0.0, std: float = 0.5) -> None:
+    def __init__(self, shape: Sequence[int], mean: float = 0.0, std: float = 0.5, schedule: str = "vp") -> None:
         if not std > 0:
             raise ValueError(f"std must be positive, not {std}")
-        super().__init__(LINEAR)
+        super().__init__(named(schedule))
         self.shape = tuple(shape)
         self.mean, self.std = mean, std
 
     def denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
-        alpha, sigma = (self._spread(s, x_t) for s in self.scales(t))
+        alpha, sigma = (self.spread(s, x_t) for s in self.scales(t))
         k = alpha * self.std**2 / (alpha**2 * self.std**2 + sigma**2)
         return self.mean + k * (x_t - alpha * self.mean)

@@ -1,4 +1,4 @@
-"""Loading a prior from a diffusers folder: `UNet2DModel` weights and a scheduler config."""
+"""Loading a prior from a diffusers folder: `UNet2DModel` weights, a scheduler config, an autoencoder of latents."""
 
 from __future__ import annotations
 
@@ -7,35 +7,74 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from sipbench import checkpoints
 from sipbench.errors import UserError
-from sipbench.priors.diffusion import DiffusionPrior
+from sipbench.priors.latent import LatentPrior
+from sipbench.priors.network import NetworkPrior
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+KINDS = ("UNet2DModel", "AutoencoderKL", "VQModel")
 
 
-def diffusers_prior(path: str, *, weights: str | Path, device: torch.device | str = "cpu", how: str = "") -> Any:
-    """A pixel diffusion prior from a folder, a name below the weights folder, a shipped name or a cached hub name.
+def diffusers_prior(
+    path: str,
+    *,
+    weights: str | Path,
+    device: torch.device | str = "cpu",
+    how: str = "",
+    precision: str = "float32",
+    compile: bool = False,
+    channels_last: bool = False,
+    checkpointing: bool = False,
+) -> Any:
+    """A prior from a folder, a name below the weights folder, a shipped name or a cached hub name.
 
-    Two layouts are read: the model at the top of the folder, or below `unet/` with the schedule in `scheduler/`.
+    Two layouts are read: the model at the top of the folder, or below `unet/` with the schedule in `scheduler/`; an
+    autoencoder in `vae/` or `vqvae/` makes it a prior of latents.
+
+    Args:
+        precision: of the network alone: float32, bfloat16 or float16. The state stays as it is.
+        compile: compile the network with torch.compile, at its first use.
+        channels_last: lay the network's weights out with the channels last.
+        checkpointing: compute activations again in the backward pass instead of keeping them.
     """
     folder = checkpoints.find(path, weights, how)
     model = folder / "unet" if (folder / "unet" / "config.json").is_file() else folder
     schedule = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
     scheduler = checkpoints.read_json(schedule / "scheduler_config.json")
-    network = _network(model)
-    return DiffusionPrior(network.to(device), scheduler)
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r} is not known: use {', '.join(PRECISIONS)}")
+
+    def ready(network: nn.Module) -> nn.Module:
+        network = network.to(device, getattr(torch, precision))
+        return network.to(memory_format=torch.channels_last) if channels_last else network  # pyright: ignore
+
+    prior = NetworkPrior(ready(_network(model, "UNet2DModel")), scheduler, checkpointing=checkpointing)
+    if compile:
+        prior.network.compile()
+    codec = checkpoints.codec_folder(folder)
+    if codec is None:
+        return prior
+    config = checkpoints.read_json(codec / "config.json")
+    kind = config.get("_class_name", "AutoencoderKL")
+    scale, shift = config.get("scaling_factor") or 1.0, config.get("shift_factor") or 0.0
+    return LatentPrior(prior, ready(_network(codec, kind)), scale=scale, shift=shift)
 
 
-def _network(folder: Path) -> Any:
+def _network(folder: Path, kind: str) -> Any:
     """The network with its weights, strictly; diffusers itself renames the keys of old checkpoints."""
-    from diffusers import UNet2DModel
+    import diffusers
 
+    if kind not in KINDS:
+        raise UserError(f"{folder / 'config.json'}: {kind} is not known here: it can be {', '.join(KINDS)}")
     file = checkpoints.weight_file(folder)
     checkpoints.load_state(file)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         try:
-            loaded: Any = UNet2DModel.from_pretrained(
+            loaded: Any = getattr(diffusers, kind).from_pretrained(
                 str(folder), use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=False
             )
             network, info = loaded

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from sipbench.needs import wants_prior
 from sipbench.testing.findings import Finding, verdict
 from sipbench.testing.trial import Broke, Run, Trial
 
@@ -121,7 +122,7 @@ def order(trial: Trial) -> Finding:
 
 def evaluations(trial: Trial) -> Finding:
     """The network evaluations an image are counted, and are the same in a batch."""
-    needs = any(n.split(".")[0] == "prior" for n in trial.bench.cell.method.get("needs") or [])
+    needs = wants_prior(trial.bench.cell.method)
     seen = f"{trial.base.evaluations:g} an image"
     if needs and not trial.base.evaluations:
         advice = "evaluate the prior through problem.prior.denoise, or drop prior from `needs`"

@@ -20,7 +20,9 @@ from sipbench.bench import Bench
 from sipbench.cell import Cell, NotApplicable
 from sipbench.degradation import Degradation, small
 from sipbench.errors import UserError, unknown
+from sipbench.needs import wants_prior
 from sipbench.priors.gaussian import IsotropicGaussian
+from sipbench.priors.latent import LatentPrior
 from sipbench.problem import Estimate, Problem
 from sipbench.testing import surroundings
 from sipbench.testing.tracing import Trace
@@ -145,16 +147,30 @@ class Trial:
 
 
 def _prior(cell: Cell) -> Counted | None:
-    """A Gaussian prior where the solver takes one; a prior of another kind than of pixels is not at hand."""
+    """A Gaussian prior where the solver takes one, of pixels or of codes that hold the same pixels in another order."""
     needs = cell.method.get("needs")
-    kinds = [n for n in needs or [] if n.split(".")[0] == "prior"]
-    for kind in kinds:
-        if kind not in ("prior", "prior.pixel"):
-            raise NotApplicable(
-                f"{cell.method['name']} needs a {kind}; the checks have an analytic prior of pixels only"
-            )
-    shape = Degradation.of(cell.degradation).x_shape(cell.dataset)
-    return Counted(IsotropicGaussian(shape)) if needs is None or kinds else None
+    if needs is not None and not wants_prior(cell.method):
+        return None
+    channels, height, width = Degradation.of(cell.degradation).x_shape(cell.dataset)
+    if "prior.latent" not in (needs or []):
+        return Counted(IsotropicGaussian((channels, height, width)))
+    if height % 2 or width % 2:
+        raise NotApplicable("the checks' codes are those of images with even sides")
+    inner = IsotropicGaussian((4 * channels, height // 2, width // 2))
+    return Counted(LatentPrior(inner, Shuffle((channels, height, width))))
+
+
+@dataclass(frozen=True)
+class Shuffle:
+    """An autoencoder that loses nothing: four neighbours become four channels."""
+
+    image_shape: tuple[int, int, int]
+
+    def encode(self, x: Tensor) -> Tensor:
+        return nn.functional.pixel_unshuffle(x, 2)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return nn.functional.pixel_shuffle(z, 2)
 
 
 def _network(node: Mapping[str, Any]) -> nn.Module:

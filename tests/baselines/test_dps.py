@@ -31,7 +31,7 @@ def reference(problem, steps, zeta, clip):
     P = np.concatenate([[1.0], np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))])
     index = np.concatenate([np.round(np.linspace(1000, 1, steps)), [0]]).astype(int)
     rng, shape = Rng(problem.rng.keys), problem.shape[1:]
-    x_T = rng.portable.normal(*shape, dtype=torch.float64).numpy()
+    x_T = (1 - P[1000]) ** 0.5 * rng.portable.normal(*shape, dtype=torch.float64).numpy()
     z = [rng.normal(*shape, dtype=torch.float64).numpy() for _ in range(steps)]
     out = []
     for i in range(len(x_T)):
@@ -67,9 +67,9 @@ def test_it_is_the_algorithm(operator, steps, clip):
     [
         (".flatten(1).norm(dim=1)", ".flatten(1).square().sum(1)"),
         (".flatten(1).norm(dim=1)", ".norm()[None]"),
-        ("x_s - zeta", "x_s - 2 * zeta"),
+        ("- zeta * gradient", "- 2 * zeta * gradient"),
         ("autograd.grad(norm.sum(), x_t)", "autograd.grad(norm.sum(), x_hat)"),
-        ("(1 - ratio).sqrt()", "1"),
+        ("rng.normal_like(x_t)", "2 * rng.normal_like(x_t)"),
     ],
     ids=["norm squared", "norm over the batch", "twice the step", "gradient at x_hat", "too much noise"],
 )

@@ -42,30 +42,47 @@ def test_a_network_learns_on_pairs(tmp_path, error):
     assert checkpoints.weight_file(again).is_file()
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-def test_a_network_that_knows_the_image_has_no_loss(prediction):
+@pytest.mark.parametrize("objective", ["epsilon", "v_prediction", "flow", "edm"])
+def test_a_network_that_knows_the_image_has_no_loss(objective):
     """The target of the training is what the prior takes the network's output for."""
-    from sipbench.priors.diffusion import DiffusionPrior, alphas_cumprod
-    from sipbench.priors.gaussian import LINEAR
+    from sipbench.priors.network import NetworkPrior
+    from sipbench.priors.schedules import LINEAR, schedule_of
     from sipbench.problem import Rng
-    from sipbench.train import diffusion_loss
+    from sipbench.train import denoising_loss
 
-    products, x = alphas_cumprod(LINEAR), torch.linspace(-1, 1, 4 * 3 * 8 * 8).view(4, 3, 8, 8)
+    scheduler = {
+        "flow": {"_class_name": "FlowMatchEulerDiscreteScheduler"},
+        "edm": {"_class_name": "EDMEulerScheduler", "sigma_data": 0.4},
+    }.get(objective, LINEAR | {"prediction_type": objective})
+    schedule, x = schedule_of(scheduler), torch.linspace(-1, 1, 4 * 3 * 8 * 8).view(4, 3, 8, 8)
 
     class Knows(torch.nn.Module):
         config = type("Config", (), {"in_channels": 3, "sample_size": 8})
 
         def __init__(self):
             super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(1))
+            self.weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
 
-        def forward(self, x_t, i):
-            p = products.float()[i].view(-1, 1, 1, 1)
-            eps = (x_t - p.sqrt() * x) / (1 - p).sqrt()
-            out = eps if prediction == "epsilon" else p.sqrt() * eps - (1 - p).sqrt() * x
+        def forward(self, fed, clock):
+            kind = type(schedule).__name__
+            t = {"VariancePreserving": (clock + 1) / 1000, "Flow": clock / 1000}.get(kind)
+            t = schedule.time_at((4 * clock.double()).exp()) if t is None else t
+            alpha, sigma = (s.view(-1, 1, 1, 1) for s in schedule.scales(t))
+            n = (sigma**2 + 0.4**2).sqrt()
+            x_t = fed * n if objective == "edm" else fed
+            z = (x_t - alpha * x) / sigma
+            out = {
+                "epsilon": z,
+                "v_prediction": alpha * z - sigma * x,
+                "flow": z - x,
+                "edm": (x - (0.4 / n) ** 2 * x_t) * n / (0.4 * sigma),
+            }[objective]
             return type("Output", (), {"sample": out})
 
-    assert diffusion_loss(products, prediction)(Knows(), x, Rng.of(0, "t", range(4))) < 1e-6
-    prior = DiffusionPrior(Knows(), LINEAR | {"prediction_type": prediction})
-    x_hat = prior.denoise(x + 0.1 * Rng.of(1, "t", range(4)).normal_like(x), torch.tensor(0.2))
+    x = x.double()
+    assert denoising_loss(scheduler)(Knows(), x, Rng.of(0, "t", range(4))) < 1e-6
+    prior = NetworkPrior(Knows(), scheduler)
+    t = prior.time_at(torch.tensor(0.3))
+    alpha, sigma = prior.scales(t)
+    x_hat = prior.denoise(alpha * x + sigma * Rng.of(1, "t", range(4)).normal_like(x), t)
     assert torch.allclose(x_hat, x, atol=1e-4)

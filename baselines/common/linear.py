@@ -1,0 +1,44 @@
+"""Linear systems with the forward map: what proximal steps and Gaussian conditioning are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sipbench.operators import LinearOperator
+
+
+def cg(matvec: Callable[[Tensor], Tensor], b: Tensor, iterations: int, tolerance: float | None = None) -> Tensor:
+    """Solve M v = b for a positive definite M, from zero; each image has its own step sizes and stops by itself."""
+    tolerance = 10 * torch.finfo(b.dtype).eps if tolerance is None else tolerance
+    v, r = torch.zeros_like(b), b
+    p, energy = r, _dot(r, r)
+    enough, tiny = energy * tolerance**2, torch.finfo(b.dtype).tiny
+    for _ in range(iterations):
+        q = matvec(p)
+        step = torch.where(energy > enough, energy / _dot(p, q).clamp(min=tiny), 0.0)
+        v, r = v + step * p, r - step * q
+        now = _dot(r, r)
+        p, energy = r + now / energy.clamp(min=tiny) * p, torch.where(energy > enough, now, energy)
+    return v
+
+
+def conditioning(
+    f: LinearOperator, dtype: torch.dtype, iterations: int = 50
+) -> Callable[[Tensor, Tensor | float, Tensor | float], Tensor]:
+    """The map (r, a, b) -> A^T (a A A^T + b I)^-1 r: by the singular value decomposition if there is one, else by CG.
+
+    With x ~ N(x0, a I) and y = A x + N(0, b I), the posterior mean is x0 + a gain(y - A x0, a, b). With a = 1 it is
+    also the proximal step argmin_x |y - A x|^2 + b |x - x0|^2 = x0 + gain(y - A x0, 1, b).
+    """
+    svd = f.svd(dtype)
+    if svd is None:
+        return lambda r, a, b: f.T(cg(lambda v: a * f(f.T(v)) + b * v, r, iterations))
+    return lambda r, a, b: svd.V(svd.s / (a * svd.s**2 + b) * svd.Ut(r))
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """One inner product an image, shaped to multiply images with."""
+    return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))

@@ -1,0 +1,59 @@
+"""What the samplers of this family share: going down the noise levels, and one step between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+from torch import Tensor
+
+from sipbench.problem import Problem
+
+
+class Level(NamedTuple):
+    """A time t with its x_t = alpha x + sigma z."""
+
+    t: Tensor
+    alpha: Tensor
+    sigma: Tensor
+
+
+def level(problem: Problem, t: Tensor) -> Level:
+    """The level of a time."""
+    assert problem.prior is not None
+    return Level(t, *problem.prior.scales(t))
+
+
+def descend(problem: Problem, times: Tensor) -> Iterator[tuple[Level, Level]]:
+    """Each noise level with the next lower one; progress is told, and the budget ends it."""
+    levels = [level(problem, t) for t in times]
+    for _, pair in zip(problem.steps(len(levels) - 1), pairwise(levels), strict=False):
+        yield pair
+
+
+def start(problem: Problem, at: Level) -> Tensor:
+    """x_T = sigma_T z, the same on every device."""
+    assert problem.prior is not None
+    return at.sigma * problem.rng.portable.normal(*problem.prior.shape, dtype=problem.y.dtype)
+
+
+def ddim(x_t: Tensor, x_hat: Tensor, now: Level, then: Level, z: Tensor | None = None, eta: float = 1.0) -> Tensor:
+    """From one level to the next, towards x_hat (Song, Meng, Ermon 2021); eta = 1 is DDPM's ancestral step.
+
+        e   = (x_t - alpha_t x_hat) / sigma_t
+        x_s = alpha_s x_hat + sqrt(sigma_s^2 - c^2) e + c z,    c as in `fresh`
+
+    Without z it is deterministic.
+    """
+    e = (x_t - now.alpha * x_hat) / now.sigma
+    if z is None:
+        return then.alpha * x_hat + then.sigma * e
+    c = fresh(now, then, eta)
+    return then.alpha * x_hat + (then.sigma**2 - c**2).sqrt() * e + c * z
+
+
+def fresh(now: Level, then: Level, eta: float = 1.0) -> Tensor:
+    """The fresh part of the next level's noise: c = eta sigma_s sqrt(1 - (alpha_t sigma_s / (alpha_s sigma_t))^2)."""
+    kept = (now.alpha * then.sigma / (then.alpha * now.sigma)) ** 2
+    return eta * then.sigma * (1 - kept).sqrt()

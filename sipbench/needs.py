@@ -1,0 +1,46 @@
+"""What a method may need, in its config's `needs`, and why a problem does not give it.
+
+linear         a linear forward map
+svd            its singular value decomposition
+blind          a forward map that leaves a part of itself open; one that also takes these lists it under `handles`
+noise.sigma    to be told the noise, and that it has one standard deviation everywhere
+prior          any prior; prior.pixel: one of the image itself; prior.latent: one of codes
+training_pairs what its network was trained on: stated, not checked
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sipbench.operators.base import Operator
+
+KNOWN = ("linear", "svd", "blind", "noise.sigma", "prior", "prior.pixel", "prior.latent", "training_pairs")
+
+
+def wants_prior(method: dict[str, Any]) -> bool:
+    """Whether a method says that it needs a prior."""
+    return any(need.split(".")[0] == "prior" for need in method.get("needs") or [])
+
+
+def unmet(method: dict[str, Any], degradation: str, f: Operator, noise: Any, prior: Any) -> str | None:
+    """Why this method cannot do this problem, or None. Methods that state no needs are handed what there is."""
+    needs, name = method.get("needs"), method["name"]
+    if needs is None:
+        return None
+    if "linear" in needs and not f.linear:
+        return f"{name} needs a linear forward map; {degradation} has none"
+    if "svd" in needs and (not f.linear or f.svd() is None):  # pyright: ignore
+        return f"{name} needs a singular value decomposition of the forward map"
+    if f.blind and "blind" not in (*needs, *method.get("handles", [])):
+        return f"{name} is told f; {degradation} leaves a part of it open"
+    if "blind" in needs and not f.blind:
+        return f"{name} is for forward maps that leave a part open; {degradation} is told whole"
+    if "noise.sigma" in needs and (noise is None or noise.sigma is None):
+        return f"{name} needs to be told the noise's standard deviation; {degradation} does not give one"
+    if wants_prior(method) and prior is None:
+        return f"{name} needs a prior: name one with prior=..."
+    for kind in ("pixel", "latent"):
+        if f"prior.{kind}" in needs and prior.kind != kind:
+            return f"{name} needs a {kind} prior: name one with prior=..."
+    return None
