@@ -24,7 +24,9 @@ sipbench: an honest benchmark of deep learning for inverse problems
   sipbench list WHAT [--json]               methods, degradations, noises, datasets, priors, profiles, launchers, tables
   sipbench check mine.py:solve              the contract tests, on a solver of yours or on a method's name
   sipbench doctor                           what is installed, present and missing here, and what to do about it
-  sipbench train prior dataset=faces        train a diffusion prior
+  sipbench tune method=dps degradation=sr4  choose a solver's options on validation images
+  sipbench train prior dataset=faces        train a diffusion prior; objective=flow or edm, codec=NAME for latents
+  sipbench train autoencoder dataset=faces  train an autoencoder, for a prior of its codes
   sipbench train net degradation=sr4        train an end-to-end network on pairs
 
 Common options, for any of them (key=value, no dashes):
@@ -79,6 +81,7 @@ def _dispatch(words: list[str]) -> int:
         "doctor": _doctor,
         "show": _show,
         "measure": _measure,
+        "tune": _tune,
     }
     if words[0] in commands:
         return commands[words[0]](words[1:])
@@ -168,16 +171,23 @@ def _measure(words: list[str]) -> int:
     return 0
 
 
+def _tune(words: list[str]) -> int:
+    from sipbench.tune import tune
+
+    return tune(words)
+
+
 def _train(words: list[str]) -> int:
-    if not words or words[0] not in ("prior", "net"):
-        raise UserError("train what? sipbench train prior|net [key=value ...]")
+    kinds = ("prior", "autoencoder", "net")
+    if not words or words[0] not in kinds:
+        raise UserError(f"train what? sipbench train {'|'.join(kinds)} [key=value ...]")
     from omegaconf import OmegaConf
 
     cfg = OmegaConf.to_container(configs.compose(words[1:], f"train_{words[0]}"), resolve=True)
     assert isinstance(cfg, dict)
     from sipbench import trainees
 
-    {"prior": trainees.train_prior, "net": trainees.train_net}[words[0]](cfg)  # pyright: ignore
+    trainees.TRAINEES[words[0]](cfg)  # pyright: ignore
     return 0
 
 

@@ -203,11 +203,15 @@ def compose(overrides: list[str], config: str = "config") -> Any:
 
 
 def resolvers() -> None:
-    """What configs may ask for: `${channels:KIND}`, the channels of an unknown of that kind (see unknowns.py)."""
+    """What configs may ask for.
+
+    `${channels:KIND}`: the channels of an unknown of that kind (see unknowns.py); `${divide:N,BY}`: a whole number.
+    """
     from omegaconf import OmegaConf
 
     channels = {"image": 3, "grey": 1, "complex": 2, "object": 2}
     OmegaConf.register_new_resolver("channels", channels.__getitem__, replace=True)
+    OmegaConf.register_new_resolver("divide", lambda n, by: int(n) // int(by), replace=True)
 
 
 @contextmanager

@@ -193,3 +193,21 @@ def restoration_loss(degradation: Degradation, error: str = "l1") -> Loss:
         return difference.abs().mean() if error == "l1" else difference.square().flatten(1).mean(1).sqrt().mean()
 
     return loss
+
+
+def autoencoder_loss(kl: float = 1e-4, edges: float = 1.0) -> Loss:
+    """| x - x_hat | + edges | grad x - grad x_hat | + kl KL( N(mu, s^2) || N(0, I) ), means over all entries.
+
+    x_hat is the decoded mu + s z. What the network is given and returns is a diffusers `AutoencoderKL`.
+    """
+
+    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        code: Any = network.encode(x).latent_dist  # pyright: ignore
+        mean, logvar = code.mean.float(), code.logvar.float()
+        z = mean + (0.5 * logvar).exp() * rng.normal_like(mean)
+        d = network.decode(z).sample.float() - x  # pyright: ignore
+        across, down = d.diff(dim=-1).abs().mean(), d.diff(dim=-2).abs().mean()
+        divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
+        return d.abs().mean() + edges * (across + down) + kl * divergence
+
+    return loss

@@ -1,9 +1,8 @@
-"""What `sipbench train prior` and `sipbench train net` train, and how a trained folder is laid down."""
+"""What `sipbench train` trains: a prior, an autoencoder for a prior of latents, or a restoration network."""
 
 from __future__ import annotations
 
-import json
-import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,59 +10,97 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sipbench import checkpoints, configs, device
+from sipbench import checkpoints, configs, device, trained
 from sipbench.degradation import Degradation
+from sipbench.priors.latent import Autoencoder
+from sipbench.priors.load import autoencoder
 from sipbench.priors.network import NetworkPrior
 from sipbench.priors.sample import ddim
-from sipbench.priors.schedules import prediction_of
 from sipbench.problem import Rng
-from sipbench.train import Schedule, denoising_loss, fit, restoration_loss
+from sipbench.train import Schedule, autoencoder_loss, denoising_loss, fit, restoration_loss
 
-PRIORS = {
-    "epsilon": "A diffusion prior (DDPM, predicts the noise)",
-    "v_prediction": "A diffusion prior (DDPM, predicts the velocity)",
-    "flow": "A flow prior (rectified flow, predicts noise minus image)",
-    "edm_epsilon": "A diffusion prior (variance exploding, preconditioned as EDM)",
-}
+Report = Callable[[str], None]
+Sheet = Callable[[nn.Module, Path], None]
+Loss = Callable[[nn.Module, Tensor, Rng], Tensor]
 
 
-def train_prior(cfg: dict[str, Any], report: Callable[[str], None] = print) -> Path:
-    """Train a diffusion prior and lay it down as a diffusers folder with its model card."""
+def train_prior(cfg: dict[str, Any], report: Report = print) -> Path:
+    """Train a prior, of images or of an autoencoder's codes, and lay it down as a diffusers folder."""
+    at = device.choose(cfg["device"])
+    place = checkpoints.find(cfg["codec"], cfg["weights"]) if cfg["codec"] else None
+    codec = autoencoder(place, lambda network: network.to(at)) if place else None
+
+    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        if codec is not None:
+            with torch.no_grad():
+                x = codec.encode(x)
+        return inner(network, x, rng)
 
     def sheet(average: nn.Module, path: Path) -> None:
         prior = NetworkPrior(average, cfg["scheduler"])
         z = Rng.of(0, "sheet", range(16), next(average.parameters()).device).normal(*prior.shape)
-        save_sheet(ddim(prior, z, steps=50), path)
+        x = ddim(prior, z, steps=50, clip=codec is None)
+        trained.save_sheet(codec.decode(x) if codec else x, path)
 
-    return _train(cfg, denoising_loss(cfg["scheduler"]), sheet, {"scheduler_config.json": cfg["scheduler"]}, report)
+    inner = denoising_loss(cfg["scheduler"])
+    average, facts, target = _fit(cfg, loss, sheet, at, report)
+    model, schedule = (target / "unet", target / "scheduler") if place else (target, target)
+    trained.lay(model, average, trained.architecture(average, cfg["network"]))
+    trained.write_json(schedule / "scheduler_config.json", cfg["scheduler"])
+    if place:
+        shutil.copytree(place, target / "vae", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.png", "*.md"))
+    return _present("prior", cfg, average, facts, sheet, at, report)
 
 
-def train_net(cfg: dict[str, Any], report: Callable[[str], None] = print) -> Path:
-    """Train a restoration network on pairs of one degradation and lay it down with its model card."""
-    degradation = Degradation.of(cfg["degradation"])
-    dataset = configs.build(cfg["dataset"] | {"split": "validation"})
+def train_autoencoder(cfg: dict[str, Any], report: Report = print) -> Path:
+    """Train an autoencoder; the factor that gives its codes unit variance is measured at the end."""
+    held_out = configs.build(cfg["dataset"] | {"split": "validation"})
+    at = device.choose(cfg["device"])
 
     def sheet(average: nn.Module, path: Path) -> None:
-        x = dataset.load(range(5))
-        at = next(average.parameters()).device
-        y, f = degradation.measure(x.to(at), Rng.of(0, dataset.name, range(5), at))
+        x = held_out.load(range(8)).to(at)
+        codec = Autoencoder(average)
+        with torch.no_grad():
+            trained.save_sheet(torch.cat([x, codec.decode(codec.encode(x))]), path, columns=8)
+
+    average, facts, target = _fit(cfg, autoencoder_loss(cfg["kl"], cfg["edges"]), sheet, at, report)
+    codec, x = Autoencoder(average), held_out.load(range(128)).to(at)
+    with torch.no_grad():
+        z = codec.encode(x)
+        error = ((codec.decode(z) - x).clamp(-2, 2) / 2).square().flatten(1).mean(1)
+    scaled = {"scaling_factor": float(1 / z.std()), "shift_factor": float(z.mean())}
+    facts |= {"more": {"PSNR on 128 validation images": f"{float(-10 * error.log10().mean()):.2f} dB"}}
+    trained.lay(target, average, trained.architecture(average, cfg["network"]) | scaled)
+    return _present("autoencoder", cfg, average, facts, sheet, at, report)
+
+
+def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
+    """Train a restoration network on pairs of one degradation."""
+    degradation = Degradation.of(cfg["degradation"])
+    held_out = configs.build(cfg["dataset"] | {"split": "validation"})
+    at = device.choose(cfg["device"])
+
+    def sheet(average: nn.Module, path: Path) -> None:
+        x = held_out.load(range(5)).to(at)
+        y, f = degradation.measure(x, Rng.of(0, held_out.name, range(5), at))
         v = f.pinv(y)  # pyright: ignore
         with torch.no_grad():
-            save_sheet(torch.cat([x.to(at), v, average(v)]), path, columns=5)
+            trained.save_sheet(torch.cat([x, v, average(v)]), path, columns=5)
 
-    return _train(cfg, restoration_loss(degradation, cfg["error"]), sheet, {}, report)
+    average, facts, target = _fit(cfg, restoration_loss(degradation, cfg["error"]), sheet, at, report)
+    trained.lay(target, average, trained.architecture(average, cfg["network"]))
+    return _present("net", cfg, average, facts, sheet, at, report)
 
 
-def _train(
-    cfg: dict[str, Any],
-    loss: Callable[[nn.Module, Tensor, Rng], Tensor],
-    sheet: Callable[[nn.Module, Path], None],
-    files: dict[str, Any],
-    report: Callable[[str], None],
-) -> Path:
+TRAINEES = {"prior": train_prior, "autoencoder": train_autoencoder, "net": train_net}
+
+
+def _fit(
+    cfg: dict[str, Any], loss: Loss, sheet: Sheet, at: torch.device, report: Report
+) -> tuple[nn.Module, dict[str, Any], Path]:
+    """The averaged network, the facts of its training, and the folder it belongs in."""
     dataset = configs.build(cfg["dataset"])
     schedule = Schedule(**cfg["schedule"])
-    at = device.choose(cfg["device"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)
         network = configs.build(cfg["network"])
@@ -76,65 +113,21 @@ def _train(
         return dataset.load([n % size for n in numbers])
 
     average, facts = fit(network, loss, images, schedule, folder, device=at, sheet=sheet, report=report)
+    return average, facts, Path(cfg["weights"]) / cfg["name"]
+
+
+def _present(
+    kind: str,
+    cfg: dict[str, Any],
+    average: nn.Module,
+    facts: dict[str, Any],
+    sheet: Sheet,
+    at: torch.device,
+    report: Report,
+) -> Path:
+    """The sheet and the card beside the weights."""
     target = Path(cfg["weights"]) / cfg["name"]
-    target.mkdir(parents=True, exist_ok=True)
-    _write_json(target / "config.json", _network_config(average, cfg["network"]))
-    for name, content in files.items():
-        _write_json(target / name, content)
-    _save_half(average, target / "diffusion_pytorch_model.safetensors")
-    sheet(average, target / "sheet.png")
-    (target / "README.md").write_text(_card(cfg, facts, average, at), encoding="utf-8")
+    sheet(average.to(at), target / "sheet.png")
+    (target / "README.md").write_text(trained.card(kind, cfg, facts, average, at), encoding="utf-8")
     report(f"trained: {target}")
     return target
-
-
-def _save_half(network: nn.Module, path: Path) -> None:
-    from safetensors.torch import save_file
-
-    state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in network.cpu().state_dict().items()}
-    save_file(state, f"{path}.tmp")
-    os.chmod(f"{path}.tmp", 0o644)
-    os.replace(f"{path}.tmp", path)
-
-
-def _network_config(network: Any, node: dict[str, Any]) -> dict[str, Any]:
-    if hasattr(network, "config"):
-        return {"_class_name": type(network).__name__, **dict(network.config)}
-    return node
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _card(cfg: dict[str, Any], facts: dict[str, Any], network: nn.Module, at: torch.device) -> str:
-    """The model card: what it is, what it saw, for how long, on what."""
-    millions = sum(p.numel() for p in network.parameters()) / 1e6
-    name = torch.cuda.get_device_name(at) if at.type == "cuda" else "CPU"
-    degradation = cfg.get("degradation")
-    what = f"Restores {degradation['name']}" if degradation else PRIORS[prediction_of(cfg["scheduler"])]
-    lines = [
-        f"# {cfg['name']}",
-        "",
-        f"{what}, {cfg['size']} x {cfg['size']} pixels, {millions:.2f} million parameters, "
-        "half precision, the moving average of the weights.",
-        "",
-        f"- data: {cfg['dataset']['name']}, split {cfg['split']}, {facts['images']:,} images, each seen once",
-        f"- steps: {facts['step']:,} of batch {cfg['schedule']['batch_size']}, Adam {cfg['schedule']['lr']}, "
-        f"precision {cfg['schedule']['precision']}",
-        *([f"- started from: {Path(cfg['init']).name}"] if cfg["init"] else []),
-        f"- time: {facts['seconds'] / 60:.0f} minutes on a {name}",
-        f"- final loss: {facts['loss']:.5f}",
-        "- made by: `sipbench train " + ("net" if degradation else "prior") + "` (the architecture is in config.json)",
-        "",
-        "![what it can do](sheet.png)",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def save_sheet(x: Tensor, path: Path, columns: int = 4) -> None:
-    """A sheet of images, written as PNG."""
-    from torchvision.utils import make_grid, save_image
-
-    save_image(make_grid((x.clamp(-1, 1) + 1) / 2, nrow=columns, padding=1), str(path))

@@ -2,50 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from sipbench.priors.base import Prior
 
 
-class LatentPrior(Prior):
-    """x = decode(z) with z = c (code - b), where `inner` models z.
+class Codec(Protocol):
+    """An autoencoder, from images to codes and back."""
 
-    Args:
-        inner: a prior of the latents.
-        codec: a diffusers `AutoencoderKL` or `VQModel`, or whatever has `encode(x)` and `decode(z)` to tensors.
-        scale: the factor c that gives the codes unit variance.
-        shift: their mean b.
-    """
+    @property
+    def image_shape(self) -> tuple[int, ...]: ...
+
+    def encode(self, x: Tensor) -> Tensor: ...
+
+    def decode(self, z: Tensor) -> Tensor: ...
+
+
+class LatentPrior(Prior):
+    """x = decode(z), where `inner` models z."""
 
     kind: ClassVar[str] = "latent"
 
-    def __init__(self, inner: Prior, codec: Any, *, scale: float = 1.0, shift: float = 0.0) -> None:
+    def __init__(self, inner: Prior, codec: Codec) -> None:
         super().__init__(inner.schedule)
-        self.inner, self.codec, self.scale, self.shift = inner, codec, scale, shift
-        self.shape = inner.shape
-        if hasattr(codec, "requires_grad_"):
-            codec.requires_grad_(False).eval()
+        self.inner, self.codec, self.shape = inner, codec, inner.shape
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        config = getattr(self.codec, "config", None)
-        if config is None:
-            return self.codec.image_shape
-        factor = 2 ** (len(config.block_out_channels) - 1)
-        return (config.out_channels, *(factor * side for side in self.shape[1:]))
+        return self.codec.image_shape
 
     def denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
         return self.inner.denoise(x_t, t)
 
     def encode(self, x: Tensor) -> Tensor:
-        """The mean of the code's distribution (`AutoencoderKL`), or the code before it is quantised (`VQModel`)."""
-        out = self.codec.encode(x)
-        code = out.latent_dist.mode() if hasattr(out, "latent_dist") else getattr(out, "latents", out)
-        return self.scale * (code - self.shift)
+        return self.codec.encode(x)
 
     def decode(self, z: Tensor) -> Tensor:
-        """The image; a `VQModel` quantises first, its gradient goes straight through."""
-        out = self.codec.decode(z / self.scale + self.shift)
-        return getattr(out, "sample", out)
+        return self.codec.decode(z)
+
+
+class Autoencoder:
+    """A diffusers `AutoencoderKL` or `VQModel` with codes z = c (code - b) of about unit variance.
+
+    The code is the mean of its distribution (`AutoencoderKL`), or what comes before it is quantised (`VQModel`, whose
+    decoder quantises it; the gradient goes straight through).
+
+    Args:
+        scale: the factor c, `scaling_factor` in its config.
+        shift: the offset b, `shift_factor` in its config.
+    """
+
+    def __init__(self, network: Any, *, scale: float = 1.0, shift: float = 0.0) -> None:
+        self.network = network.requires_grad_(False).eval()
+        self.scale, self.shift = scale, shift
+        self._dtype: torch.dtype = next(network.parameters()).dtype
+        side = network.config.sample_size
+        self.image_shape = (network.config.out_channels, side, side)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of a code."""
+        config = self.network.config
+        side = config.sample_size // 2 ** (len(config.block_out_channels) - 1)
+        return (config.latent_channels, side, side)
+
+    def encode(self, x: Tensor) -> Tensor:
+        out = self.network.encode(x.to(self._dtype))
+        code = out.latent_dist.mode() if hasattr(out, "latent_dist") else out.latents
+        return self.scale * (code.to(x.dtype) - self.shift)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.network.decode((z / self.scale + self.shift).to(self._dtype)).sample.to(z.dtype)

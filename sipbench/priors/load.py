@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from sipbench import checkpoints
 from sipbench.errors import UserError
-from sipbench.priors.latent import LatentPrior
+from sipbench.priors.latent import Autoencoder, LatentPrior
 from sipbench.priors.network import NetworkPrior
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -48,19 +49,22 @@ def diffusers_prior(
         raise ValueError(f"precision {precision!r} is not known: use {', '.join(PRECISIONS)}")
 
     def ready(network: nn.Module) -> nn.Module:
-        network = network.to(device, getattr(torch, precision))
+        network = nn.Module.to(network, device, getattr(torch, precision))
         return network.to(memory_format=torch.channels_last) if channels_last else network  # pyright: ignore
 
     prior = NetworkPrior(ready(_network(model, "UNet2DModel")), scheduler, checkpointing=checkpointing)
     if compile:
         prior.network.compile()
     codec = checkpoints.codec_folder(folder)
-    if codec is None:
-        return prior
-    config = checkpoints.read_json(codec / "config.json")
-    kind = config.get("_class_name", "AutoencoderKL")
+    return prior if codec is None else LatentPrior(prior, autoencoder(codec, ready))
+
+
+def autoencoder(folder: Path, ready: Callable[[nn.Module], nn.Module]) -> Autoencoder:
+    """The autoencoder in a folder, with the factor and the offset that its config states."""
+    config = checkpoints.read_json(folder / "config.json")
+    network = ready(_network(folder, config.get("_class_name", "AutoencoderKL")))
     scale, shift = config.get("scaling_factor") or 1.0, config.get("shift_factor") or 0.0
-    return LatentPrior(prior, ready(_network(codec, kind)), scale=scale, shift=shift)
+    return Autoencoder(network, scale=scale, shift=shift)
 
 
 def _network(folder: Path, kind: str) -> Any:

@@ -14,13 +14,12 @@ TINY = ["network.block_out_channels=[8,8,8,8]", "network.norm_num_groups=4"]
 def train(kind, folder, steps, *words):
     overrides = [*SMALL, f"schedule.steps={steps}", f"results={folder}/r", f"weights={folder}/w", *words]
     cfg = OmegaConf.to_container(configs.compose(overrides, f"train_{kind}"), resolve=True)
-    run = {"prior": trainees.train_prior, "net": trainees.train_net}[kind]
-    return run(cfg, report=lambda _: None)
+    return trainees.TRAINEES[kind](cfg, report=lambda _: None)
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(trainees, "ddim", lambda prior, z, steps: z)
+    monkeypatch.setattr(trainees, "ddim", lambda prior, z, steps, clip: z)
 
 
 def test_a_prior_is_trained_resumed_and_loaded(tmp_path, quick):
@@ -86,3 +85,25 @@ def test_a_network_that_knows_the_image_has_no_loss(objective):
     alpha, sigma = prior.scales(t)
     x_hat = prior.denoise(alpha * x + sigma * Rng.of(1, "t", range(4)).normal_like(x), t)
     assert torch.allclose(x_hat, x, atol=1e-4)
+
+
+def test_an_autoencoder_and_a_prior_of_its_codes_load_as_one(tmp_path, quick):
+    small = ["network.block_out_channels=[8,8,8]", "network.norm_num_groups=4"]
+    codec = train("autoencoder", tmp_path, 2, *small)
+    config = checkpoints.read_json(codec / "config.json")
+    assert config["scaling_factor"] > 0 and "PSNR on 128 validation images" in (codec / "README.md").read_text()
+    folder = train("prior", tmp_path, 2, "network=diffusion_latent", f"codec={codec}", "name=latent", *small)
+    prior = diffusers_prior(str(folder), weights=tmp_path)
+    assert (prior.kind, prior.shape, prior.image_shape) == ("latent", (4, 8, 8), (3, 32, 32))
+    x = torch.zeros(2, 3, 32, 32)
+    z = prior.encode(x)
+    assert z.shape == (2, 4, 8, 8) and prior.decode(z).shape == x.shape
+    assert prior.denoise(z, prior.times(3)[1]).shape == z.shape
+
+
+@pytest.mark.parametrize("objective", ["flow", "edm"])
+def test_every_objective_gives_a_prior_that_loads(tmp_path, quick, objective):
+    folder = train("prior", tmp_path, 2, f"objective={objective}", *TINY)
+    assert folder.name == f"faces-32-{objective}"
+    prior = diffusers_prior(str(folder), weights=tmp_path)
+    assert prior.denoise(torch.zeros(1, 3, 32, 32), prior.times(3)[1]).shape == (1, 3, 32, 32)
