@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from sipbench.errors import UserError
 from sipbench.metrics import available
 from sipbench.needs import unmet
 from sipbench.operators.base import BlindOperator, Operator
-from sipbench.parts import load_networks, load_prior
+from sipbench.parts import load_networks, load_prior, load_priors
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.watch import Counted, Follow, PeakMemory, counting
 
@@ -52,13 +52,19 @@ def _batches(bench: Bench, report: Report | None) -> Iterator[list[dict[str, Any
 
 @dataclass(frozen=True)
 class Bench:
-    """A cell with its parts loaded."""
+    """A cell with its parts loaded.
+
+    Attributes:
+        networks: the method's trained networks, by the name of the keyword they are passed as.
+        priors: its priors of parts of theta, likewise.
+    """
 
     cell: Cell
     degradation: Degradation
     prior: Any
     networks: dict[str, torch.nn.Module]
     device: torch.device
+    priors: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cell: Cell, *, check: bool = True) -> Bench:
@@ -68,7 +74,8 @@ class Bench:
         prior = Counted(load_prior(cell, at)) if "prior" in cell.weights or _analytic(cell) else None
         if prior is not None and cell.method.get("needs") is None and not _fits(prior, cell):
             prior = None  # a solver that states no needs is handed what there is, and here there is none
-        bench = cls(cell, Degradation.of(cell.degradation), prior, load_networks(cell, at), at)
+        degradation, networks = Degradation.of(cell.degradation), load_networks(cell, at)
+        bench = cls(cell, degradation, prior, networks, at, load_priors(cell, at))
         if check:
             bench.check()
         return bench
@@ -119,10 +126,10 @@ class Bench:
 
     def solve(self, problem: Problem, report: Report | None) -> rows.Outcome:
         """The solver's own time, evaluations and memory; loading, warm-up and metrics are outside the clock."""
-        solver = partial(self.cell.solver, **self.cell.options, **self.networks)
+        solver = partial(self.cell.solver, **self.cell.options, **self.networks, **self.priors)
         follow = Follow(report, self.cell.cfg.get("budget_seconds"))
         self._warm_up(problem)
-        with counting(problem, self.networks) as evaluations:
+        with counting(problem, self.networks, self.priors.values()) as evaluations:
             memory = PeakMemory(self.device)
             follow.start()
             result = solver(replace(problem, rng=problem.rng.child("solver"), _watch=follow))
@@ -166,7 +173,12 @@ class Bench:
             raise NotApplicable(
                 f"prior {cell.cfg['prior']['name']} is for {self.prior.image_shape}, not {_shape(cell)}"
             )
-        missing = [n for n in _required(cell.solver) if n not in {**cell.options, **self.networks}]
+        for name, prior in self.priors.items():
+            box = cell.theta_shapes[name.removesuffix("_prior")]
+            if not _within(prior.shape, box):
+                raise NotApplicable(f"{name} is for {tuple(prior.shape)}, which does not fit into {box}")
+        given = {**cell.options, **self.networks, **self.priors}
+        missing = [n for n in _required(cell.solver) if n not in given]
         if missing:
             raise NotApplicable(f"{cell.method['name']} is given no {', '.join(missing)}: set it in its config")
 
@@ -176,9 +188,10 @@ class Bench:
             x = torch.zeros(problem.shape, device=self.device)
             if not problem.f.blind:
                 problem.f(x)
-            if self.prior is not None:
-                z = torch.zeros((len(x), *self.prior.shape), device=self.device)
-                self.prior.decode(self.prior.denoise(z, self.prior.times(1)[0]))
+            for prior in (self.prior, *self.priors.values()):
+                if prior is not None:
+                    z = torch.zeros((len(x), *prior.shape), device=self.device)
+                    prior.decode(prior.denoise(z, prior.times(1)[0]))
 
 
 def _chunks(images: list[int], size: int) -> Iterator[list[int]]:
@@ -192,6 +205,11 @@ def _fits(prior: Any, cell: Cell) -> bool:
 def _shape(cell: Cell) -> tuple[int, ...]:
     """(C, H, W) of the unknown."""
     return Degradation.of(cell.degradation).x_shape(cell.dataset)
+
+
+def _within(shape: Sequence[int], box: Sequence[int]) -> bool:
+    """Whether it has the box's channels and no longer sides: a smaller kernel lies in the middle of its box."""
+    return len(shape) == len(box) and shape[0] == box[0] and all(n <= m for n, m in zip(shape, box, strict=True))
 
 
 def _analytic(cell: Cell) -> bool:

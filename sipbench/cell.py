@@ -132,6 +132,29 @@ class Cell:
         return has and (needs is None or wants_prior(self.method))
 
     @cached_property
+    def theta_shapes(self) -> dict[str, tuple[int, ...]]:
+        """What the degradation leaves open: the shape of each part of theta without the batch; {} unless f is blind."""
+        from sipbench.degradation import Degradation
+        from sipbench.problem import Rng
+
+        degradation = Degradation.of(self.degradation)
+        f = degradation.build((1, *degradation.x_shape(self.dataset)), Rng.of(0, "check", [0]))
+        return f.theta_shapes if f.blind else {}  # pyright: ignore
+
+    @cached_property
+    def priors(self) -> dict[str, dict[str, Any]]:
+        """Further priors that the solver is handed: `NAME_prior` is one of the part NAME of theta, where it is open.
+
+        `{side}` in a path stands for the largest multiple of four that fits into the box of that part: the networks
+        halve a side twice.
+        """
+        nodes, needs = self.method.get("priors") or {}, self.method.get("needs")
+        if not nodes or not (needs is None or wants_prior(self.method)):
+            return {}
+        open_ = {f"{part}_prior": shape for part, shape in self.theta_shapes.items()}
+        return {name: _sized(node, open_[name]) for name, node in nodes.items() if name in open_}
+
+    @cached_property
     def weights(self) -> dict[str, Path]:
         """Every weight file that the cell uses, by the name of its part. Missing ones are an error that says how."""
         cfg, found = self.cfg, {}
@@ -144,6 +167,11 @@ class Cell:
             except UserError:
                 if self.method.get("needs") is not None:
                     raise
+        for name, node in self.priors.items():
+            if "path" in node:
+                found[name] = checkpoints.weight_file(
+                    checkpoints.find(node["path"], cfg["weights"], node.get("get", ""))
+                )
         operator = {k: v for k, v in self.degradation["operator"].items() if k != "_target_"}
         if "checkpoint" in operator:
             kind = configs.locate(self.degradation["operator"]["_target_"])
@@ -176,6 +204,9 @@ class Cell:
             "budget": cfg.get("budget_seconds"),
             "seed": cfg["seed"],
         }
+        if self.priors:
+            own = {k: {n: v for n, v in node.items() if n not in (*strip, "path")} for k, node in self.priors.items()}
+            identity["priors"] = own
         return json.loads(json.dumps(identity, sort_keys=True, default=str))
 
     @cached_property
@@ -197,6 +228,12 @@ def _variant(prior: dict[str, Any] | None, kind: str | None) -> dict[str, Any] |
     name = (prior.get("variants") or {}).get(kind)
     chosen = configs.read("prior", name) if name else prior
     return {k: v for k, v in chosen.items() if k != "variants"}
+
+
+def _sized(node: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    """A further prior's node with the side of its part of theta put in."""
+    side = str(min(shape[1:]) // 4 * 4)
+    return {k: v.replace("{side}", side) if k in ("path", "get") else v for k, v in node.items()}
 
 
 def _sound(cfg: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ sipbench: an honest benchmark of deep learning for inverse problems
   sipbench method=mine.py:solve                           run a solver of your own
 
   sipbench table table1 [profile=paper]     compute what a table lacks, print and write it
+  sipbench table posterior                  how near each diffusion solver's draws are to posteriors known exactly
   sipbench show degradation=deblur_motion   write a picture: truth, measurement, A⁺y
   sipbench measure degradation=mri out=DIR  save measurements; solve them later with dataset=measured dataset.root=DIR
   sipbench list WHAT [--json]               methods, degradations, noises, datasets, priors, profiles, launchers, tables
@@ -28,6 +29,7 @@ sipbench: an honest benchmark of deep learning for inverse problems
   sipbench train prior dataset=faces        train a diffusion prior; objective=flow or edm, codec=NAME for latents
   sipbench train autoencoder dataset=faces  train an autoencoder, for a prior of its codes
   sipbench train net degradation=sr4        train an end-to-end network on pairs
+  sipbench import-prior FILE [name=NAME]    make a prior of a guided-diffusion checkpoint such as ffhq_10m.pt
 
 Common options, for any of them (key=value, no dashes):
   size=64 images=8 images=[0,5,9] seed=0 batch_size=8 device=auto profile=demo tuned=true results=results
@@ -82,6 +84,7 @@ def _dispatch(words: list[str]) -> int:
         "show": _show,
         "measure": _measure,
         "tune": _tune,
+        "import-prior": _import_prior,
     }
     if words[0] in commands:
         return commands[words[0]](words[1:])
@@ -188,6 +191,26 @@ def _train(words: list[str]) -> int:
     from sipbench import trainees
 
     trainees.TRAINEES[words[0]](cfg)  # pyright: ignore
+    return 0
+
+
+def _import_prior(words: list[str]) -> int:
+    usage = "sipbench import-prior FILE [name=NAME out=FOLDER image_size=N keep_sigma=false force=true ...]"
+    if not words or "=" in words[0]:
+        raise UserError(f"import which file? {usage}")
+    for word in words[1:]:
+        if "=" not in word:
+            raise UserError(f"unknown word {word!r}: {usage}")
+    options = {"file": words[0], "weights": str(configs.compose([])["weights"])}
+    options |= {k: _value(v) for k, v in (word.split("=", 1) for word in words[1:])}
+    from sipbench.priors.adm import import_prior
+
+    try:
+        options = configs.typed(import_prior, options)
+    except ValueError as error:
+        raise UserError(f"import-prior: {error}") from error
+    folder = import_prior(**options)
+    print(f"written: {folder}\nto use it: sipbench prior=diffusers prior.path={folder}")
     return 0
 
 

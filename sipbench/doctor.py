@@ -111,7 +111,7 @@ def _metrics(cfg: Any) -> Iterator[str]:
 def _tables(words: list[str]) -> Iterator[str]:
     from sipbench import tables
 
-    for name in configs.names("table"):
+    for name in tables.names():
         for profile in ("demo", "paper"):
             spec = tables.load(name, profile, words)
             ready = [e for e in spec.cells() if e.cell is not None]

@@ -10,10 +10,21 @@ import torch
 
 from sipbench import checkpoints, configs
 from sipbench.cell import Cell
+from sipbench.watch import Counted
 
 
 def load_prior(cell: Cell, device: torch.device) -> Any:
-    node = {k: v for k, v in cell.cfg["prior"].items() if k != "get"}
+    """The prior of the images."""
+    return _ready(cell, cell.cfg["prior"], device)
+
+
+def load_priors(cell: Cell, device: torch.device) -> dict[str, Counted]:
+    """The further priors of a method, by the name of the keyword they are passed as."""
+    return {name: Counted(_ready(cell, node, device)) for name, node in cell.priors.items()}
+
+
+def _ready(cell: Cell, node: dict[str, Any], device: torch.device) -> Any:
+    node = {k: v for k, v in node.items() if k != "get"}
     if "path" in node:
         node["weights"] = str(cell.cfg["weights"])
     return _prior(json.dumps(node, sort_keys=True), device)

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from sipbench import bench, metrics, tables
+from sipbench import bench, configs, metrics, tables
 from sipbench.errors import UserError
 from sipbench.progress import Progress
 from sipbench.report.strip import strip
@@ -16,6 +16,10 @@ from sipbench.wandb_log import session
 def run_table(name: str, words: list[str]) -> int:
     """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking."""
     profile, others = _profile(words)
+    if configs.read("table", name).get("kind") == "posterior":
+        from sipbench.posterior_run import run_posterior
+
+        return run_posterior(name, profile, others)
     spec = tables.load(name, profile, others)
     lacking = tables.missing(spec)
     if lacking:

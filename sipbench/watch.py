@@ -6,7 +6,7 @@ It holds no truth: what it keeps is scored after the solver has returned.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -99,20 +99,22 @@ class Counted:
 
 
 @contextmanager
-def counting(problem: Problem, networks: dict[str, torch.nn.Module]) -> Iterator[Callable[[], float]]:
-    """Count evaluations an image: of the prior (which must be Counted) and of the networks."""
+def counting(
+    problem: Problem, networks: dict[str, torch.nn.Module], priors: Iterable[Counted] = ()
+) -> Iterator[Callable[[], float]]:
+    """Count evaluations an image: of the prior (where it is Counted), of further priors and of the networks."""
     calls = 0
 
     def count(_: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
         nonlocal calls
         calls += len(inputs[0]) if inputs else problem.shape[0]
 
-    before = problem.prior.evaluations if isinstance(problem.prior, Counted) else 0
+    counted = [prior for prior in (problem.prior, *priors) if isinstance(prior, Counted)]
+    before = sum(prior.evaluations for prior in counted)
     hooks = [net.register_forward_pre_hook(count) for net in networks.values()]
 
     def evaluations() -> float:
-        prior = problem.prior.evaluations - before if isinstance(problem.prior, Counted) else 0
-        return (prior + calls) / problem.shape[0]
+        return (sum(prior.evaluations for prior in counted) - before + calls) / problem.shape[0]
 
     try:
         yield evaluations

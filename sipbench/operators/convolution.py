@@ -76,7 +76,7 @@ class Convolution:
 
     def transfer(self, k: Tensor) -> Tensor:
         """The Fourier transform of kernels (B, 1, kh, kw), moved so that y begins at the first sample of the grid."""
-        return each(self._transfer, k)
+        return each(self._transfer, k).mT
 
     def filtered(self, x: Tensor, transfer: Tensor) -> Tensor:
         """k * x from the kernel's transform."""
@@ -105,21 +105,35 @@ class Convolution:
 
     def _transfer(self, k: Tensor) -> Tensor:
         origin = self._each(lambda n, k: k // 2 if self.boundary in ("circular", "zero") else k - 1)
-        (gh, gw), (kh, kw) = self.grid, self.kernel
-        return torch.fft.rfft2(F.pad(k, (0, gw - kw, 0, gh - kh)).roll((-origin[0], -origin[1]), (-2, -1)))
+        rows = torch.fft.rfft(_placed(k, self.grid[1], origin[1]))
+        return torch.fft.fft(_placed(rows.mT, self.grid[0], origin[0]))
 
     def _filtered(self, x: Tensor, transfer: Tensor) -> Tensor:
-        return self._multiplied(self.extend(x) if self.extended else x, transfer, self.size)
+        left, _, top, _ = self.pads
+        rows = torch.fft.rfft(self._filled(x, left, self.grid[1]), n=self.grid[1])
+        rows = self._multiplied(self._filled(rows.mT, top, self.grid[0]), transfer, self.size[0])
+        return torch.fft.irfft(rows, n=self.grid[1])[..., : self.size[1]]
 
     def _filtered_back(self, y: Tensor, transfer: Tensor) -> Tensor:
-        z = self._multiplied(y, transfer.conj(), self.span)
-        return self.fold(z) if self.extended else z
+        left, right, top, bottom = self.pads if self.extended else (0, 0, 0, 0)
+        rows = torch.fft.rfft(y, n=self.grid[1])
+        rows = self._multiplied(rows.mT, transfer.conj(), self.span[0])
+        z = torch.fft.irfft(_fold(rows, -2, top, bottom, self.boundary), n=self.grid[1])
+        return _fold(z[..., : self.span[1]], -1, left, right, self.boundary)
 
-    def _multiplied(self, z: Tensor, transfer: Tensor, size: Pair) -> Tensor:
-        """The first samples of the circular convolution on the grid; rows that are not wanted are not transformed."""
-        spectrum = torch.fft.rfft2(z, s=self.grid) * transfer
-        rows = torch.fft.ifft(spectrum, dim=-2)[..., : size[0], :]
-        return torch.fft.irfft(rows, n=self.grid[1])[..., : size[1]]
+    def _filled(self, z: Tensor, before: int, length: int) -> Tensor:
+        """The last axis continued by the boundary, over as much of the grid as it can be: the rest reaches no y."""
+        n = z.shape[-1]
+        after = min(length - before - n, n - 1)
+        return F.pad(z, (before, after, 0, 0), mode=PAD_MODE[self.boundary]) if self.extended else z
+
+    def _multiplied(self, columns: Tensor, transfer: Tensor, rows: int) -> Tensor:
+        """The first rows of the circular convolution on the grid, from columns (B, C, frequencies, height) to rows.
+
+        Columns lie in one piece where they are transformed; rows that are known or not wanted never are.
+        """
+        spectrum = torch.fft.fft(columns, n=self.grid[0]).mul_(transfer.mT)
+        return _turned(torch.fft.ifft(spectrum)[..., :rows])
 
     def _each(self, rule: Callable[[int, int], int]) -> Pair:
         (h, w), (kh, kw) = self.image, self.kernel
@@ -177,12 +191,22 @@ def _rough_part(m: int) -> int:
     return m
 
 
+def _placed(z: Tensor, length: int, origin: int) -> Tensor:
+    """The last axis with zeros up to a length, turned round so that a sample comes first."""
+    return F.pad(z, (0, length - z.shape[-1])).roll(-origin, -1)
+
+
+def _turned(z: Tensor) -> Tensor:
+    """z.mT in one piece, copied in strips: a cache holds few lines that are a stride like 320 numbers apart."""
+    return torch.cat(z.mT.split(64, -1), -1)
+
+
 def _fold(z: Tensor, axis: int, before: int, after: int, boundary: str) -> Tensor:
+    """The samples between the first and the last, with those added where they came from; z is overwritten."""
     n = z.shape[axis] - before - after
-    core = z.narrow(axis, before, n)
-    if boundary in ("zero", "valid") or before + after == 0:
+    core, first, last = z.narrow(axis, before, n), z.narrow(axis, 0, before), z.narrow(axis, before + n, after)
+    if boundary in ("zero", "valid"):
         return core
-    core, first, last = core.clone(), z.narrow(axis, 0, before), z.narrow(axis, before + n, after)
     if boundary == "circular":
         core.narrow(axis, n - before, before).add_(first)
         core.narrow(axis, 0, after).add_(last)

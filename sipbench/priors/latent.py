@@ -47,7 +47,8 @@ class LatentPrior(Prior):
 class Autoencoder:
     """A diffusers `AutoencoderKL` or `VQModel` with codes z = c (code - b) of about unit variance.
 
-    The code is the mean of its distribution (`AutoencoderKL`), or what comes before it is quantised (`VQModel`, whose
+    `image_shape` is what its config says. The code is the mean of its distribution (`AutoencoderKL`), or what comes
+    before it is quantised (`VQModel`, whose
     decoder quantises it; the gradient goes straight through).
 
     Args:
@@ -63,11 +64,9 @@ class Autoencoder:
         self.image_shape = (network.config.out_channels, side, side)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """The shape (C, H, W) of a code."""
-        config = self.network.config
-        side = config.sample_size // 2 ** (len(config.block_out_channels) - 1)
-        return (config.latent_channels, side, side)
+    def factor(self) -> int:
+        """By how much the sides of a code are shorter than those of the image."""
+        return 2 ** (len(self.network.config.block_out_channels) - 1)
 
     def encode(self, x: Tensor) -> Tensor:
         out = self.network.encode(x.to(self._dtype))

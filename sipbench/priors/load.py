@@ -56,15 +56,22 @@ def diffusers_prior(
     if compile:
         prior.network.compile()
     codec = checkpoints.codec_folder(folder)
-    return prior if codec is None else LatentPrior(prior, autoencoder(codec, ready))
+    return prior if codec is None else LatentPrior(prior, autoencoder(codec, ready, prior.shape[-1]))
 
 
-def autoencoder(folder: Path, ready: Callable[[nn.Module], nn.Module]) -> Autoencoder:
-    """The autoencoder in a folder, with the factor and the offset that its config states."""
+def autoencoder(folder: Path, ready: Callable[[nn.Module], nn.Module], side: int | None = None) -> Autoencoder:
+    """The autoencoder in a folder, with the factor and the offset that its config states, else the usual ones.
+
+    Args:
+        side: of the codes; None takes the images to have the size that the config says.
+    """
     config = checkpoints.read_json(folder / "config.json")
-    network = ready(_network(folder, config.get("_class_name", "AutoencoderKL")))
-    scale, shift = config.get("scaling_factor") or 1.0, config.get("shift_factor") or 0.0
-    return Autoencoder(network, scale=scale, shift=shift)
+    kind = config.get("_class_name", "AutoencoderKL")
+    scale = config.get("scaling_factor") or (1.0 if kind == "VQModel" else 0.18215)
+    codec = Autoencoder(ready(_network(folder, kind)), scale=scale, shift=config.get("shift_factor") or 0.0)
+    if side is not None:
+        codec.image_shape = (codec.image_shape[0], codec.factor * side, codec.factor * side)
+    return codec
 
 
 def _network(folder: Path, kind: str) -> Any:

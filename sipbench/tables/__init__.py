@@ -8,7 +8,7 @@ write(spec, df)                    Markdown, CSV and LaTeX
 """
 
 from sipbench.tables.collect import collect
-from sipbench.tables.declared import load
+from sipbench.tables.declared import load, names
 from sipbench.tables.lacks import missing, notes, pending
 from sipbench.tables.published import Published
 from sipbench.tables.render import render_latex, render_markdown, render_text
@@ -23,6 +23,7 @@ __all__ = [
     "collect",
     "load",
     "missing",
+    "names",
     "notes",
     "pending",
     "render_latex",

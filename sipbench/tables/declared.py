@@ -43,6 +43,11 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
     )
 
 
+def names() -> list[str]:
+    """The tables of this kind: those about images."""
+    return [name for name in configs.names("table") if "kind" not in configs.read("table", name)]
+
+
 def _checked(name: str) -> dict[str, Any]:
     node = configs.read("table", name)
     absent = [key for key in KEYS if not node.get(key)]

@@ -110,12 +110,12 @@ def _checkpoints(cell: Cell) -> Iterator[str]:
 
 
 def _one_by_one(cell: Cell) -> Iterator[Cell]:
-    """The cell with its prior alone, then with each of its networks alone."""
-    method = cell.method
-    networks = method.get("networks") or {}
-    yield replace(cell, cfg=cell.cfg | {"method": method | {"networks": {}}})
-    for name, node in networks.items():
-        yield replace(cell, cfg=cell.cfg | {"prior": {}, "method": method | {"networks": {name: node}}})
+    """The cell with its prior alone, then with each of its networks and of its further priors alone."""
+    bare = cell.method | {"networks": {}, "priors": {}}
+    yield replace(cell, cfg=cell.cfg | {"method": bare})
+    for group in ("networks", "priors"):
+        for name, node in (cell.method.get(group) or {}).items():
+            yield replace(cell, cfg=cell.cfg | {"prior": {}, "method": bare | {group: {name: node}}})
 
 
 def _some(names: list[str], most: int = 4) -> str:

@@ -21,10 +21,10 @@ def write(spec: TableSpec, df: pd.DataFrame, folder: Path | None = None) -> list
         "csv": df.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
         "tex": render_latex(spec, df),
     }
-    return [_land(folder / f"{spec.name}.{ending}", text) for ending, text in texts.items()]
+    return [land(folder / f"{spec.name}.{ending}", text) for ending, text in texts.items()]
 
 
-def _land(path: Path, text: str) -> Path:
+def land(path: Path, text: str) -> Path:
     with store.plainly(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         store.land(path, text.encode())

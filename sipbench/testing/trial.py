@@ -93,7 +93,7 @@ class Trial:
         at = device.choose("auto")
         nodes = cell.method.get("networks") or {}
         networks = {name: _network(node).to(at) for name, node in nodes.items()}
-        bench = Bench(cell, Degradation.of(cell.degradation), _prior(cell), networks, at)
+        bench = Bench(cell, Degradation.of(cell.degradation), _prior(cell), networks, at, _priors(cell))
         bench.check()
         return cls(bench, list(networks))
 
@@ -127,15 +127,16 @@ class Trial:
     def run(self, problem: Problem, *, seed: int = 0, limit: int | None = None) -> Run:
         """Run the solver once on a copy of the problem, with everything around it watched and put back."""
         meter, trace, printed = Meter(limit), Trace(), io.StringIO()
-        networks = self.bench.networks
-        solver = partial(self.bench.cell.solver, **self.bench.cell.options, **networks)
+        networks, priors = self.bench.networks, self.bench.priors
+        solver = partial(self.bench.cell.solver, **self.bench.cell.options, **networks, **priors)
         posed = replace(
             problem, y=problem.y.clone(), f=copy.deepcopy(problem.f), rng=problem.rng.select(slice(None)), _watch=meter
         )
         posed.f.register_forward_pre_hook(meter.count_call)
         began = time.perf_counter()
         try:
-            with surroundings.guarded(posed, networks, seed) as effects, counting(posed, networks) as evaluations:
+            counter = counting(posed, networks, priors.values())
+            with surroundings.guarded(posed, networks, seed) as effects, counter as evaluations:
                 with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), trace:
                     result = solver(posed)
                     device.wait(self.bench.device)
@@ -158,6 +159,11 @@ def _prior(cell: Cell) -> Counted | None:
         raise NotApplicable("the checks' codes are those of images with even sides")
     inner = IsotropicGaussian((4 * channels, height // 2, width // 2))
     return Counted(LatentPrior(inner, Shuffle((channels, height, width))))
+
+
+def _priors(cell: Cell) -> dict[str, Counted]:
+    """A Gaussian prior for each part of theta that the method has one of."""
+    return {name: Counted(IsotropicGaussian(cell.theta_shapes[name.removesuffix("_prior")])) for name in cell.priors}
 
 
 @dataclass(frozen=True)

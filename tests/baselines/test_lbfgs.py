@@ -40,16 +40,19 @@ def test_it_finds_the_minimum_of_each_function():
 
 def test_functions_of_different_scales_converge_together():
     start = torch.linspace(-1, 2, 40, dtype=torch.float64).expand(6, -1)
-    x, losses = minimise(ellipses, start, 200)
+    x, losses = minimise(ellipses, start, 150)
     assert (losses[-1] < 1e-12 * losses[0]).all()
 
 
-@pytest.mark.parametrize("history", [3, 100])
-def test_without_line_search_it_is_torchs(history):
-    start = torch.linspace(-1, 2, 10, dtype=torch.float64).expand(3, -1).contiguous()
-    ours, _ = minimise(ellipses, start, 12, lr=0.5, history=history, line_search=False)
+START = torch.linspace(-1, 2, 10, dtype=torch.float64).expand(3, -1).contiguous()
+
+
+def gap_to_torch(history, cls=LBFGS):
+    """The largest difference from torch's L-BFGS without line search, run on one function after another."""
+    ours, _ = minimise(ellipses, START, 12, cls=cls, lr=0.5, history=history, line_search=False)
+    gaps = []
     for i in range(3):
-        x = start.clone().requires_grad_()
+        x = START.clone().requires_grad_()
         own = torch.optim.LBFGS(
             [x], lr=0.5, max_iter=11, max_eval=99, history_size=history, tolerance_grad=0, tolerance_change=0
         )
@@ -61,7 +64,13 @@ def test_without_line_search_it_is_torchs(history):
             return loss
 
         own.step(closure)
-        assert (ours[i] - x[i]).abs().max() < 1e-8
+        gaps.append(float((ours[i] - x[i].detach()).abs().max()))
+    return max(gaps)
+
+
+@pytest.mark.parametrize("history", [3, 100])
+def test_without_line_search_it_is_torchs(history):
+    assert gap_to_torch(history) < 1e-8
 
 
 def test_images_do_not_feel_each_other():
@@ -101,6 +110,4 @@ def test_a_broken_variant_is_seen(right, wrong):
     assert right in source
     broken = {"__name__": "broken"}
     exec(compile(source.replace(right, wrong), "broken", "exec"), broken)
-    start = torch.linspace(-1, 2, 40, dtype=torch.float64).expand(6, -1)
-    _, losses = minimise(ellipses, start, 200, cls=broken["LBFGS"])
-    assert not (losses[-1] < 1e-12 * losses[0]).all()
+    assert not gap_to_torch(3, broken["LBFGS"]) < 1e-3

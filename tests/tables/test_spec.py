@@ -13,7 +13,7 @@ from .fake import load
 HEAD = "table,dataset,degradation,noise_sigma,method,metric,value\n"
 
 
-@pytest.mark.parametrize("name", configs.names("table"))
+@pytest.mark.parametrize("name", tables.names())
 def test_every_table_loads_under_every_profile(name):
     for profile in configs.read("table", name)["profiles"]:
         spec = tables.load(name, profile)
@@ -70,7 +70,7 @@ def test_typed_choices_take_the_place_of_the_tables_own(tmp_path):
     [
         ("tabel1", "demo", [], "Did you mean table1"),
         ("table1", "dmo", [], "Did you mean demo"),
-        ("table1", "demo", ["method=dsp"], "Did you mean dps"),
+        ("table1", "demo", ["method=dpss"], "Did you mean dps"),
         ("table1", "demo", ["dataset=face"], "Did you mean faces"),
         ("table1", "demo", ["degradation=inpaint7"], "Did you mean inpaint70"),
         ("table1", "demo", ["seed=one"], "whole number"),

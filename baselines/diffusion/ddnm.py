@@ -1,0 +1,157 @@
+"""The denoising diffusion null-space model (DDNM), and DDNM+ for noisy measurements.
+
+Wang, Yu, Zhang: Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model, ICLR 2023,
+https://arxiv.org/abs/2212.00490
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from baselines.diffusion.ddrm import shares
+from baselines.diffusion.sampling import Level, descend, level, start
+from sipbench.operators import LinearOperator
+from sipbench.operators.base import invert
+from sipbench.problem import Problem
+
+Step = Callable[[Tensor, Tensor, Tensor, Level, Level], Tensor]
+
+
+def ddnm(
+    problem: Problem,
+    *,
+    steps: int = 100,
+    eta: float | None = 0.85,
+    plus: bool = False,
+    travel_length: int = 1,
+    travel_repeat: int = 1,
+) -> Tensor:
+    """DDIM whose estimate takes from y all that y says, and from the prior the null space of A. Without noise:
+
+        r   = x_hat - A^+ (A x_hat - y),    x_hat = E[x | x_t]
+        x_s = alpha_s r + sigma_s (sqrt(1 - eta^2) e + eta z),    e = (x_t - alpha_t x_hat) / sigma_t
+
+    DDNM+ (`plus`) makes room in sigma_s for the noise of y: see `spectral`; without an SVD, `scalar`.
+    Time travel: wherever a multiple of `travel_length` steps remains, `travel_repeat` - 1 times go back as many steps
+    and come again. The public code noises the last x_hat for that, as here; the paper noises x_t.
+
+    As in `ddrm`, a constant eta makes samples too narrow, and eta = None (not published) is the share of the diffusion
+    itself. Cost: `steps` evaluations, and `travel_length` (`travel_repeat` - 1) more for each such place.
+
+    Args:
+        steps: number of sampling steps, without travels.
+        eta: the share of fresh noise.
+        plus: whether to account for the noise, whose standard deviation the problem must tell.
+        travel_length: steps to go back.
+        travel_repeat: how often to do each stretch.
+    """
+    f, prior, rng = problem.f, problem.prior, problem.rng
+    assert prior is not None and isinstance(f, LinearOperator)
+    step = _step(problem, f, plus, eta)
+    times = prior.times(steps)
+    x_t = x_hat = start(problem, level(problem, times[0]))
+    with torch.no_grad():
+        for now, then in descend(problem, times[itinerary(steps, travel_length, travel_repeat)]):
+            z = rng.normal_like(x_t)
+            if then.t > now.t:
+                x_t = then.alpha * x_hat + then.sigma * z
+                continue
+            x_hat = prior.denoise(x_t, now.t)
+            x_t = step(x_t, x_hat, z, now, then)
+            problem.show(x_hat)
+    return x_t
+
+
+def _step(problem: Problem, f: LinearOperator, plus: bool, eta: float | None) -> Step:
+    y = problem.y
+    if not plus:
+        return plain(f, y, eta)
+    sigma_y = None if problem.noise is None else problem.noise.sigma
+    if sigma_y is None:
+        raise ValueError("DDNM+ must know the standard deviation of the noise: use plus=false")
+    return scalar(f, y, sigma_y, eta) if f.svd(y.dtype) is None else spectral(f, y, sigma_y, eta)
+
+
+def plain(f: LinearOperator, y: Tensor, eta: float | None) -> Step:
+    """DDNM, for measurements without noise."""
+
+    def step(x_t: Tensor, x_hat: Tensor, z: Tensor, now: Level, then: Level) -> Tensor:
+        kept, fresh = shares(now, then, eta)
+        r = x_hat - f.pinv(f(x_hat) - y)
+        return then.alpha * r + then.sigma * (kept * (x_t - now.alpha * x_hat) / now.sigma + fresh * z)
+
+    return step
+
+
+def scalar(f: LinearOperator, y: Tensor, sigma_y: float, eta: float | None) -> Step:
+    """DDNM+ where A^+ y is taken to have the noise of y, alpha_s lam sigma_y in x_s:
+
+        r   = x_hat - lam A^+ (A x_hat - y),    lam = min(1, sigma_s / (alpha_s sigma_y))
+        x_s = alpha_s r + sqrt(sigma_s^2 - (alpha_s lam sigma_y)^2) (sqrt(1 - eta^2) e + eta z)
+
+    The public code writes sqrt(1 - alpha_s^4) for sigma_s and alpha_s^2 for alpha_s, and multiplies the root by
+    sigma_s once more.
+    """
+
+    def step(x_t: Tensor, x_hat: Tensor, z: Tensor, now: Level, then: Level) -> Tensor:
+        kept, fresh = shares(now, then, eta)
+        noisy = (then.alpha * sigma_y).clamp(max=then.sigma)
+        lam = noisy / (then.alpha * sigma_y) if sigma_y else 1.0
+        r = x_hat - lam * f.pinv(f(x_hat) - y)
+        e = (x_t - now.alpha * x_hat) / now.sigma
+        return then.alpha * r + (then.sigma**2 - noisy**2).sqrt() * (kept * e + fresh * z)
+
+    return step
+
+
+def spectral(f: LinearOperator, y: Tensor, sigma_y: float, eta: float | None) -> Step:
+    """DDNM+ in the coordinates of A = U diag(d) V^T. With S = sigma_s / alpha_s and r = x_hat + lam (A^+ y - x_hat),
+
+        S >= sigma_y / d    lam = 1,                               x_s = alpha_s (r + sqrt(S^2 - (sigma_y / d)^2) z)
+        S < sigma_y / d     lam = sqrt(1 - eta^2) S d / sigma_y,   x_s = alpha_s (r + eta S z)
+
+    and as in DDNM where d = 0. With equal times and draws it is `ddrm` with eta_b = 1, but for how that one begins.
+    With eta = None, coordinates that y has entered are thereafter as those where d = 0: see `ddrm`.
+    """
+    svd = f.svd(y.dtype)
+    assert svd is not None
+    inverse = invert(svd.s)
+    told, floor, y_bar = inverse > 0, sigma_y * inverse, inverse * svd.Ut(y)
+    precision = svd.s / max(sigma_y, 1e-30)
+
+    def step(x_t: Tensor, x_hat: Tensor, z: Tensor, now: Level, then: Level) -> Tensor:
+        kept, fresh = shares(now, then, eta)
+        free = then.alpha * x_hat + then.sigma * (kept * (x_t - now.alpha * x_hat) / now.sigma + fresh * z)
+        S = then.sigma / then.alpha
+        entered = told
+        if eta is None:
+            entered = told & (floor <= now.sigma / now.alpha)
+            kept = (S * precision).clamp(max=1)
+            fresh = (1 - kept**2).sqrt()
+        h, z = svd.Vt(x_hat), svd.Vt(z)
+        noisier = y_bar + (S**2 - floor**2).clamp(min=0).sqrt() * z
+        cleaner = h + kept * S * precision * (y_bar - h) + S * fresh * z
+        bound = then.alpha * torch.where(floor <= S, noisier, cleaner)
+        return free + svd.V(torch.where(entered, bound - svd.Vt(free), 0.0))
+
+    return step
+
+
+def itinerary(steps: int, length: int, repeat: int) -> list[int]:
+    """The order in which the levels 0..steps are visited: down, and back wherever a stretch is to be repeated."""
+    if length < 1 or repeat < 1:
+        raise ValueError(f"travel_length and travel_repeat must be 1 or more, not {length} and {repeat}")
+    left = dict.fromkeys(range(0, steps - length, length), repeat - 1)
+    order, k = [0], 0
+    while k < steps:
+        k += 1
+        order.append(k)
+        remaining = steps - 1 - k
+        if left.get(remaining, 0):
+            left[remaining] -= 1
+            k -= length
+            order.append(k)
+    return order
