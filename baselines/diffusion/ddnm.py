@@ -36,7 +36,7 @@ def ddnm(
 
     DDNM+ (`plus`) makes room in sigma_s for the noise of y: see `spectral`; without an SVD, `scalar`.
     Time travel: wherever a multiple of `travel_length` steps remains, `travel_repeat` - 1 times go back as many steps
-    and come again. The public code noises the last x_hat for that, as here; the paper noises x_t.
+    and come again; x_hat, before A^+ y enters it, is noised for that, as in the public code.
 
     As in `ddrm`, a constant eta makes samples too narrow, and eta = None (not published) is the share of the diffusion
     itself. Cost: `steps` evaluations, and `travel_length` (`travel_repeat` - 1) more for each such place.

@@ -23,11 +23,11 @@ def mcg(
         x_s = x' - A^+ A x' + A^+ y_s,         y_s = alpha_s y + sigma_s A z
 
     For inpainting A^+ is the mask, and this is the official code, whose g is masked where the projection overwrites it
-    anyway; it noises y to the level of x_t, the paper, as here, to that of x_s. The norm is not squared and is one per
-    image. As A^+ A projects orthogonally, its gradient in x_hat is -r / || r || with r = A^+ (y - A x_hat): A^+ is not
-    differentiated. The tables of the DPS family take the norm without A^+ and draw the noise of y_s as sigma_s z, white
-    in the measurement, which is the same only if A A^T = 1 and else ruins deblurring (`measurement_noise`); in
-    their public code all projections but that of super-resolution have their arguments swapped.
+    anyway; it noises y to the level of x_t, here it has that of x_s, which it joins. The norm is not squared and is one
+    per image. As A^+ A projects orthogonally, its gradient in x_hat is -r / || r || with r = A^+ (y - A x_hat): A^+
+    is not differentiated. The tables of the DPS family take the norm without A^+ and draw the noise of y_s white
+    in the measurement, sigma_s z, which is the same only if A A^T = 1 and else ruins deblurring (`measurement_noise`);
+    in their public code all projections but that of super-resolution have their arguments swapped.
     Cost: `steps` evaluations, each with one backward pass.
 
     Args:

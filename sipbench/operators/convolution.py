@@ -99,7 +99,7 @@ class Convolution:
         return x if self.boundary == "valid" else F.pad(x, self.pads, mode=PAD_MODE[self.boundary])
 
     def fold(self, z: Tensor) -> Tensor:
-        """The adjoint of the extension: every sample is added to the one it was copied from."""
+        """The adjoint of the extension: every sample is added to the one it was copied from. z is overwritten."""
         left, right, top, bottom = self.pads
         return _fold(_fold(z, -2, top, bottom, self.boundary), -1, left, right, self.boundary)
 
