@@ -1,8 +1,8 @@
 """What the options of a prior's network cost or save: seconds for x_hat, and for x_hat with its gradient in x_t.
 
-Run by hand: python benchmarks/prior_options.py [device [turns]], on the shipped prior of `faces`, batches 1 and 8. The
-options take turns, so that all meet the same machine; printed are the least milliseconds and the median ratio to the
-plain network. Memory is what autograd keeps between forward and backward, weights aside, as a ratio too.
+Run by hand: python benchmarks/prior_options.py [device [turns [option ...]]], on the shipped prior of `faces`, batches
+1 and 8. The options take turns, so that all meet the same machine; printed are the least milliseconds and the median
+ratio to the plain network. Memory is what autograd keeps between forward and backward, weights aside, as a ratio too.
 """
 
 import statistics
@@ -26,6 +26,7 @@ OPTIONS = {
     "bf16, channels_last": {"precision": "bfloat16", "channels_last": True},
     "compile, channels_last": {"compile": True, "channels_last": True},
 }
+chosen = ["plain", *(sys.argv[3:] or list(OPTIONS)[1:])]
 T = torch.tensor(0.5)
 
 
@@ -84,7 +85,7 @@ def measure(priors, batch):
         yield (*row, f"{kept(prior, x_t) / kept(priors['plain'], x_t):.2f}")
 
 
-priors = {name: diffusers_prior("faces-64-prior", weights="", device=device, **o) for name, o in OPTIONS.items()}
+priors = {name: diffusers_prior("faces-64-prior", weights="", device=device, **OPTIONS[name]) for name in chosen}
 for batch in (1, 8):
     table = Table(title=f"batch {batch}, {device}, {torch.get_num_threads()} threads")
     for heading in ("option", "x_hat ms", "ratio", "with gradient ms", "ratio", "memory kept"):

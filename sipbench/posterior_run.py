@@ -46,7 +46,7 @@ def run_posterior(name: str, profile: str, words: list[str]) -> int:
 def compute(spec: PosteriorSpec, todo: list[tuple[Task, list[int]]]) -> None:
     """Do these measurements; each row is stored as soon as it is there."""
     judges: dict[tuple[str, int], Judge] = {}
-    progress = Progress([(f"{task.name}/{task.method}", len(missing)) for task, missing in todo])
+    progress = Progress([(f"{task.name}/{task.method}", len(missing)) for task, missing in todo], unit="measurements")
     for task, missing in todo:
         progress.cell(f"{task.name} / {task.method}")
         for k in missing:
@@ -62,7 +62,7 @@ def obstacle(task: Task) -> str | None:
     if not task.exists:
         return "its solver is not part of sipbench yet"
     posed = pose(task, 0, copies=1)
-    reason = unmet(task.node, task.name, posed.f, posed.noise, posed.prior)
+    reason = unmet(task.node, "this problem", posed.f, posed.noise, posed.prior)
     if reason is None:
         _ = task.cell.solver
     return reason

@@ -15,9 +15,15 @@ class Progress:
     there are others.
     """
 
-    def __init__(self, todo: Sequence[tuple[str, int]], stream: TextIO | None = None, every: float = 10.0) -> None:
-        """todo: the name of the method and the number of images, cell by cell."""
-        self.todo = list(todo)
+    def __init__(
+        self,
+        todo: Sequence[tuple[str, int]],
+        stream: TextIO | None = None,
+        every: float = 10.0,
+        unit: str = "images",
+    ) -> None:
+        """todo: the name of the method and the number of images, or whatever is counted, cell by cell."""
+        self.todo, self.unit = list(todo), unit
         self.stream = stream or sys.stderr
         self.live = self.stream.isatty()
         self.every = 0.2 if self.live else every
@@ -56,7 +62,7 @@ class Progress:
             return
         self._told = now
         line = (
-            f"[{self.at + 1}/{len(self.todo)}] {self.label}: {self.done}/{self.todo[self.at][1]} images, {what}, "
+            f"[{self.at + 1}/{len(self.todo)}] {self.label}: {self.done}/{self.todo[self.at][1]} {self.unit}, {what}, "
             f"{_clock(now - self.began)} so far, {self._left(batch_left)} left"
         )
         self.stream.write(f"\r\033[K{line}" if self.live else f"{line}\n")

@@ -89,8 +89,8 @@ def daps(
             (gradient,) = torch.autograd.grad(loss.sum(), x)
         return loss.detach(), gradient if clip_gradient is None else gradient.clamp(-clip_gradient, clip_gradient)
 
-    levels = grid(torch.tensor(sigma_max), sigma_min, steps)[:-1]
-    times = torch.cat([prior.time_at(levels), torch.zeros(1, dtype=torch.float64)])
+    levels = grid(torch.tensor(sigma_max, dtype=torch.float64, device="cpu"), sigma_min, steps)[:-1]
+    times = torch.cat([prior.time_at(levels), torch.zeros(1, dtype=torch.float64, device="cpu")])
     x_t = start(problem, level(problem, times[0]))
     x_y = x_t / level(problem, times[0]).alpha
     for k, (now, then) in enumerate(descend(problem, times)):
@@ -124,8 +124,8 @@ def likelihood(problem: Problem, tau: float | None) -> float:
 
 def grid(top: Tensor, bottom: float, n: int) -> Tensor:
     """n + 1 noise levels from top down to bottom, evenly spaced in their 7th root (Karras et al. 2022)."""
-    r = torch.linspace(0, 1, n + 1, dtype=torch.float64)
-    first, last = top.double() ** (1 / RHO), min(bottom, float(top)) ** (1 / RHO)
+    r = torch.linspace(0, 1, n + 1, dtype=torch.float64, device="cpu")
+    first, last = top ** (1 / RHO), min(bottom, float(top)) ** (1 / RHO)
     return (first + r * (last - first)) ** RHO
 
 
@@ -135,7 +135,7 @@ def flow(problem: Problem, x_t: Tensor, now: Level, steps: int, sigma_min: float
     times = problem.prior.time_at(grid(now.sigma / now.alpha, sigma_min, steps - to_zero)[1:])
     ends = [now, *(level(problem, t) for t in times)]
     if to_zero:
-        ends.append(level(problem, torch.zeros((), dtype=torch.float64)))
+        ends.append(level(problem, torch.zeros((), dtype=torch.float64, device="cpu")))
     for a, b in pairwise(ends):
         x_t = ddim(x_t, problem.prior.denoise(x_t, a.t), a, b)
     return x_t / ends[-1].alpha
@@ -145,7 +145,7 @@ def centres(
     prior: Prior, kind: str, x_t: Tensor, x_hat: Tensor, now: Level, sigma_min: float
 ) -> Callable[[Tensor], Tensor]:
     """The c of the score (c - x) / S^2 of p(x | x_t), as a function of x."""
-    least = prior.time_at(torch.tensor(sigma_min, dtype=torch.float64))
+    least = prior.time_at(torch.tensor(sigma_min, dtype=torch.float64, device="cpu"))
     alpha, sigma = prior.scales(least)
     S2 = (now.sigma / now.alpha) ** 2
 

@@ -6,6 +6,7 @@ Inverse Problems with Denoising Diffusion Restoration, ICML 2023, https://arxiv.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -49,8 +50,7 @@ def gibbsddrm(
     grid that holds all of k * x, and what of that is not measured is drawn anew at each step: k * x_hat, before `begin`
     k * y, plus noise. Where y is the `valid` part the grid is the image itself.
 
-    The public code takes 0.04 for sigma_h, twice its noise for images on [0, 1]; null takes the noise's own. The stable
-    lr grows as sigma_h^2 / (pixels of the image and of the kernel): 1e-11 is for 256 x 256 and 64 x 64. A tilt map is
+    The public code takes 0.04 for sigma_h whatever the noise, twice the 0.02 it adds to images on [0, 1]. A tilt map is
     left at zero. Cost: `steps` evaluations, and `updates` more in each step from `begin` on but the last.
 
     Args:
@@ -63,9 +63,10 @@ def gibbsddrm(
         begin: the time from which on the kernel is updated.
         updates: of the kernel in each step.
         iterations: of Langevin dynamics in each update.
-        lr: their step size.
+        lr: their step size where sigma_h is 0.04, the image 256 x 256 and the kernel 64 x 64, as published. Elsewhere
+            it is scaled as the curvature of the likelihood is, by sigma_h^2 / (pixels of the image x of the kernel).
         gamma: the weight of the kernel's sparsity, a Laplace prior.
-        sigma_h: the noise in the kernel's likelihood.
+        sigma_h: the noise in the kernel's likelihood; null is that of y.
         cutoff: singular values below it count as zero.
     """
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
@@ -73,6 +74,8 @@ def gibbsddrm(
     blur, sigma = getattr(f, "blur", f), problem.noise.sigma
     assert isinstance(blur, BlindBlur) and sigma is not None
     frame, etas = Frame.of(blur), (eta_a, eta_b, eta_c, eta_d)
+    sigma_h = sigma if sigma_h is None else sigma_h
+    lr = lr * (sigma_h / 0.04) ** 2 * (256 * 64) ** 2 / math.prod((*blur.shape[-2:], *blur.box))
     k = exponential(blur.box, width, y)
     times = prior.times(steps)
 
@@ -92,7 +95,7 @@ def gibbsddrm(
             x_s = coordinates(k, around).step(x_t, x_hat, now, then, rng.normal_like(x_t), etas)
             for _ in range(updates if late and then.sigma > 0 else 0):
                 guess = prior.denoise(x_s, then.t)
-                k = langevin(blur, y, guess, k, rng, iterations, lr, gamma, sigma if sigma_h is None else sigma_h)
+                k = langevin(blur, y, guess, k, rng, iterations, lr, gamma, sigma_h)
                 k = k / k.sum((-2, -1), keepdim=True)
                 x_s = coordinates(k, around).step(x_t, x_hat, now, then, rng.normal_like(x_t), etas)
             x_t = x_s

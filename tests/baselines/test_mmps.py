@@ -21,7 +21,7 @@ def bicubic(shape, rng):
 
 
 def inpainting(shape, rng):
-    """Four of sixteen pixels are left: four iterations solve the system."""
+    """Four of sixteen pixels are left: with the noise on the others, five iterations solve the system."""
     return Inpainting(shape, rng, removed=0.75)
 
 
@@ -41,7 +41,7 @@ def field(make=inpainting, schedule="vp", n=256, sigma=0.2):
 def test_converged_it_samples_the_posterior_of_a_field(make, schedule, solver):
     problem = field(make, schedule)
     steps = 250 if schedule == "vp" else 120
-    assert max(far(problem, mmps(problem, steps=steps, iterations=4, solver=solver))) < 4.5
+    assert max(far(problem, mmps(problem, steps=steps, iterations=5, solver=solver))) < 4.5
 
 
 def mean_error(conditional_mean, schedule):
@@ -49,7 +49,7 @@ def mean_error(conditional_mean, schedule):
     problem = field(schedule=schedule, n=3)
     now = level(problem, problem.prior.time_at(torch.tensor(0.8)))
     x_t = now.alpha * 0.1 + 0.7 * problem.rng.normal(1, 4, 4, dtype=torch.float64)
-    x_y, _ = conditional_mean(problem, x_t, now, gmres, 4, False)
+    x_y, _ = conditional_mean(problem, x_t, now, gmres, 6, False)
     mu, C = problem.prior.mean_vector(), problem.prior.covariance()
     f, eye = problem.f.select(slice(0, 1)), torch.eye(16, dtype=torch.float64)
     A = torch.stack([f(e.view(1, 1, 4, 4)).flatten() for e in eye], 1)
@@ -62,7 +62,7 @@ def mean_error(conditional_mean, schedule):
 
 @pytest.mark.parametrize("schedule", ["vp", "ve", "flow"])
 def test_the_conditional_mean_is_the_textbooks(schedule):
-    assert mean_error(conditional_mean, schedule) < 1e-9
+    assert mean_error(conditional_mean, schedule) < 1e-8
 
 
 def broken(right, wrong):
@@ -99,13 +99,13 @@ def test_a_broken_mean_is_seen(right, wrong):
 )
 def test_a_broken_sampler_is_seen(right, wrong):
     problem = field(schedule="ve")
-    worst = max(far(problem, broken(right, wrong)["mmps"](problem, steps=120, iterations=4)))
+    worst = max(far(problem, broken(right, wrong)["mmps"](problem, steps=120, iterations=5)))
     assert not worst < 6
 
 
 def test_one_iteration_is_not_enough_for_a_correlated_field():
-    once, four = (mmps(field(schedule="ve", n=2), steps=20, iterations=n) for n in (1, 4))
-    assert (once - four).abs().max() > 0.01
+    once, five = (mmps(field(schedule="ve", n=2), steps=20, iterations=n) for n in (1, 5))
+    assert (once - five).abs().max() > 0.01
 
 
 class Backwards:
