@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 test papertest slurmtest lint bench clean
+.PHONY: help setup table1 test fulltest papertest slurmtest lint bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: $(DONE)    ## lint, types and all tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest
+
+fulltest: $(DONE) ## the contract of every method on every degradation
+	$(BIN)/python -m pytest -m 'full or not full' tests/test_solvers.py
 
 papertest: $(DONE) ## two steps of Table 1's diffusion rows on networks of the published size
 	$(BIN)/python -m pytest -m paper tests/test_paper_scale.py

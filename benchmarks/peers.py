@@ -205,7 +205,7 @@ def main(steps=50, turns=3, fast=False):
                 table.add_column(heading, justify="right" if heading else "left")
             for row in rows(runs, truth[:batch], steps, turns):
                 table.add_row(*row)
-            Console(width=110).print(table)
+            Console(width=130).print(table)
 
 
 if __name__ == "__main__":

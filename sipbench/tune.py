@@ -73,7 +73,7 @@ def _conclude(cells: list[Cell], by: str, words: list[str]) -> None:
     """One row a setting, the best first; what to write into the method's config, and the command that found it."""
     import pandas as pd
 
-    frame = pd.DataFrame([_row(cell) for cell in cells])
+    frame: Any = pd.DataFrame([_row(cell) for cell in cells])
     if by not in frame or frame[by].isna().all():
         raise UserError(f"no setting has a {by}: {', '.join(c for c in frame.columns if c in cells[0].cfg['metrics'])}")
     frame = frame.sort_values(by, ascending=by not in LARGER, na_position="last").reset_index(drop=True)

@@ -9,7 +9,16 @@ from tests import listed
 AMPLIFIED = {"deblur_defocus", "deblur_motion"}  # A^+ makes noise so large that what starts from it leaves [-1, 1]
 
 
-@pytest.mark.parametrize("degradation", listed.DEGRADATIONS)
+# One of each kind of forward map; the others are run by make fulltest.
+KINDS = {
+    "sr4", "inpaint70", "deblur_gaussian", "deblur_motion", "colorize", "cs_gaussian", "mri", "ct_sparse",
+    "phase_fourier", "hdr", "blind_motion", "turbulence",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "degradation", [d if d in KINDS else pytest.param(d, marks=pytest.mark.full) for d in listed.DEGRADATIONS]
+)
 @pytest.mark.parametrize("method", listed.METHODS)
 def test_the_contract(method, degradation):
     try:

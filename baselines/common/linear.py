@@ -11,14 +11,18 @@ from sipbench.operators import LinearOperator
 
 
 def cg(matvec: Callable[[Tensor], Tensor], b: Tensor, iterations: int, tolerance: float | None = None) -> Tensor:
-    """Solve M v = b for a positive definite M, from zero; each image has its own step sizes and stops by itself."""
+    """Solve M v = b for a positive definite M, from zero; each image has its own step sizes and stops by itself.
+
+    An image stays where it is in a direction in which M turns out not to be positive, as a network's Jacobian may.
+    """
     tolerance = 10 * torch.finfo(b.dtype).eps if tolerance is None else tolerance
     v, r = torch.zeros_like(b), b
     p, energy = r, _dot(r, r)
     enough, tiny = energy * tolerance**2, torch.finfo(b.dtype).tiny
     for _ in range(iterations):
         q = matvec(p)
-        step = torch.where(energy > enough, energy / _dot(p, q).clamp(min=tiny), 0.0)
+        bend = _dot(p, q)
+        step = torch.where((energy > enough) & (bend > 0), energy / bend.clamp(min=tiny), 0.0)
         v, r = v + step * p, r - step * q
         now = _dot(r, r)
         p, energy = r + now / energy.clamp(min=tiny) * p, torch.where(energy > enough, now, energy)

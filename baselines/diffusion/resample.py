@@ -33,7 +33,7 @@ def resample(
 ) -> Tensor:
     """DDIM with DPS's correction; every `interval` steps after the first third the data are fitted and z resampled:
 
-        e     = (z - a x_hat) / s,   x_hat = E[z_0 | z],   z_0 = x_hat + s (1 - s) / a e
+        e     = (z - a x_hat) / s,   x_hat = E[z_0 | z],   z_0 = (z - s^2 e) / a
         z'    = a' x_hat + s' e - scale a^2 grad_z || y - f(decode(z_0)) ||
         fit:    z_0 from `travel` further DDIM steps starts AdamW on mean (y - f(.))^2, over the pixels decode(z_0) in
                 the second third of the steps, over z_0 itself in the last
@@ -44,14 +44,15 @@ def resample(
     An image leaves a fit when its loss is below tolerance^2, in the latent also when it is above the one 200
     iterations ago. At sigma = 0.01 the published tolerance lies below the noise and is rarely met.
 
-    Cost: `steps` evaluations with a backward pass through the network and the decoder, and `travel` for each of the
-    fits (fewer at the end): 665 as published. A fit takes up to `pixel_iterations` passes through f or
+    Cost: `steps` evaluations with a backward pass through the decoder (and the network unless `literal`), and `travel`
+    for each of the fits (fewer at the end): 665 as published. A fit takes up to `pixel_iterations` passes through f or
     `latent_iterations` through f and the decoder.
 
     Args:
         gamma: trust in the fit when it is resampled; "to be tuned for each task".
-        literal: as the public code computes. False is the paper: z_0 = x_hat (the code takes s^2 for s), and further
-            DDIM steps start at the level of z' (the code steps with the scales of the level before).
+        literal: as the public code computes. False is the paper: z_0 = x_hat (the code takes s^2 for s) with its
+            gradient through the network (the code takes e for a constant), and further DDIM steps start at the level
+            of z' (the code steps with the scales of the level before).
     """
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
     assert prior is not None
@@ -70,8 +71,9 @@ def resample(
         now, then, index = at[i], at[i + 1], steps - 1 - i
         with torch.enable_grad():
             z.requires_grad_()
-            x_hat, e = predict(prior, z, now)
-            z_0 = x_hat + now.sigma * (1 - now.sigma) / now.alpha * e if literal else x_hat
+            with torch.set_grad_enabled(not literal):
+                x_hat, e = predict(prior, z, now)
+            z_0 = (z - now.sigma**2 * e) / now.alpha if literal else x_hat
             image = prior.decode(z_0)
             norm = (y - f(image)).flatten(1).norm(dim=1)
             (gradient,) = torch.autograd.grad(norm.sum(), z)

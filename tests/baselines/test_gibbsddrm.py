@@ -134,7 +134,7 @@ def distance(solver, boundary="zero"):
 def broken(right, wrong):
     source = inspect.getsource(module)
     assert right in source
-    namespace = {"__name__": "broken"}
+    namespace = {"__name__": module.__name__}  # dataclasses ask for it
     exec(compile(source.replace(right, wrong), "broken", "exec", dont_inherit=True), namespace)
     return namespace
 
@@ -154,26 +154,24 @@ def test_it_is_the_algorithm(boundary):
         ("prior.denoise(x_s, then.t)", "prior.denoise(x_s, now.t)"),
         ("(n - 1) // 2 for n", "n // 2 - 1 for n"),
         ("k = k / k.sum((-2, -1), keepdim=True)", "pass"),
-        ("(*y.shape[:2], *frame.grid), Rng", "(*y.shape[:2], *frame.grid), 0 or Rng"),
-    ][:-1],
+    ],
     ids=["step", "weight of y", "variance", "correlation", "index", "centre", "sum"],
 )
 def test_a_broken_variant_is_seen(right, wrong, monkeypatch):
     assert max(distance(broken(right, wrong)["gibbsddrm"])) > 1e-4
 
 
-def chain(sampler, n=512):
+def chain(sampler, n=128):
     """How far kernels drawn given the image are from their Gaussian law, in standard errors of mean and variance."""
     problem, x, _ = pose(images=[0] * n, box=2)
-    problem = Problem(problem.y, problem.f, problem.noise, problem.shape, None, Rng.of(1, "draws", range(n)))
     units = torch.eye(4, dtype=torch.float64).view(4, 1, 2, 2)
     X = problem.f(x[:1].expand(4, -1, -1, -1), {"kernel": units}).flatten(1).T
     precision = X.T @ X / SIGMA**2
     mean = torch.linalg.solve(X.T @ X, X.T @ problem.y[0].flatten())
-    lr = 0.02 / float(torch.linalg.eigvalsh(precision).max())
-    k = torch.full((n, 1, 2, 2), 0.25, dtype=torch.float64)
-    k = sampler(problem.f, problem.y, x, k, problem.rng, 1500, lr, 0.0, SIGMA)
-    white = (k.flatten(1) - mean) @ torch.linalg.cholesky(precision)
+    lr = 0.1 / float(torch.linalg.eigvalsh(precision).max())
+    k, rng = torch.full((n, 1, 2, 2), 0.25), Rng.of(1, "draws", range(n))
+    k = sampler(problem.f, problem.y.float(), x.float(), k, rng, 600, lr, 0.0, SIGMA)
+    white = (k.double().flatten(1) - mean) @ torch.linalg.cholesky(precision)
     return float((white.mean(0) * n**0.5).abs().max()), float(((white.var(0) - 1) * (n / 2) ** 0.5).abs().max())
 
 
@@ -189,11 +187,13 @@ def test_the_evaluations_are_counted(begin, late):
     assert problem.prior.evaluations == 2 * (13 + 3 * (late - (begin == 0.7)))
 
 
-@pytest.mark.parametrize("schedule", ["vp", "ve", "flow"])
-@pytest.mark.parametrize("boundary", ["zero", "valid", "circular", "reflect"])
+@pytest.mark.parametrize(
+    ("schedule", "boundary"),
+    [("vp", "zero"), ("ve", "zero"), ("flow", "zero"), ("vp", "valid"), ("vp", "circular"), ("vp", "reflect")],
+)
 def test_where_the_prior_knows_the_image_the_kernel_is_found(schedule, boundary):
     problem, x, k = pose(boundary, side=16, box=5, known=schedule)
-    found = gibbsddrm(problem, steps=8, updates=1, iterations=60, lr=1e-11, gamma=0.0, sigma_h=SIGMA)
+    found = gibbsddrm(problem, steps=8, updates=1, iterations=30, lr=1e-11, gamma=0.0, sigma_h=SIGMA)
     assert (found.x - x).abs().max() < 1e-9
     assert kernel_similarity(found.theta["kernel"], k).min() > 0.98
     still = gibbsddrm(problem, steps=8, updates=0)
@@ -205,7 +205,7 @@ def test_a_tilt_is_left_at_zero_and_kernels_sum_to_one():
     f = Turbulence(shape, rng.portable, size=5, sigma=1.0, patches=5)
     y = f(rng.child("x").portable.normal(3, 16, 16), f.draw(rng.child("theta").portable))
     prior = Counted(IsotropicGaussian(shape[1:]))
-    found = gibbsddrm(Problem(y, f.sealed(), Gaussian(SIGMA), shape, prior, rng.child("solver")), steps=3)
+    found = gibbsddrm(Problem(y, f.sealed(), Gaussian(SIGMA), shape, prior, rng.child("solver")), steps=3, iterations=2)
     assert {name: tuple(t.shape[1:]) for name, t in found.theta.items()} == f.theta_shapes
     assert not found.theta["tilt"].any()
     assert torch.allclose(found.theta["kernel"].sum((-2, -1)), torch.ones(2, 1), atol=1e-5)

@@ -68,7 +68,7 @@ def reference(problem, literal, steps, interval, travel, pixel_iterations, laten
             power = 1 - p if literal else np.sqrt(1 - p)
             z_0 = (z - power * e) / np.sqrt(p)
             r = y - A @ z_0
-            gradient = -(1 - power * slope) / np.sqrt(p) * (A.T @ r) / np.linalg.norm(r)
+            gradient = -(1 - (0 if literal else power * slope)) / np.sqrt(p) * (A.T @ r) / np.linalg.norm(r)
             z = np.sqrt(q) * (z - np.sqrt(1 - p) * e) / np.sqrt(p) + np.sqrt(1 - q) * e - 0.5 * p * gradient
             if index % interval or not 0 < index <= steps - steps // 3:
                 continue
@@ -102,7 +102,8 @@ def test_it_is_the_algorithm(operator, literal):
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("now.sigma * (1 - now.sigma)", "2 * now.sigma * (1 - now.sigma)"),
+        ("z - now.sigma**2 * e", "z - now.sigma * e"),
+        ("set_grad_enabled(not literal)", "enable_grad()"),
         ("at[i : i + travel + 2]", "at[i : i + travel + 1]"),
         ("z_0, then = (z - before.sigma**2", "z_0, then = (z - now.sigma**2"),
         ("1 / v + 1 / then", "2 / v + 1 / then"),
@@ -110,7 +111,7 @@ def test_it_is_the_algorithm(operator, literal):
         ("(1 / (1 / v + 1 / then.sigma**2)).sqrt()", "(1 / (1 / v + 1 / then.sigma**2))"),
         (".flatten(1).norm(dim=1)", ".norm()[None]"),
     ],
-    ids=["pseudo", "travel", "scales", "variance", "swapped levels", "not a root", "a norm for the batch"],
+    ids=["pseudo", "through the network", "travel", "scales", "variance", "swapped levels", "no root", "one norm"],
 )
 def test_a_broken_variant_is_seen(right, wrong):
     source = inspect.getsource(module)

@@ -1,0 +1,40 @@
+"""The linear systems that solvers share."""
+
+import pytest
+import torch
+
+from baselines.common.linear import cg, conditioning
+from sipbench.operators import BicubicDownsampling, Inpainting
+from sipbench.problem import Rng
+
+
+def matrices(b=3, d=6, shift=0.1):
+    M = Rng.of(0, "matrix", range(b)).normal(d, d, dtype=torch.float64)
+    return M @ M.mT + shift * torch.eye(d, dtype=torch.float64)
+
+
+def test_cg_solves_each_image_by_itself():
+    M, b = matrices(), Rng.of(1, "b", range(3)).normal(6, dtype=torch.float64)
+    v = cg(lambda p: torch.einsum("bij,bj->bi", M, p), b, 30)
+    assert torch.allclose(v, torch.linalg.solve(M, b), atol=1e-8)
+    alone = cg(lambda p: torch.einsum("bij,bj->bi", M[1:2], p), b[1:2], 30)
+    assert torch.allclose(alone[0], v[1], atol=1e-10)
+
+
+def test_cg_stays_finite_where_the_matrix_is_not_positive():
+    b = torch.ones(2, 2, dtype=torch.float64)
+    M = torch.stack([torch.diag(torch.tensor([1.0, -2.0])), torch.diag(torch.tensor([1.0, 2.0]))]).double()
+    v = cg(lambda p: torch.einsum("bij,bj->bi", M, p), b, 20)
+    assert v[0].abs().max() < 10
+    assert torch.allclose(v[1], torch.tensor([1.0, 0.5]).double(), atol=1e-10)
+
+
+@pytest.mark.parametrize("operator", [Inpainting, BicubicDownsampling])
+def test_conditioning_is_the_same_by_either_way(operator, monkeypatch):
+    shape = (2, 1, 8, 8)
+    f = operator(shape, Rng.of(0, "f", range(2)).portable)
+    r = f(Rng.of(0, "x", range(2)).normal(*shape[1:], dtype=torch.float64))
+    by_svd = conditioning(f, torch.float64)(r, 0.7, 0.05)
+    monkeypatch.setattr(type(f), "svd", lambda self, dtype=None: None)
+    by_cg = conditioning(f, torch.float64, 200)(r, 0.7, 0.05)
+    assert torch.allclose(by_svd, by_cg, atol=1e-8)
