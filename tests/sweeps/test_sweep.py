@@ -90,8 +90,8 @@ def test_failed_images_are_told_and_tried_again_when_asked(here, sipbench, capsy
 
 
 def test_mistakes_show_before_any_work(sipbench, here, capsys):
-    assert sipbench("-m", "method=pinv,dsp") == 2
-    assert "Did you mean dps?" in capsys.readouterr().err
+    assert sipbench("-m", "method=pinv,dmplg") == 2
+    assert "Did you mean dmplug?" in capsys.readouterr().err
     assert sipbench("-m", "seed=0,1", "sede=1") == 2
     assert "seed" in capsys.readouterr().err
     assert sipbench("method=pinv,dps") == 2

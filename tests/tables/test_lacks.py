@@ -20,9 +20,9 @@ def test_every_missing_file_of_the_paper_table_is_listed_before_any_work(tmp_pat
         for task in ("sr4", "inpaint70"):
             found = [line for line in lines if f"unet-{name}-256-{task}" in line]
             assert len(found) == 1 and re.search(f"sipbench train net .*{name}.*{task}", found[0])
-    for prior in ("google/ddpm-celebahq-256", "ffhq-256"):
+    for prior in ("google/ddpm-celebahq-256", "CompVis/ldm-celebahq-256", "ffhq-256", "ffhq-latent"):
         assert sum(f"missing checkpoint '{prior}'" in line for line in lines) == 1
-    assert len(lines) == 2 + 4 + 2
+    assert len(lines) == 2 + 4 + 4
     assert all("\n" not in line and re.search(r"Looked in|looked for", line) for line in lines)
     assert not (tmp_path / "results").exists()
 

@@ -43,7 +43,7 @@ def tiny(tmp_path, monkeypatch):
     table = configs.read("table", "posterior")
     methods = {
         "exact": {"does": "samples", "why": "It knows."},
-        "wide": {"does": "other", "options": {"wider": 2.0}, "on": {"blur": {"wider": 4.0}}},
+        "wide": {"does": "other", "options": {"wider": 2.0}, "per_problem": {"blur": {"wider": 4.0}}},
         "raises": {"does": "optimises"},
         "nan": {"does": "other", "options": {"nan": True}},
         "tomorrow": {"does": "other", "title": "Tomorrow"},
@@ -206,7 +206,11 @@ def test_a_mistake_is_said(words, said, capsys):
 
 def test_the_config_is_checked(monkeypatch):
     node = configs.read("table", "posterior")
-    for change, said in (({"methods": {"dps": {"does": "sample"}}}, "samples"), ({"draws": None}, "has no draws")):
+    for change, said in (
+        ({"methods": {"dps": {"does": "sample"}}}, "samples"),
+        ({"draws": None}, "has no draws"),
+        ({"methods": {"dps": {"does": "other", True: {}}}}, "unknown key of method dps"),
+    ):
         monkeypatch.setattr(configs, "read", lambda *_, change=change: node | change)
         with pytest.raises(UserError, match=said):
             posterior.load("posterior")

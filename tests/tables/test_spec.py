@@ -18,7 +18,7 @@ def test_every_table_loads_under_every_profile(name):
     for profile in configs.read("table", name)["profiles"]:
         spec = tables.load(name, profile)
         assert len(spec.planned) == len(spec.datasets) * len(spec.degradations) * len(spec.rows)
-        assert {row.published for row in spec.rows} - {None} == set(spec.published.methods)
+        assert {row.published for row in spec.rows} - {None} <= set(spec.published.methods)
 
 
 def test_rows_stand_by_family_with_what_is_not_there_yet():
