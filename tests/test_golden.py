@@ -18,9 +18,15 @@ METHODS = {
     "pinv": [],
     "unet": ["method.networks.net.weights=unet-faces-64-${degradation.name}"],
     "dps": ["prior=gaussian", "method.solver.steps=20"],
+    "ddrm": ["prior=gaussian", "method.solver.steps=20"],
+    "diffpir": ["prior=gaussian", "method.solver.steps=20"],
+    "mmps": ["prior=gaussian", "method.solver.steps=20"],
+    "dmplug": ["prior=gaussian", "method.solver.iterations=20"],
     "dip": ["method.solver.iterations=20"],
 }
-TOLERANCE = {"pinv": 1e-4, "unet": 2e-3, "dps": 2e-3, "dip": 0.1}  # dB; an optimiser's rounding grows
+TOLERANCE = {"pinv": 1e-4, "dip": 0.1} | dict.fromkeys(  # dB; an optimiser's rounding grows
+    ("unet", "dps", "ddrm", "diffpir", "mmps", "dmplug"), 2e-3
+)
 
 
 def rows(degradation, method, results):

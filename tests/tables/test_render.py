@@ -119,7 +119,7 @@ def test_latex_is_balanced_and_aligned(filled):
     assert bare.count("{") == bare.count("}") and bare.count("$") % 2 == 0 and "%" not in bare
     for columns, table in re.findall(r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}", body, re.DOTALL):
         lines = [line for line in table.splitlines() if line.endswith(r"\\")]
-        assert len(lines) == 2 + 5 and all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in lines)
+        assert len(lines) == 1 + 5 and all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in lines)
         assert table.count(r"\toprule") == table.count(r"\bottomrule") == 1 and table.count(r"\midrule") == 4
     assert r"\textbf{31.50 $\pm$" in body and r"\underline{27.50 $\pm$" in body
 
