@@ -51,8 +51,9 @@ class Cell:
         _sound(plain)  # pyright: ignore
         keys = [o.lstrip("+~").partition("=")[0] for o in overrides]
         names = {k.removeprefix("method.solver.") for k in keys if k.startswith("method.solver.")} - {"_target_"}
-        if "prior" not in keys:
-            plain["prior"] = _variant(plain.get("prior"), plain["method"].get("prior"))
+        kind = None if "prior" in keys else plain["method"].get("prior")
+        typed = [k.removeprefix("prior.") for k in keys if k.startswith("prior.")]
+        plain["prior"] = _variant(plain.get("prior"), kind, typed)
         solver = plain["method"].get("solver", {})
         return cls(plain, {name: solver[name] for name in sorted(names) if name in solver})  # pyright: ignore
 
@@ -221,12 +222,16 @@ class Cell:
         return Path(self.cfg["results"], "runs", *plain, self.hash)
 
 
-def _variant(prior: dict[str, Any] | None, kind: str | None) -> dict[str, Any] | None:
-    """The prior of this kind that a dataset's prior names under `variants`: latent, flow; else the prior itself."""
+def _variant(prior: dict[str, Any] | None, kind: str | None, typed: list[str]) -> dict[str, Any] | None:
+    """The prior of this kind that a dataset's prior names under `variants`: latent, flow; else the prior itself.
+
+    Options of the prior that were typed hold for whichever it is.
+    """
     if not prior:
         return prior
     name = (prior.get("variants") or {}).get(kind)
-    chosen = configs.read("prior", name) if name else prior
+    own = {k: prior[k] for k in typed if k in prior}
+    chosen = configs.read("prior", name) | own if name else prior
     return {k: v for k, v in chosen.items() if k != "variants"}
 
 

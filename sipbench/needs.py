@@ -28,12 +28,12 @@ def unmet(method: dict[str, Any], degradation: str, f: Operator, noise: Any, pri
     needs, name = method.get("needs"), method["name"]
     if needs is None:
         return None
+    if f.blind and "blind" not in (*needs, *method.get("handles", [])):
+        return f"{name} is told f; {degradation} leaves a part of it open"
     if "linear" in needs and not f.linear:
         return f"{name} needs a linear forward map; {degradation} has none"
     if "svd" in needs and (not f.linear or f.svd() is None):  # pyright: ignore
         return f"{name} needs a singular value decomposition of the forward map"
-    if f.blind and "blind" not in (*needs, *method.get("handles", [])):
-        return f"{name} is told f; {degradation} leaves a part of it open"
     if "blind" in needs and not f.blind:
         return f"{name} is for forward maps that leave a part open; {degradation} is told whole"
     if "noise.sigma" in needs and (noise is None or noise.sigma is None):

@@ -3,6 +3,7 @@
 import pytest
 
 from sipbench import configs
+from sipbench.cell import Cell
 from sipbench.errors import UserError
 
 
@@ -40,3 +41,24 @@ def test_a_misspelt_option_of_a_solver_suggests_the_nearest(cell):
 def test_bad_image_lists(cell, images):
     with pytest.raises(UserError, match="images"):
         _ = cell(f"images={images}").images
+
+
+def prior_of(*words):
+    return Cell.of(configs.compose(list(words)), list(words)).cfg["prior"]
+
+
+def test_a_method_is_handed_the_kind_of_prior_it_names():
+    assert prior_of("method=flowdps")["path"] == "faces-64-flow"
+    assert prior_of("method=resample")["path"] == "faces-64-latent"
+    assert prior_of("method=dps")["path"] == "faces-64-prior"
+
+
+def test_a_prior_that_is_typed_is_kept_and_can_be_built():
+    chosen = prior_of("method=flowdps", "prior=faces")
+    assert chosen["path"] == "faces-64-prior" and "variants" not in chosen
+
+
+def test_options_typed_for_a_prior_are_kept_with_its_variant():
+    chosen = prior_of("method=flowdps", "+prior.precision=bfloat16")
+    assert (chosen["path"], chosen["precision"]) == ("faces-64-flow", "bfloat16")
+    assert prior_of("method=flowdps", "prior.path=mine")["path"] == "mine"
