@@ -24,6 +24,14 @@ def pose(make, *, n=512, shape=(1, 4, 4), prior=None, mean=0.1, std=0.5, sigma=0
     return Problem(y, f, Gaussian(sigma), (n, *shape), Counted(prior), Rng.of(seed, "draws", range(n)))
 
 
+class Frozen(Counted):
+    """A counted prior for solvers that do not differentiate it: it refuses to be called with gradients enabled."""
+
+    def denoise(self, x_t, t):
+        assert not torch.is_grad_enabled()
+        return super().denoise(x_t, t)
+
+
 def moments(prior, shape):
     """The mean (d) and the covariance (d, d) of the prior of one image."""
     if isinstance(prior, IsotropicGaussian):

@@ -14,7 +14,7 @@ from sipbench.priors.field import GaussianField
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
 from sipbench.problem import Rng
-from tests.baselines.exact import far, pose
+from tests.baselines.exact import Frozen, far, pose
 
 MEAN, STD = 0.1, 0.5
 FINE = dict(steps=8, sigma_max=5.0, sigma_min=0.1, lr_min_ratio=1.0, tau=None, prior_solver="exact")
@@ -135,25 +135,11 @@ def test_the_weight_of_the_noise():
         daps(hidden, tau=None)
 
 
-class NoGraph:
-    """A prior that refuses to be differentiated."""
-
-    def __init__(self, prior):
-        self._inner = prior
-
-    def denoise(self, x_t, t):
-        assert not torch.is_grad_enabled()
-        return self._inner.denoise(x_t, t)
-
-    def __getattr__(self, name):
-        return getattr(self._inner, name)
-
-
 @pytest.mark.parametrize(("kind", "more"), [("gaussian", 0), ("score-t", 1), ("score-min", 1), ("exact", 6)])
 def test_the_cost_and_no_graph(kind, more):
     for to_zero in (False, True):
         problem = small()
-        object.__setattr__(problem, "prior", NoGraph(problem.prior))
+        object.__setattr__(problem, "prior", Frozen(problem.prior))
         daps(problem, steps=7, ode_steps=5, num_steps=6, lr=1e-6, prior_solver=kind, ode_to_zero=to_zero)
         assert problem.prior.evaluations == 7 * (5 + more) * 2
 

@@ -10,7 +10,7 @@ from baselines.diffusion import dds as module
 from baselines.diffusion.dds import dds
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.problem import Rng
-from tests.baselines.exact import pose
+from tests.baselines.exact import Frozen, pose
 
 MEAN, STD = 0.1, 0.5
 
@@ -97,23 +97,9 @@ def test_without_weight_it_does_not_look_at_the_measurement():
     assert torch.equal(dds(loud, steps=5, gamma=0.0), dds(quiet, steps=5, gamma=0.0))
 
 
-class NoGraph:
-    """A prior that refuses to be differentiated."""
-
-    def __init__(self, prior):
-        self._inner = prior
-
-    def denoise(self, x_t, t):
-        assert not torch.is_grad_enabled()
-        return self._inner.denoise(x_t, t)
-
-    def __getattr__(self, name):
-        return getattr(self._inner, name)
-
-
 def test_one_evaluation_a_step_and_no_graph():
     problem = small()
-    object.__setattr__(problem, "prior", NoGraph(problem.prior))
+    object.__setattr__(problem, "prior", Frozen(problem.prior))
     dds(problem, steps=13)
     assert problem.prior.evaluations == 13 * 2
 

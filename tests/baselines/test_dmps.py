@@ -10,7 +10,7 @@ from baselines.diffusion import dmps as module
 from baselines.diffusion.dmps import dmps
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.problem import Rng
-from tests.baselines.exact import far, pose
+from tests.baselines.exact import Frozen, far, pose
 
 MEAN, STD = 0.1, 0.5
 
@@ -101,23 +101,9 @@ def test_the_published_point_is_off_where_steps_are_few():
     assert max(far(problem, dmps(problem, steps=300, scale=1.0, point="code", clip=False))) > 6
 
 
-class NoGraph:
-    """A prior that refuses to be differentiated."""
-
-    def __init__(self, prior):
-        self._inner = prior
-
-    def denoise(self, x_t, t):
-        assert not torch.is_grad_enabled()
-        return self._inner.denoise(x_t, t)
-
-    def __getattr__(self, name):
-        return getattr(self._inner, name)
-
-
 def test_one_evaluation_a_step_and_no_graph():
     problem = small()
-    object.__setattr__(problem, "prior", NoGraph(problem.prior))
+    object.__setattr__(problem, "prior", Frozen(problem.prior))
     dmps(problem, steps=13)
     assert problem.prior.evaluations == 13 * 2
 

@@ -15,18 +15,10 @@ from sipbench.operators.base import Operator
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.problem import Problem, Rng
 from sipbench.watch import Counted
-from tests.baselines.exact import pose
+from tests.baselines.exact import Frozen, pose
 
 MEAN, STD, SHAPE, RHO = 0.1, 0.5, (1, 8, 8), 7.0
 SETTINGS = {"steps": 10, "num_samples": 7, "num_updates": 2, "guidance": 0.3, "factor": 3}
-
-
-class Frozen(Counted):
-    """No graph may be kept through the network."""
-
-    def denoise(self, x_t, t):
-        assert not torch.is_grad_enabled()
-        return super().denoise(x_t, t)
 
 
 class BlackBox(Operator):

@@ -13,19 +13,10 @@ from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
 from sipbench.problem import Rng
-from sipbench.watch import Counted
-from tests.baselines.exact import pose
+from tests.baselines.exact import Frozen, pose
 
 MEAN, STD, SHAPE = 0.1, 0.5, (1, 8, 8)
 SETTINGS = {"steps": 12, "gradient_scale": 8.0}
-
-
-class Frozen(Counted):
-    """No graph may be kept through the network."""
-
-    def denoise(self, x_t, t):
-        assert not torch.is_grad_enabled()
-        return super().denoise(x_t, t)
 
 
 class Halved:

@@ -11,18 +11,9 @@ from baselines.diffusion import reddiff as module
 from baselines.diffusion.reddiff import WEIGHTINGS, reddiff
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.problem import Rng
-from sipbench.watch import Counted
-from tests.baselines.exact import pose
+from tests.baselines.exact import Frozen, pose
 
 MEAN, STD, SHAPE = 0.1, 0.5, (1, 8, 8)
-
-
-class Frozen(Counted):
-    """No graph may be kept through the network."""
-
-    def denoise(self, x_t, t):
-        assert not torch.is_grad_enabled()
-        return super().denoise(x_t, t)
 
 
 def dense(problem):
