@@ -8,16 +8,32 @@ between. Each image is judged by itself, and its choice is frozen once it has st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-Score = Callable[[Tensor], Tensor | None]
+from baselines.common.self_validation import SelfValidation
+from sipbench.problem import Rng
+
+Score = Callable[[Tensor, Tensor | None], Tensor | None]
 
 
-def fixed(x: Tensor) -> None:
+def fixed(x: Tensor, loss: Tensor | None = None) -> None:
     """No early stopping: the newest iterate is always the one to return."""
+
+
+class Loss:
+    """The training loss itself; a new least one counts where it is lower by more than 0.5 % (Deep Decoder's rule)."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.least = torch.full((len(like),), torch.inf, dtype=torch.float64, device=like.device)
+
+    def __call__(self, x: Tensor, loss: Tensor | None = None) -> Tensor:
+        assert loss is not None
+        lower = loss < 0.995 * self.least
+        self.least = torch.where(lower, loss.double(), self.least)
+        return torch.where(lower, self.least, torch.inf)
 
 
 class WMV:
@@ -33,7 +49,7 @@ class WMV:
         self.s = self.S.new_zeros(len(flat))
         self.seen = 0
 
-    def __call__(self, x: Tensor) -> Tensor | None:
+    def __call__(self, x: Tensor, loss: Tensor | None = None) -> Tensor | None:
         window = len(self.ring)
         slot = self.ring[self.seen % window]
         new, old = x.flatten(1).double(), slot.double()
@@ -58,7 +74,7 @@ class EMV:
         self.emv = self.ema.new_zeros(len(like))
         self.seen = 0
 
-    def __call__(self, x: Tensor) -> Tensor | None:
+    def __call__(self, x: Tensor, loss: Tensor | None = None) -> Tensor | None:
         if self.seen == 0:
             self.ema = x.double()
         d = x - self.ema
@@ -73,25 +89,36 @@ class Stopper:
 
     Attributes:
         best: the iterate to return, (B, ...); the newest one as long as there is no score.
+        theta: what was kept beside it, by name.
         stopped: the iteration it is from, (B,).
     """
 
     def __init__(self, score: Score, like: Tensor, patience: int) -> None:
         self.score, self.patience = score, patience
         self.best = torch.zeros_like(like)
+        self.theta: dict[str, Tensor] = {}
         self.stopped = torch.zeros(len(like), dtype=torch.long, device=like.device)
         self._least = torch.full((len(like),), torch.inf, dtype=torch.float64, device=like.device)
         self._frozen = torch.zeros(len(like), dtype=torch.bool, device=like.device)
 
     @torch.no_grad()
-    def update(self, k: int, x: Tensor, output: Tensor | None = None) -> None:
+    def update(
+        self,
+        k: int,
+        x: Tensor,
+        output: Tensor | None = None,
+        *,
+        loss: Tensor | None = None,
+        theta: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Judge iterate x of iteration k, and keep it (or `output` in its place) where it is the best so far."""
-        score = self.score(x)
+        score = self.score(x, loss)
         better = ~self._frozen
         if score is not None:
             better &= score < self._least
             self._least = torch.where(better, score, self._least)
-        self.best = torch.where(better.view(-1, *[1] * (x.ndim - 1)), x if output is None else output, self.best)
+        self.best = _where(better, x if output is None else output, self.best)
+        self.theta = {name: _where(better, v.detach(), self.theta.get(name, v)) for name, v in (theta or {}).items()}
         self.stopped = self.stopped.masked_fill(better, k)
         self._frozen = self._frozen | (k - self.stopped >= self.patience)
 
@@ -102,9 +129,24 @@ class Stopper:
 
 
 def make_stopper(
-    rule: str, like: Tensor, *, window: int = 100, patience: int = 1000, alpha: float = 0.1, burn_in: int = 100
+    rule: str,
+    like: Tensor,
+    *,
+    window: int | None = None,
+    patience: int | None = None,
+    alpha: float = 0.1,
+    burn_in: int = 100,
+    epochs: float = 1.0,
+    side: int | None = None,
+    rng: Rng | None = None,
 ) -> Stopper:
-    """A stopping rule by name, for iterates like this one: fixed, wmv or emv."""
+    """A stopping rule by name, for iterates like this one: fixed, loss, wmv, emv or self_validation.
+
+    Where they are left open, window and patience are the published ones: 100 and 1000 for wmv, 1000 for emv, 256 and
+    500 for self_validation, which trains on `epochs` of the window at each iteration, at `side` pixels, from `rng`.
+    """
+    usual = (256, 500) if rule == "self_validation" else (100, 1000)
+    window, patience = (usual[0] if window is None else window), (usual[1] if patience is None else patience)
     if window < 2 or patience < 1 or not 0 < alpha < 1:
         raise ValueError(
             f"stopping needs window >= 2, patience >= 1 and alpha in (0, 1), not window={window}, "
@@ -112,9 +154,15 @@ def make_stopper(
         )
     rules: dict[str, Callable[[], Score]] = {
         "fixed": lambda: fixed,
+        "loss": lambda: Loss(like),
         "wmv": lambda: WMV(like, window),
         "emv": lambda: EMV(like, alpha, burn_in),
+        "self_validation": lambda: SelfValidation(like, rng, window, epochs, side),
     }
     if rule not in rules:
         raise ValueError(f"unknown stopping rule {rule!r}: choose one of {', '.join(rules)}")
     return Stopper(rules[rule](), like, patience)
+
+
+def _where(better: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(better.view(-1, *[1] * (new.ndim - 1)), new, old)

@@ -1,12 +1,15 @@
 """Deep image prior: the published networks, and a batch that is nothing but its images."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from baselines.single import hourglass
+from baselines.common import layers
 from baselines.single.dip import dip
 from baselines.single.hourglass import Hourglass
+from baselines.single.inputs import fixed_input
 from sipbench import configs
 from sipbench.datasets.faces import Faces
 from sipbench.noise import Gaussian
@@ -59,7 +62,7 @@ def test_published_parameter_counts(c_in, settings, expected):
 def test_the_grouped_network_is_the_plain_one():
     """One image through torch's own modules, with the same weights."""
     rng = Rng.of(0, "t", [0, 1])
-    block = hourglass.Block(rng, 4, 6, 3, 2, dtype=torch.float64)
+    block = layers.Block(rng, 4, 6, 3, 2, dtype=torch.float64)
     z = rng.normal(4, 10, 12, dtype=torch.float64)
     for i in range(2):
         conv = F.conv2d(F.pad(z[i : i + 1], [1] * 4, "reflect"), block.conv.weight[i], block.conv.bias[i], stride=2)
@@ -70,11 +73,11 @@ def test_the_grouped_network_is_the_plain_one():
 @pytest.mark.parametrize("pad", [1, 2])
 def test_padding_reflects(pad):
     x = torch.arange(60.0).view(1, 1, 6, 10)
-    assert torch.equal(hourglass.reflect(x, pad), F.pad(x, [pad] * 4, mode="reflect"))
+    assert torch.equal(layers.reflect(x, pad), F.pad(x, [pad] * 4, mode="reflect"))
 
 
 def test_initial_weights_have_torchs_distribution():
-    weight = hourglass.Conv(Rng.of(0, "t", [0, 1]), 16, 64, 3, dtype=torch.float64).weight
+    weight = layers.Conv(Rng.of(0, "t", [0, 1]), 16, 64, 3, dtype=torch.float64).weight
     bound = (16 * 9) ** -0.5
     assert 0.99 * bound < weight.abs().max() <= bound
     assert abs(weight.std() / (bound / 3**0.5) - 1) < 0.03
@@ -97,7 +100,7 @@ def test_a_norm_over_the_batch_would_be_seen(monkeypatch):
     def coupled(self, x):
         return F.batch_norm(x, None, None, training=True)
 
-    monkeypatch.setattr(hourglass.Norm, "forward", coupled)
+    monkeypatch.setattr(layers.Norm, "forward", coupled)
     problem, _ = pose(2, dtype=torch.float64)
     settings = SMALL | {"iterations": 5, "stopping": "fixed"}
     assert (dip(problem, **settings).x - one_by_one(problem, **settings)).abs().max() > 1e-4
@@ -158,3 +161,48 @@ def test_in_double_a_batch_is_its_images_even_where_y_is_single(operator):
 def test_the_demo_works_in_double():
     """In single precision Adam's growth of rounding moves an image by 0.01 within 30 iterations, with its batch."""
     assert configs.read("method", "dip")["profiles"]["demo"]["double"] is True
+
+
+def test_spare_channels_change_nothing():
+    """In single precision 20 channels are padded to 32 for speed; alone, or in double precision, they are not."""
+    block = layers.Conv(Rng.of(0, "t", [0, 1]), 20, 8, 3, dtype=torch.float32)
+    x = Rng.of(0, "t", [2, 3]).normal(20, 9, 9)
+    plain = [F.conv2d(F.pad(x[i : i + 1], [1] * 4, "reflect"), block.weight[i], block.bias[i]) for i in range(2)]
+    torch.testing.assert_close(block(x), torch.cat(plain), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options", [{"upsample": "nearest"}, {"kernel": 5}, {"downsample": "average"}, {"up_1x1": False}]
+)
+def test_other_hourglasses_fit(options):
+    problem, _ = pose(2)
+    shown = []
+    dip(watched(problem, shown), **SMALL, iterations=40, stopping="fixed", **options)
+    assert shown[-1].max() < shown[0].min()
+
+
+@pytest.mark.parametrize(
+    "options", [{"loss": "l1"}, {"loss": "huber"}, {"regulariser": "tv", "lam": 0.1}, {"input": "normal"}]
+)
+def test_other_losses_fit(options):
+    problem, _ = pose(2)
+    shown = []
+    dip(watched(problem, shown), **SMALL, iterations=40, stopping="fixed", **options)
+    assert shown[-1].max() < shown[0].min()
+
+
+def test_the_meshgrid_is_coordinates():
+    z = fixed_input("meshgrid", Rng.of(0, "t", [0, 1]), 2, (3, 5), torch.float64)
+    assert torch.equal(z[0], z[1])
+    assert z[0, 0, 2, 0] == 1 and z[0, 1, 0, 2] == 0.5
+
+
+def watched(problem, losses):
+    class Watch:
+        def step(self, k, n):
+            return True
+
+        def show(self, x_hat, loss):
+            losses.append(loss)
+
+    return replace(problem, _watch=Watch())

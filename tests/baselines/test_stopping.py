@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from baselines.common.stopping import EMV, WMV, make_stopper
+from sipbench.problem import Rng
 
 SHAPE = (3, 1, 4, 5)
 
@@ -135,7 +137,55 @@ def test_an_output_may_be_kept_in_the_iterates_place():
 
 def test_mistakes_are_named():
     x = torch.zeros(SHAPE)
-    with pytest.raises(ValueError, match="fixed, wmv, emv"):
+    with pytest.raises(ValueError, match="fixed, loss, wmv, emv"):
         make_stopper("wvm", x)
     with pytest.raises(ValueError, match="window=1"):
         make_stopper("wmv", x, window=1)
+
+
+def test_the_loss_rule_keeps_the_least_loss_that_is_half_a_percent_lower():
+    xs = iterates(4)
+    stopper = make_stopper("loss", xs[0])
+    for k, (x, loss) in enumerate(zip(xs, (1.0, 0.9, 0.8999, 1.0), strict=True)):
+        stopper.update(k, x, loss=torch.full((len(x),), loss))
+    assert stopper.stopped.tolist() == [1] * 3 and torch.equal(stopper.best, xs[1])
+
+
+def test_what_belongs_to_an_iterate_is_kept_with_it():
+    xs = iterates(200, quiet_at(120))
+    stopper = make_stopper("wmv", xs[0], window=10, patience=200)
+    for k, x in enumerate(xs):
+        stopper.update(k, x, theta={"kernel": x[:, :, :2]})
+    assert stopper.stopped.tolist() == [120] * 3
+    assert torch.equal(stopper.theta["kernel"], xs[120][:, :, :2])
+
+
+def blobs(n, *, images=2):
+    """Iterates of 16 x 16: a picture that comes out of grey until half time, then noise that grows."""
+    rng = Rng.of(0, "self validation", range(images))
+    picture = F.interpolate(rng.normal(1, 4, 4, dtype=torch.float64), size=16, mode="bicubic").clamp(-1, 1)
+    noise = rng.child("noise")
+    grown = [(min(1, 2 * k / n) * picture, max(0, 2 * k / n - 1)) for k in range(n)]
+    return [x + 0.5 * s * noise.normal_like(x) for x, s in grown]
+
+
+def test_self_validation_stops_before_the_noise():
+    xs = blobs(240)
+    stopper = make_stopper("self_validation", xs[0], window=64, patience=200, rng=Rng.of(0, "s", range(2)))
+    chosen = run(stopper, xs).stopped
+    assert ((chosen > 64) & (chosen < 150)).all(), chosen
+
+
+def test_self_validation_judges_each_image_by_itself():
+    xs = blobs(90)
+    rng = Rng.of(0, "s", range(2))
+    both = make_stopper("self_validation", xs[0], window=32, patience=200, rng=rng)
+    one = make_stopper("self_validation", xs[0][1:], window=32, patience=200, rng=rng.select(slice(1, 2)))
+    for x in xs:
+        a, b = both.score(x), one.score(x[1:])
+    torch.testing.assert_close(a[1:], b, rtol=1e-6, atol=0)
+
+
+def test_self_validation_asks_for_streams():
+    with pytest.raises(ValueError, match="rng"):
+        make_stopper("self_validation", iterates(1)[0])

@@ -1,0 +1,61 @@
+"""Data losses of the residual and penalties of the image that unknowns are fitted by; one number an image, always."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Loss = Callable[[Tensor], Tensor]
+
+
+def data_loss(kind: str, delta: float = 0.1) -> Loss:
+    """A loss of the residual r (B, ...) by name, (B,): its mean over all entries of
+
+    mse: r^2;  rmse: the root of that mean;  l1: |r|;  huber: r^2 / 2 within `delta`, delta (|r| - delta / 2) beyond.
+    The delta published for images in [0, 1], 0.05, is 0.1 here.
+    """
+    losses: dict[str, Loss] = {
+        "mse": lambda r: _mean(r.square()),
+        "rmse": lambda r: _mean(r.square()).sqrt(),
+        "l1": lambda r: _mean(r.abs()),
+        "huber": lambda r: _mean(torch.where(r.abs() <= delta, r.square() / 2, delta * (r.abs() - delta / 2))),
+    }
+    return _named("loss", kind, losses)
+
+
+def penalty(kind: str) -> Loss:
+    """A penalty of the image x (B, C, H, W) by name, (B,): none, tv or l1_l2."""
+    return _named("regulariser", kind, {"none": lambda x: x.new_zeros(len(x)), "tv": tv, "l1_l2": l1_l2})
+
+
+def tv(x: Tensor) -> Tensor:
+    """The anisotropic total variation (sum |d_h x| + sum |d_w x|) / (C H W)."""
+    down, right = differences(x)
+    return (down.abs().flatten(1).sum(1) + right.abs().flatten(1).sum(1)) / x[0].numel()
+
+
+def l1_l2(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """|grad x|_1 / |grad x|_2 over all channels, divided by its largest value, the root of the number of gradients.
+
+    It does not change with the contrast of x; roots are taken of squares plus eps.
+    """
+    down, right = differences(x)
+    squares = torch.cat([down.flatten(1), right.flatten(1)], 1).square()
+    return (squares + eps).sqrt().mean(1) / (squares.mean(1) + eps).sqrt()
+
+
+def differences(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Forward differences along the columns and along the rows, without those across the border."""
+    return x[..., 1:, :] - x[..., :-1, :], x[..., 1:] - x[..., :-1]
+
+
+def _mean(x: Tensor) -> Tensor:
+    return x.flatten(1).mean(1)
+
+
+def _named(what: str, kind: str, known: dict[str, Loss]) -> Loss:
+    if kind not in known:
+        raise ValueError(f"unknown {what} {kind!r}: choose one of {', '.join(known)}")
+    return known[kind]
