@@ -16,10 +16,15 @@ from sipbench.wandb_log import session
 def run_table(name: str, words: list[str]) -> int:
     """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking."""
     profile, others = _profile(words)
-    if configs.read("table", name).get("kind") == "posterior":
+    kind = configs.read("table", name).get("kind")
+    if kind == "posterior":
         from sipbench.posterior_run import run_posterior
 
         return run_posterior(name, profile, others)
+    if kind == "stopping":
+        from sipbench.stopping_run import run_stopping
+
+        return run_stopping(name, profile, others)
     spec = tables.load(name, profile, others)
     lacking = tables.missing(spec)
     if lacking:
