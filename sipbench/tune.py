@@ -45,13 +45,19 @@ def tune(words: list[str]) -> int:
 
 
 def _searched(words: list[str], named: set[str]) -> list[str]:
-    """The values that the method's own config names under `search`, where none are typed."""
+    """The values that the method's own config names under `search`, for all degradations or by degradation."""
     if any(name.startswith("method.solver.") for name in named):
         return []
     methods = [w.partition("=")[2] for w in words if w.startswith("method=")]
     if len(methods) != 1 or "," in methods[0]:
         raise UserError("tune which method? sipbench tune method=dps degradation=sr4 method.solver.zeta=0.3,1,3")
     search = configs.read("method", methods[0]).get("search") or {}
+    if any(isinstance(values, dict) for values in search.values()):
+        tasks = [w.partition("=")[2] for w in words if w.startswith("degradation=")]
+        if len(tasks) != 1 or tasks[0] not in search:
+            tasks = ", ".join(search)
+            raise UserError(f"the search of {methods[0]} is one for each of {tasks}: name one as degradation=")
+        search = search[tasks[0]]
     return [f"method.solver.{name}={','.join(map(str, values))}" for name, values in search.items()]
 
 

@@ -1,11 +1,14 @@
 """`sipbench tune`: the best setting on validation images, never on test images, within one budget."""
 
 import json
+import math
 
 import pandas as pd
 import pytest
 
+from sipbench import configs
 from sipbench.cli import main
+from sipbench.tune import _searched
 
 SMALL = ["method=dps", "degradation=inpaint70", "prior=gaussian", "size=32", "images=2", "method.solver.steps=4"]
 
@@ -46,3 +49,21 @@ def test_mistakes_are_one_line(tmp_path, capsys, words, said):
     assert tune(tmp_path, *words) == 2
     err = capsys.readouterr().err
     assert said in err
+
+
+def test_a_search_of_the_config_may_be_one_for_each_degradation(tmp_path, capsys):
+    small = ["method=dps", "prior=gaussian", "size=32", "images=1", "method.solver=null", f"results={tmp_path}"]
+    assert main(["tune", *small[:4], small[5]]) == 2
+    assert "one for each of sr4, inpaint70" in capsys.readouterr().err
+    search = configs.read("method", "dps")["search"]
+    assert _searched(["method=dps", "degradation=sr4"], set()) == [
+        f"method.solver.zeta={','.join(map(str, search['sr4']['zeta']))}"
+    ]
+
+
+def test_every_method_of_the_diffusion_table_has_the_same_budget():
+    rows = configs.read("table", "diffusion")["rows"]["diffusion"]
+    for task in ("sr4", "inpaint70"):
+        words = {m: _searched([f"method={m}", f"degradation={task}"], set()) for m in rows}
+        sizes = {m: math.prod(len(w.split(",")) for w in named) for m, named in words.items()}
+        assert set(sizes.values()) == {4}, sizes
