@@ -157,12 +157,16 @@ class Estimate:
         theta: the parameters of a blind operator by name, such as its blur kernel, (B, ...) each, or None.
         samples: posterior samples, (B, S, C, H, W), or None.
         stopped: the iteration at which each image stopped, (B,), or None.
+        certificate: what a solver can say of its own result by name, (B,) each, or None: for an optimisation problem by
+            how much its constraints are violated, its objective, how far from stationary it is. A row keeps `name` as
+            its column `certificate_name`.
     """
 
     x: Tensor
     theta: Mapping[str, Tensor] | None = None
     samples: Tensor | None = None
     stopped: Tensor | None = None
+    certificate: Mapping[str, Tensor] | None = None
 
 
 def _digest(text: str) -> str:

@@ -19,7 +19,7 @@ from sipbench.tables import TableSpec
 
 def strip(spec: TableSpec, images: int = 2) -> list[Path]:
     """Draw the first images of every measured cell of a table; returns the files written, none if there is nothing."""
-    rows = [row for dataset in spec.datasets for row in _rows(spec, dataset, images)]
+    rows = [row for pair in spec.pairs for row in _rows(spec, *pair, images)]
     if not any(len(row) > 2 for row in rows):
         return []
     path = spec.folder / f"{spec.name}.png"
@@ -29,18 +29,17 @@ def strip(spec: TableSpec, images: int = 2) -> list[Path]:
     return [path]
 
 
-def _rows(spec: TableSpec, dataset: str, images: int) -> Iterator[list[tuple[str, Any]]]:
-    for degradation in spec.degradations:
-        entries = [e for e in spec.cells() if (e.dataset, e.degradation) == (dataset, degradation) and e.cell]
-        kept = {e.row.title: _reconstructions(e.cell) for e in entries if e.cell is not None}
-        if not entries or entries[0].cell is None:
-            continue
-        for image in entries[0].cell.images[:images]:
-            truth, measured = _problem(entries[0].cell, image)
-            shown = [
-                (f"{title} {_db(found[image][1])}", found[image][0]) for title, found in kept.items() if image in found
-            ]
-            yield [(f"truth ({degradation})", truth), ("measurement", measured), *shown]
+def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Iterator[list[tuple[str, Any]]]:
+    entries = [e for e in spec.cells() if (e.dataset, e.degradation) == (dataset, degradation) and e.cell]
+    kept = {e.row.title: _reconstructions(e.cell) for e in entries if e.cell is not None}
+    if not entries or entries[0].cell is None:
+        return
+    for image in entries[0].cell.images[:images]:
+        truth, measured = _problem(entries[0].cell, image)
+        shown = [
+            (f"{title} {_db(found[image][1])}", found[image][0]) for title, found in kept.items() if image in found
+        ]
+        yield [(f"truth ({degradation})", truth), ("measurement", measured), *shown]
 
 
 def _reconstructions(cell: Cell) -> dict[int, tuple[Any, float]]:

@@ -80,7 +80,7 @@ def _measured(spec: TableSpec, entry: Entry) -> Iterator[dict[str, Any]]:
     }
     rows = _rows(entry.cells) if entry.cells else None
     state = {} if rows is None else _state(entry.cells, rows)
-    for metric, column in (spec.metrics | COSTS).items():
+    for metric, column in (spec.metrics | spec.columns | COSTS).items():
         scores = {} if rows is None else _scores(rows, metric, column)
         number = spec.published_value(name, entry.degradation, entry.row, metric)
         yield shared | {"metric": metric, "published": number} | state | scores
@@ -138,7 +138,7 @@ def _by_image(rows: Any, column: str) -> Any:
 def _published(spec: TableSpec) -> Iterator[dict[str, Any]]:
     """Published numbers about other images than the measured ones, where some measured dataset has none of its own."""
     for degradation in spec.degradations:
-        own = {spec.published_as(dataset, degradation) for dataset in spec.datasets}
+        own = {spec.published_as(*pair) for pair in spec.pairs if pair[1] == degradation}
         if None not in own:
             continue
         for dataset in (name for name in spec.published.datasets if name not in own):

@@ -8,9 +8,9 @@ from typing import Any
 from sipbench import configs
 from sipbench.errors import UserError, unknown
 from sipbench.tables.published import Published
-from sipbench.tables.spec import Row, TableSpec
+from sipbench.tables.spec import Row, TableSpec, Task
 
-KEYS = ("title", "protocol", "metrics", "degradations", "seeds", "profiles", "rows", "published")
+KEYS = ("title", "protocol", "metrics", "seeds", "profiles", "rows")
 
 
 def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> TableSpec:
@@ -24,7 +24,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         raise unknown(f"profile of table {name}", profile, node["profiles"])
     axes, typed = _axes(overrides)
     rows = [Row(m, family, p) for family, methods in node["rows"].items() for m, p in (methods or {}).items()]
-    published = Published.read(**node["published"])
+    published = Published.read(**node["published"]) if node.get("published") else Published({}, "", "", 0)
     for row in rows:
         if row.published is not None and row.published not in published.methods:
             raise unknown(f"published method in conf/table/{name}.yaml", row.published, published.methods)
@@ -35,11 +35,14 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         protocol=node["protocol"],
         metrics=_metrics(name, node),
         datasets=_choices("dataset", axes.get("dataset") or node["profiles"][profile]["datasets"]),
-        degradations=_choices("degradation", axes.get("degradation") or node["degradations"]),
+        tasks=_tasks(node, axes.get("degradation")),
         rows=_rows(rows, axes.get("method")),
         seeds=tuple(_seed(s) for s in axes.get("seed") or node["seeds"]),
         published=published,
         overrides=tuple(typed),
+        columns={heading: c["column"] for heading, c in (node.get("columns") or {}).items()},
+        places={heading: c.get("places", 3) for heading, c in (node.get("columns") or {}).items()},
+        words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
     )
 
 
@@ -51,6 +54,7 @@ def names() -> list[str]:
 def _checked(name: str) -> dict[str, Any]:
     node = configs.read("table", name)
     absent = [key for key in KEYS if not node.get(key)]
+    absent += [] if node.get("degradations") or node.get("problems") else ["degradations"]
     if absent:
         raise UserError(f"conf/table/{name}.yaml has no {', '.join(absent)}; it needs {', '.join(KEYS)}")
     return node
@@ -84,6 +88,22 @@ def _axes(overrides: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
         if not values:
             raise UserError(f"{key}= names nothing: give one or more, separated by commas, or leave it out")
     return axes, typed
+
+
+def _tasks(node: dict[str, Any], wanted: list[str] | None) -> dict[str, Task]:
+    """The degradations, or the problems that are declared in their place; what is wanted of them, or else all."""
+    if node.get("problems") is None:
+        chosen = _choices("degradation", wanted or node["degradations"])
+        return {name: Task(name, words=(f"degradation={name}",)) for name in chosen}
+    problems = node["problems"]
+    for name in wanted or ():
+        if name not in problems:
+            raise unknown("problem of this table", name, problems)
+    return {
+        name: Task(name, entry.get("title"), tuple(entry["words"]), entry.get("dataset"))
+        for name, entry in problems.items()
+        if wanted is None or name in wanted
+    }
 
 
 def _choices(group: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def render_text(spec: TableSpec, df: pd.DataFrame) -> RenderableType:
     for sheet in sheets(spec, df):
         parts += [Text(f"\n{sheet.title}"), _text_table(sheet.part(measured=True), "measured")]
         parts += [_text_table(sheet.part(measured=False), "beside: not scores of the methods as measured here")]
-    lines = [setting(spec, df), published(spec), *remarks(spec, df)]
+    lines = [setting(spec, df), *([published(spec)] if spec.published.values else []), *remarks(spec, df)]
     return Group(*parts, *(Text(f"• {line}") for line in lines))
 
 
@@ -83,7 +83,11 @@ def _latex_table(spec: TableSpec, sheet: Sheet) -> str:
     caption = (
         f"{escape(spec.title)}. {escape(sheet.title)}. Measured: mean {LATEX['±']} 95\\,\\% confidence interval over "
         "images; best bold, second underlined. Oracle: the best along the way, picked with the truth in hand. "
-        f"Published: copied from {escape(spec.published.source)}; not measured here."
+        + (
+            f"Published: copied from {escape(spec.published.source)}; not measured here."
+            if spec.published.values
+            else ""
+        )
     )
     tabulars = [_tabular(sheet.part(measured=True)), _tabular(sheet.part(measured=False))]
     body = "\n\n\\medskip\n".join(tabulars)

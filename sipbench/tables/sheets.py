@@ -60,7 +60,7 @@ def sheets(spec: TableSpec, df: pd.DataFrame) -> list[Sheet]:
     for record in records(df):
         lines = table.setdefault((record["dataset"], record["degradation"]), {})
         lines.setdefault(record["method"], {})[record["metric"]] = record
-    return [_sheet(spec, table, dataset, task) for dataset in spec.datasets for task in spec.degradations]
+    return [_sheet(spec, table, *pair) for pair in spec.pairs]
 
 
 def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], dataset: str, task: str) -> Sheet:
@@ -68,6 +68,7 @@ def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], datas
     lines = [table[dataset, task][row.method] for row in spec.rows]
     columns = [
         *(_metric(lines, heading, key) for heading, key in spec.metrics.items()),
+        *(_column(name, lines, lambda line, name=name: _plus_minus(line[name], spec.places[name])) for name in spec.columns),
         _column("residual/σ", lines, lambda line: _plus_minus(line[RESIDUAL], 2)),
         _column("s/image", lines, lambda line: _seconds(line[SECONDS]["mean"])),
         _column("NFE", lines, lambda line: _fixed(line[EVALUATIONS]["mean"], 0)),
@@ -75,7 +76,8 @@ def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], datas
         _triple(spec, ("oracle",), lines, "oracle_mean"),
         *_published(spec, table, dataset, task),
     ]
-    title = f"{cfg['degradation'].get('title', task)}, {cfg['dataset'].get('title', dataset)}"
+    named = spec.tasks[task].title or cfg["degradation"].get("title", task)
+    title = f"{named}, {cfg['dataset'].get('title', dataset)}"
     return Sheet(title, spec.rows, tuple(columns))
 
 

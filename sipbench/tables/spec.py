@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -29,6 +29,22 @@ class Row:
     def title(self) -> str:
         own = configs.read("method", self.method).get("title") if self.exists else None
         return own or self.published or self.method
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem of the table: a degradation, with what is changed of it.
+
+    Attributes:
+        title: how a sheet is headed, or None for the degradation's own title.
+        words: the overrides that make it.
+        dataset: the only dataset that it is for, if it is for one.
+    """
+
+    name: str
+    title: str | None = None
+    words: tuple[str, ...] = ()
+    dataset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,9 @@ class TableSpec:
 
     Attributes:
         metrics: the headings, and the metric that each stands for.
+        columns: further headings, and the column of the stored rows that each stands for; `places`: their decimals.
+        tasks: the problems by name.
+        words: overrides of every cell.
         overrides: what was typed beyond the table's own choices.
     """
 
@@ -68,11 +87,31 @@ class TableSpec:
     protocol: str
     metrics: dict[str, str]
     datasets: tuple[str, ...]
-    degradations: tuple[str, ...]
+    tasks: dict[str, Task]
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
     published: Published
     overrides: tuple[str, ...] = ()
+    columns: dict[str, str] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+
+    @property
+    def degradations(self) -> tuple[str, ...]:
+        """The names of the problems."""
+        return tuple(self.tasks)
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Every (dataset, problem), dataset by dataset."""
+        own = {task.dataset for task in self.tasks.values() if task.dataset}
+        shared = [d for d in self.datasets if d not in own or any(t.dataset is None for t in self.tasks.values())]
+        return tuple(
+            (dataset, name)
+            for dataset in dict.fromkeys([*shared, *own])
+            for name, task in self.tasks.items()
+            if task.dataset == dataset or (task.dataset is None and dataset in self.datasets)
+        )
 
     def setting(self, dataset: str, degradation: str) -> Cell:
         """What all methods of one problem share; its method means nothing."""
@@ -88,30 +127,24 @@ class TableSpec:
         """A published number, or NaN; a degradation that was changed by hand has none."""
         if published_dataset is None or any(o.lstrip("+~").startswith("degradation.") for o in self.overrides):
             return float("nan")
-        node = self.setting(self.datasets[0], degradation).degradation
+        node = next(self.setting(*pair) for pair in self.pairs if pair[1] == degradation).degradation
         sigma = node["noise"].get("sigma", float("nan"))
         return self.published.value(published_dataset, node.get("published"), sigma, row.published, heading)
 
     @property
     def folder(self) -> Path:
         """Where the rendered table goes."""
-        return Path(self.setting(self.datasets[0], self.degradations[0]).cfg["results"], self.profile)
+        return Path(self.setting(*self.pairs[0]).cfg["results"], self.profile)
 
     @cached_property
     def _settings(self) -> dict[tuple[str, str], Cell]:
         seed, typed = [f"seed={self.seeds[0]}"], _not_of_a_method(self.overrides)
-        pairs = [(dataset, degradation) for dataset in self.datasets for degradation in self.degradations]
-        return {pair: self._cell(*pair, seed, typed) for pair in pairs}
+        return {pair: self._cell(*pair, seed, typed) for pair in self.pairs}
 
     @cached_property
     def planned(self) -> tuple[Entry, ...]:
         """Every entry, whether or not what it needs is here."""
-        return tuple(
-            self._entry(dataset, degradation, row)
-            for dataset in self.datasets
-            for degradation in self.degradations
-            for row in self.rows
-        )
+        return tuple(self._entry(dataset, degradation, row) for dataset, degradation in self.pairs for row in self.rows)
 
     def cells(self) -> list[Entry]:
         """Every entry; one that cannot run here says why. Looked up once: load the table again to look again."""
@@ -135,7 +168,8 @@ class TableSpec:
         return Entry(dataset, degradation, row, cells)
 
     def _cell(self, dataset: str, degradation: str, own: list[str], typed: Iterable[str]) -> Cell:
-        words = [f"profile={self.profile}", f"dataset={dataset}", f"degradation={degradation}", *own, *typed]
+        task = self.tasks[degradation].words
+        words = [f"profile={self.profile}", f"dataset={dataset}", *task, *self.words, *own, *typed]
         return Cell.of(configs.compose(words), words)
 
 

@@ -34,13 +34,13 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         "residual/σ: root mean square of y - f(estimate) over the noise level; about 1 is right. s/image and NFE "
         "(network evaluations): the solver's alone.",
         "oracle: the best along the way, of each metric by itself, picked with the truth in hand; no method's score.",
-        published(spec),
+        *([published(spec)] if spec.published.values else []),
     ]
 
 
 def setting(spec: TableSpec, df: pd.DataFrame) -> str:
     """The profile, its images, the seeds, and the device."""
-    cells = [spec.setting(dataset, spec.degradations[0]) for dataset in spec.datasets]
+    cells = list({dataset: spec.setting(dataset, task) for dataset, task in spec.pairs[::-1]}.values())[::-1]
     names = ", ".join(cell.cfg["dataset"].get("title", cell.cfg["dataset"]["name"]) for cell in cells)
     cfg, images = cells[0].cfg, cells[0].images
     run = images == list(range(images[0], images[0] + len(images)))
@@ -55,7 +55,7 @@ def setting(spec: TableSpec, df: pd.DataFrame) -> str:
 
 def published(spec: TableSpec) -> str:
     """What the published columns are."""
-    same = None not in [spec.published_as(dataset, task) for dataset in spec.datasets for task in spec.degradations]
+    same = None not in [spec.published_as(*pair) for pair in spec.pairs]
     where = "the datasets named" if same else f"{' / '.join(spec.published.datasets)}, other images"
     line = f"published: copied from {spec.published.source}, on {where}; not measured here, never ranked or averaged."
     return f"{line}{'' if same else ' They cannot be compared with the measured ones.'} {spec.published.note}".rstrip()
@@ -63,7 +63,7 @@ def published(spec: TableSpec) -> str:
 
 def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
     """What is missing from the table and why, one line each."""
-    rows = [record for record in records(df) if record["dataset"] in spec.datasets]
+    rows = [record for record in records(df) if record["dataset"] in {dataset for dataset, _ in spec.pairs}]
     entries = {(r["dataset"], r["degradation"], r["method"]): r for r in rows}.values()
     absent = {record["method"] for record in entries if record["status"] == "not yet"}
     names = ", ".join(row.title for row in spec.rows if row.method in absent)
@@ -80,8 +80,10 @@ def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
 
 def _tasks(spec: TableSpec) -> str:
     """How each degradation is defined, and what was changed by hand."""
-    nodes = [spec.setting(spec.datasets[0], name).degradation for name in spec.degradations]
-    told = [f"{n.get('title', n['name'])}: {n['protocol']}." for n in nodes if n.get("protocol")]
+    nodes = [spec.setting(*pair).degradation for pair in spec.pairs]
+    told = dict.fromkeys(f"{n.get('title', n['name'])}: {n['protocol']}." for n in nodes if n.get("protocol"))
+    changed = [f"{t.title or t.name}: {' '.join(t.words)}." for t in spec.tasks.values() if len(t.words) > 1]
+    told = [*told, *changed]
     words = " ".join(o for o in spec.overrides if not o.lstrip("+~").startswith(HARMLESS))
     return " ".join([*told, f"Changed by hand: {words}."] if words else told)
 
@@ -103,7 +105,7 @@ def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator
     from sipbench.metrics import METRICS, perception
 
     solved = [r for r in rows if r["metric"] == name and r["status"] in ("ok", "incomplete") and r["cell"]]
-    cfg, metric = spec.setting(spec.datasets[0], spec.degradations[0]).cfg, METRICS[key]
+    cfg, metric = spec.setting(*spec.pairs[0]).cfg, METRICS[key]
     if not any(r["n"] == 0 and r["todo"] == 0 for r in solved):
         return
     if key not in cfg["metrics"]:

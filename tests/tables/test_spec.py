@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sipbench import configs, tables
+from sipbench import bench, configs, tables
 from sipbench.errors import UserError
 from sipbench.tables import Published, published
 
@@ -17,7 +17,7 @@ HEAD = "table,dataset,degradation,noise_sigma,method,metric,value\n"
 def test_every_table_loads_under_every_profile(name):
     for profile in configs.read("table", name)["profiles"]:
         spec = tables.load(name, profile)
-        assert len(spec.planned) == len(spec.datasets) * len(spec.degradations) * len(spec.rows)
+        assert len(spec.planned) == len(spec.pairs) * len(spec.rows)
         assert {row.published for row in spec.rows} - {None} <= set(spec.published.methods)
 
 
@@ -103,3 +103,40 @@ def test_a_broken_published_file_is_named_by_its_line(tmp_path, monkeypatch, tex
         Published.read("p.csv", "slides", 256)
     with pytest.raises(UserError, match="cannot read"):
         Published.read("absent.csv", "slides", 256)
+
+
+def declare(tmp_path, monkeypatch, **more):
+    """A table of one's own: problems with titles and overrides, one of them for one dataset alone."""
+    node = {
+        "title": "Two problems", "protocol": "sipbench", "metrics": ["PSNR"], "seeds": [0],
+        "profiles": {"demo": {"datasets": ["faces"], "words": ["size=32"]}},
+        "words": ["images=2"],
+        "columns": {"stopped at": {"column": "stopped", "places": 0}},
+        "problems": {
+            "loud": {"title": "Loud", "words": ["degradation=denoise", "noise=gaussian", "noise.sigma=0.3"]},
+            "bragg": {"words": ["degradation=phase_bragg"], "dataset": "crystals"},
+        },
+        "rows": {"classical": {"pinv": None}},
+    } | more  # fmt: skip
+    monkeypatch.setattr(
+        configs, "read", lambda group, name, read=configs.read: node if group == "table" else read(group, name)
+    )
+    return tables.load("mine", "demo", [f"results={tmp_path}", "metrics=[psnr]"])
+
+
+def test_a_table_may_declare_problems_of_its_own(tmp_path, monkeypatch):
+    spec = declare(tmp_path, monkeypatch)
+    assert spec.pairs == (("faces", "loud"), ("crystals", "bragg"))
+    cell = spec.setting("faces", "loud")
+    assert cell.cfg["images"] == 2 and cell.cfg["size"] == 32 and cell.degradation["noise"]["sigma"] == 0.3
+    for cell, _ in tables.pending(spec):
+        list(bench.run(cell))
+    text = tables.render_markdown(spec, tables.collect(spec))
+    assert "## Loud, faces" in text and "stopped at" in text and "published" not in text
+    assert "## Phase retrieval, Bragg" in text
+
+
+def test_a_problem_that_is_not_the_tables_own_is_named(tmp_path, monkeypatch):
+    declare(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match="unknown problem of this table"):
+        tables.load("mine", "demo", ["degradation=quiet"])

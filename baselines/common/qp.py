@@ -1,0 +1,53 @@
+"""Two small quadratic programs of constrained optimisation, one of each an image, with nothing but batched products."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def within_unit_box(C: Tensor, b: Tensor, sweeps: int = 30) -> Tensor:
+    """argmin over 0 <= lam <= 1 of lam C lam / 2 - b lam, for C (..., m, m) positive semidefinite and b (..., m).
+
+    By coordinates, each in closed form given the others: with one coordinate exact at once.
+    """
+    m = b.shape[-1]
+    diagonal = C.diagonal(dim1=-2, dim2=-1).clamp(min=torch.finfo(C.dtype).tiny)
+    lam = torch.zeros_like(b)
+    for i in list(range(m)) * (sweeps if m > 1 else 1):
+        slope = b[..., i] - (C[..., i, :] * lam).sum(-1) + C[..., i, i] * lam[..., i]
+        found = (slope / diagonal[..., i]).clamp(0, 1)[..., None]
+        lam = torch.cat([lam[..., :i], found, lam[..., i + 1 :]], -1)
+    return lam
+
+
+def onto_simplex(w: Tensor) -> Tensor:
+    """The nearest point of {w >= 0, sum w = 1}, over the last dimension."""
+    u = w.sort(-1, descending=True).values
+    excess = (u.cumsum(-1) - 1) / torch.arange(1, w.shape[-1] + 1, dtype=w.dtype, device=w.device)
+    last = (u > excess).sum(-1, keepdim=True) - 1
+    return (w - excess.gather(-1, last)).clamp(min=0)
+
+
+def least_combination(Q: Tensor, n: int, iterations: int = 300) -> Tensor:
+    """argmin of w Q w over w = (s, lam), s of n entries on the simplex, lam >= 0; Q (B, N, N) is a Gram matrix.
+
+    With gradients of an objective and of active constraints as rows of J and Q = J J^T, J^T w is the smallest vector
+    that a convex combination of the first leaves when multiples of the others are added. Projected gradients with
+    Nesterov's momentum, begun anew where they turn uphill; the constraints' rows are scaled to the objective's size.
+    """
+    size = Q.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+    first, others = size[:, :n].mean(1, keepdim=True), size[:, n:]
+    scale = torch.cat([torch.ones_like(size[:, :n]), torch.where(others > 0, first / others, 0.0)], 1)
+    Q = scale[:, :, None] * Q * scale[:, None, :]
+    step = 1 / torch.linalg.matrix_norm(Q, float("inf"), keepdim=True)[..., 0].clamp(min=torch.finfo(Q.dtype).tiny)
+    w = torch.cat([torch.full_like(size[:, :n], 1 / n), torch.zeros_like(others)], 1)
+    z, age = w, torch.ones_like(step)
+    for _ in range(iterations):
+        v = z - step * torch.einsum("bij,bj->bi", Q, z)
+        new = torch.cat([onto_simplex(v[:, :n]), v[:, n:].clamp(min=0)], 1)
+        uphill = ((z - new) * (new - w)).sum(1, keepdim=True) > 0
+        later = torch.where(uphill, 1.0, (1 + (1 + 4 * age**2).sqrt()) / 2)
+        z = new + torch.where(uphill, 0.0, (age - 1) / later) * (new - w)
+        w, age = new, later
+    return scale * w

@@ -1,0 +1,132 @@
+"""BFGS-SQP and its small programs: known minimisers and multipliers, a dense matrix, a certificate that can fail."""
+
+import pytest
+import torch
+from scipy.optimize import minimize
+from torch.nn.functional import softmax
+
+from baselines.common import sqp
+from baselines.common.qp import least_combination, within_unit_box
+from baselines.common.sqp import SQP
+from sipbench.problem import Rng
+
+
+def draw(b, *shape):
+    return Rng.of(0, "sqp", range(b)).portable.normal(*shape, dtype=torch.float64)
+
+
+def rosenbrock(x):
+    """The nonsmooth example of the paper: 8 |x1^2 - x2| + (1 - x1)^2, max(sqrt(2) x1, 2 x2) <= 1."""
+    f = 8 * (x[:, 0] ** 2 - x[:, 1]).abs() + (1 - x[:, 0]) ** 2
+    return f, torch.stack([2**0.5 * x[:, 0] - 1, 2 * x[:, 1] - 1], 1).amax(1, keepdim=True)
+
+
+ROSENBROCK = torch.tensor([0.5**0.5, 0.5], dtype=torch.float64)  # on the kink and on both sides of the bound
+
+
+def quadratic(x):
+    """|x - (2, 1)|^2 / 2 with x1 <= 1, x2 <= 0 and a bound that is far: ends at (1, 0) with multipliers 1, 1, 0."""
+    a = torch.tensor([2.0, 1.0], dtype=x.dtype)
+    return (x - a).square().sum(1) / 2, torch.stack([x[:, 0] - 1, x[:, 1], x[:, 0] + x[:, 1] - 9], 1)
+
+
+def solve(functions, start, steps, **options):
+    x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    solver = SQP([x], history=100, **options)
+    for _ in range(steps):
+        solver.step(*functions(x))
+    return solver
+
+
+STARTS = [[-1.0, 1.1], [0.5, -2.0], [2.0, 2.0]]
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+def test_the_nonsmooth_example_of_the_paper_to_the_last_digit(rescale):
+    solver = solve(rosenbrock, STARTS, 250, rescale=rescale)
+    torch.testing.assert_close(solver.x, ROSENBROCK.expand(3, 2), atol=1e-8, rtol=0)
+    assert solver.F[:, 1].max() < 1e-8 and solver.stationarity().max() < 1e-8
+
+
+def test_a_quadratic_program_with_known_multipliers():
+    solver = solve(quadratic, STARTS, 150, mu=4.0)
+    torch.testing.assert_close(solver.x, torch.tensor([[1.0, 0.0]] * 3, dtype=torch.float64), atol=1e-7, rtol=0)
+    assert solver.stationarity().max() < 1e-6
+    assert solver.mu.max() <= 1 + 1e-6  # the penalty is exact for mu at most 1 over the largest multiplier
+
+
+def test_without_steering_the_penalty_stays_too_light(monkeypatch):
+    assert solve(rosenbrock, STARTS, 200, mu=16.0).F[:, 1].max() < 1e-8
+    monkeypatch.setattr(sqp, "SHRINK", 1.0)
+    assert solve(rosenbrock, STARTS, 200, mu=16.0).F[:, 1].min() > 0.1
+
+
+def test_the_certificate_is_not_given_early():
+    solver = solve(rosenbrock, STARTS, 12)
+    assert solver.stationarity().min() > 0.1
+
+
+def test_a_batch_is_its_images_one_by_one():
+    together = solve(rosenbrock, STARTS, 40)
+    for i, start in enumerate(STARTS):
+        alone = solve(rosenbrock, [start], 40)
+        torch.testing.assert_close(together.x[i], alone.x[0], atol=1e-9, rtol=0)
+        torch.testing.assert_close(together.mu[i], alone.mu[0])
+
+
+def test_who_is_done_stays_where_it_is():
+    x = torch.tensor(STARTS, dtype=torch.float64, requires_grad=True)
+    solver = SQP([x])
+    for _ in range(10):
+        solver.step(*rosenbrock(x))
+    solver.done, before = torch.tensor([True, False, False]), solver.x
+    for _ in range(10):
+        solver.step(*rosenbrock(x))
+    moved = (solver.x - before).norm(dim=1) > 0
+    assert moved.tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("history", [4, 100])
+def test_the_compact_form_is_the_dense_bfgs_matrix(history):
+    n, target = 6, draw(2, 6)
+    weights = torch.linspace(1, 30, n, dtype=torch.float64)
+    x = torch.zeros(2, n, dtype=torch.float64, requires_grad=True)
+    solver, accepted = SQP([x], history=history, rescale=False), []
+    for _ in range(14):
+        before, gradient = solver.x, solver.g
+        took = solver.step((weights * (x - target) ** 2).sum(1) + (x**4).sum(1), torch.zeros(2, 0, dtype=x.dtype))
+        accepted.append((took, solver.x - before, solver.g - gradient))
+    V = draw(2, 3, n)
+    for i in range(2):
+        H = solver.gamma[i] * torch.eye(n, dtype=torch.float64)
+        pairs = [(s[i], y[i]) for took, s, y in accepted[1:] if took[i]]
+        for s, y in pairs[-history:]:
+            W = torch.eye(n, dtype=torch.float64) - torch.outer(s, y) / (s @ y)
+            H = W @ H @ W.T + torch.outer(s, s) / (s @ y)
+        torch.testing.assert_close(solver._times(V)[i], V[i] @ H)
+
+
+def test_the_dual_in_the_unit_box():
+    A, b = draw(20, 3, 4), draw(20, 3)
+    C = A @ A.mT
+    lam = within_unit_box(C, b, sweeps=300)
+    slope = torch.einsum("bij,bj->bi", C, lam) - b  # zero inside, not below zero at 0, not above at 1
+    assert lam.min() >= 0 and lam.max() <= 1
+    assert slope[(lam > 0) & (lam < 1)].abs().max() < 1e-6
+    assert slope[lam == 0].min() > -1e-6 and slope[lam == 1].max() < 1e-6
+
+
+def test_the_smallest_combination_agrees_with_scipy():
+    rows = draw(5, 9, 12) + torch.linspace(0, 1, 12, dtype=torch.float64)
+    Q, n = rows @ rows.mT, 6
+    w = least_combination(Q, n, iterations=2000)
+    torch.testing.assert_close(w[:, :n].sum(1), torch.ones(5, dtype=torch.float64))
+    assert w.min() >= 0
+    start = torch.cat([softmax(torch.zeros(n), 0), torch.zeros(3)]).double().numpy()
+    for i in range(5):
+        M = Q[i].numpy()
+        best = minimize(
+            lambda v, M=M: v @ M @ v, start, jac=lambda v, M=M: 2 * M @ v, method="SLSQP", bounds=[(0, None)] * 9,
+            constraints={"type": "eq", "fun": lambda v: v[:n].sum() - 1}, options={"ftol": 1e-14, "maxiter": 500},
+        )  # fmt: skip
+        assert float(w[i] @ Q[i] @ w[i]) == pytest.approx(best.fun, rel=1e-5)
