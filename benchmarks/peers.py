@@ -38,6 +38,7 @@ from sipbench.priors.load import diffusers_prior
 METHODS = {"dps": "DPS", "diffpir": "DiffPIR", "ddnm": "projection"}
 HEADINGS = ("", "ms a step and image", "to the bare network", "processor", "PSNR", "more than sipbench's")
 FAST = {
+    "bf16": {"precision": "bfloat16"},
     "compile": {"compile": True},
     "compile, channels_last": {"compile": True, "channels_last": True},
     "compile, channels_last, bf16": {"compile": True, "channels_last": True, "precision": "bfloat16"},

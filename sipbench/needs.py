@@ -2,6 +2,9 @@
 
 linear         a linear forward map
 svd            its singular value decomposition
+denoising      that the forward map is the identity
+phase          a forward map that loses the phase of a linear one, whose field and its adjoint it gives (lift, lower)
+far_field      one whose linear map is the Fourier transform of a frame, in and out of which it leads (embed, crop)
 blind          a forward map that leaves a part of itself open; one that also takes these lists it under `handles`
 noise.sigma    to be told the noise, and that it has one standard deviation everywhere
 prior          any prior; prior.pixel: one of the image itself; prior.latent: one of codes
@@ -12,10 +15,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sipbench.operators.colour import Denoise
+
 if TYPE_CHECKING:
     from sipbench.operators.base import Operator
 
-KNOWN = ("linear", "svd", "blind", "noise.sigma", "prior", "prior.pixel", "prior.latent", "training_pairs")
+KNOWN = (
+    "linear", "svd", "denoising", "phase", "far_field", "blind", "noise.sigma", "prior", "prior.pixel", "prior.latent",
+    "training_pairs",
+)  # fmt: skip
+PHASE = {"phase": ("lift", "lower"), "far_field": ("embed", "crop")}  # the methods that a forward map must have
 
 
 def wants_prior(method: dict[str, Any]) -> bool:
@@ -34,6 +43,12 @@ def unmet(method: dict[str, Any], degradation: str, f: Operator, noise: Any, pri
         return f"{name} needs a linear forward map; {degradation} has none"
     if "svd" in needs and (not f.linear or f.svd() is None):  # pyright: ignore
         return f"{name} needs a singular value decomposition of the forward map"
+    for need, parts in PHASE.items():
+        if need in needs and not all(hasattr(f, part) for part in parts):
+            kind = "phase retrieval" if need == "phase" else "phase retrieval from far fields"
+            return f"{name} is for {kind}; {degradation} is none"
+    if "denoising" in needs and not isinstance(f, Denoise):
+        return f"{name} only denoises; {degradation} does more than add noise"
     if "blind" in needs and not f.blind:
         return f"{name} is for forward maps that leave a part open; {degradation} is told whole"
     if "noise.sigma" in needs and (noise is None or noise.sigma is None):

@@ -1,0 +1,64 @@
+"""Hybrid input-output with error reduction (HIO+ER), and shrinkwrap where the support is not known.
+
+J. R. Fienup: Phase retrieval algorithms: a comparison, Applied Optics 1982.
+S. Marchesini et al.: X-ray image reconstruction from a diffraction pattern alone, Phys. Rev. B 2003,
+https://arxiv.org/abs/physics/0306174
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from baselines.classical.projections import Frame
+from sipbench.problem import Problem
+
+
+def hio_er(
+    problem: Problem,
+    *,
+    iterations: int = 2000,
+    beta: float = 0.9,
+    hio: int = 180,
+    er: int = 20,
+    restarts: int = 10,
+    box: float = 0.5,
+    shrinkwrap: bool = True,
+    every: int = 20,
+    sigma: float = 3.0,
+    decay: float = 0.99,
+    sigma_min: float = 1.5,
+    threshold: float = 0.2,
+    twin: int | None = None,
+    double: bool = False,
+) -> Tensor:
+    """Blocks of `hio` steps of HIO and `er` steps of error reduction, from random phases. With v = P_M u,
+
+        HIO:   u <- v where v is good, u - beta v elsewhere
+        ER:    u <- v where v is good, 0 elsewhere
+
+    Good is what lies in the support S, and is not negative where intensities are retrieved. The u in u - beta v is the
+    iterate before, not the P_M u before; iterates of HIO are not feasible, so that a block ends with ER. S is the one
+    that is told, or a centred box, from which shrinkwrap goes on every so many steps. Cost: two Fourier transforms of
+    the frame a step and start.
+
+    Args:
+        restarts: random starts run side by side; that with the smallest residual of the data is returned.
+        box: side of the first box in each direction, as a share of the frame.
+        every, sigma, decay, sigma_min, threshold: shrinkwrap's steps between updates, width of the blur in pixels,
+            what it is multiplied with at each update, its last value, and the share of the maximum that is kept.
+        twin: step at which all but one quadrant is set to zero, which tells an object from its turned twin.
+        double: work in float64, so that an image's result does not depend on its batch.
+    """
+    frame = Frame(problem, restarts, box, double)
+    u = frame.start()
+    for k in problem.steps(iterations):
+        v = frame.modulus(u)
+        u = torch.where(frame.good(v), v, u - beta * v if k % (hio + er) < hio else 0)
+        if k == twin:
+            u = frame.quadrant(u)
+        if shrinkwrap and (k + 1) % every == 0:
+            frame.shrinkwrap(u, max(sigma * decay ** (k // every), sigma_min), threshold)
+        if k % 20 == 0:
+            problem.show(*frame.best(u))
+    return frame.best(u)[0]

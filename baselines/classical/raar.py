@@ -1,0 +1,64 @@
+"""Relaxed averaged alternating reflections (RAAR), and shrinkwrap where the support is not known.
+
+D. R. Luke: Relaxed averaged alternating reflections for diffraction imaging, Inverse Problems 2005,
+https://arxiv.org/abs/math/0405208
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from baselines.classical.projections import Frame
+from sipbench.problem import Problem
+
+
+def raar(
+    problem: Problem,
+    *,
+    iterations: int = 2000,
+    beta: float = 0.97,
+    raar: int = 180,
+    er: int = 20,
+    restarts: int = 10,
+    box: float = 0.5,
+    shrinkwrap: bool = True,
+    every: int = 20,
+    sigma: float = 3.0,
+    decay: float = 0.99,
+    sigma_min: float = 1.5,
+    threshold: float = 0.2,
+    double: bool = False,
+) -> Tensor:
+    """u <- beta / 2 (R_S R_M + 1) u + (1 - beta) P_M u with the reflections R = 2 P - 1, from random phases.
+
+    With v = P_M u, written out:
+
+        u <- v                          where 2 v - u is good
+        u <- beta u + (1 - 2 beta) v    elsewhere
+
+    Good is what lies in the support S, and is not negative where intensities are retrieved. The public code `cohere`
+    has beta u + (1 - beta) v on S. S is the one that is told, or a centred box, from which shrinkwrap goes on. As with
+    HIO, blocks of `raar` steps are followed by `er` steps of error reduction, whose iterates are feasible; the paper
+    has none. Cost: two Fourier transforms of the frame a step and start.
+
+    Args:
+        restarts: random starts run side by side; that with the smallest residual of the data is returned.
+        box: side of the first box in each direction, as a share of the frame.
+        every, sigma, decay, sigma_min, threshold: shrinkwrap's steps between updates, width of the blur in pixels,
+            what it is multiplied with at each update, its last value, and the share of the maximum that is kept.
+        double: work in float64, so that an image's result does not depend on its batch.
+    """
+    frame = Frame(problem, restarts, box, double)
+    u = frame.start()
+    for k in problem.steps(iterations):
+        v = frame.modulus(u)
+        if k % (raar + er) < raar:
+            u = torch.where(frame.good(2 * v - u), v, beta * u + (1 - 2 * beta) * v)
+        else:
+            u = frame.confine(v)
+        if shrinkwrap and (k + 1) % every == 0:
+            frame.shrinkwrap(u, max(sigma * decay ** (k // every), sigma_min), threshold)
+        if k % 20 == 0:
+            problem.show(*frame.best(u))
+    return frame.best(u)[0]
