@@ -9,16 +9,8 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import nn
 
-from baselines.single import inr as module
-from baselines.single.inr import (
-    FourierFeatures,
-    HashGrid,
-    fourier_features,
-    hash_grid,
-    relu_network,
-    sine_network,
-    siren,
-)
+from baselines.single.fields import FourierFeatures, HashGrid, Linear, relu_network, sine_network
+from baselines.single.inr import fourier_features, hash_grid, siren
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.problem import Rng
 from tests.baselines.test_dip import pose, psnr
@@ -82,7 +74,7 @@ def test_another_initialisation_would_be_seen(shrink):
 def plain(network, i, activation):
     modules = []
     for layer in network:
-        if isinstance(layer, module.Linear):
+        if isinstance(layer, Linear):
             _, n, m = layer.weight.shape
             linear = nn.Linear(n, m, bias=layer.bias is not None).double()
             linear.weight.data = layer.weight.data[i].T
@@ -171,7 +163,7 @@ def test_a_batch_is_its_images_one_by_one(solver):
 
 def test_shared_weights_would_be_seen(monkeypatch):
     shared = lambda self, x: x @ self.weight.mean(0, keepdim=True)  # noqa: E731
-    monkeypatch.setattr(module.Linear, "forward", shared)
+    monkeypatch.setattr(Linear, "forward", shared)
     problem, _ = pose(2, dtype=torch.float64)
     solve, settings = SOLVERS["hash"]
     settings = settings | {"iterations": 5}
