@@ -19,6 +19,7 @@ from torch import Tensor
 from sipbench import configs, device, metrics
 from sipbench.cell import PROTOCOL, Cell
 from sipbench.datasets.reading import BadImage
+from sipbench.operators.base import Operator
 from sipbench.problem import Estimate, Problem
 from sipbench.watch import Snapshot
 
@@ -62,7 +63,8 @@ def score(
     finite = finite.tolist()
     names = cell.cfg["metrics"]
     values = score_images(names, replace(outcome.estimate, x=x_hat), truth, problem)
-    curves = _curves(names, outcome.snapshots, truth, problem.f.symmetries)
+    certificate = {name: value.tolist() for name, value in (outcome.estimate.certificate or {}).items()}
+    curves = _curves(names, outcome.snapshots, truth, problem.f)
     shared = _shared(cell, problem.device) | {
         "seconds": outcome.seconds / len(images),
         "evaluations": outcome.evaluations,
@@ -79,6 +81,7 @@ def score(
         stopped = outcome.estimate.stopped
         row |= {"status": "ok", "reason": "", **scores, **_oracle(names, scores, curves, i)}
         row |= {"stopped": int(stopped[i]) if stopped is not None else None}
+        row |= {f"certificate_{n}": v[i] for n, v in certificate.items()}
         row |= {"curve_step": curves["step"], "curve_seconds": curves["seconds"]}
         row |= {f"curve_{n}": [c[i] for c in curves[n]] for n in (*names, "loss") if curves[n]}
         if cell.cfg["keep_images"]:
@@ -95,7 +98,7 @@ def score_images(
     An estimate is first aligned with the truth over the symmetries that f declares. A blind estimate adds what its
     kernel is like.
     """
-    values = {n: v.tolist() for n, v in _evaluate(names, estimate.x, truth, problem.f.symmetries).items()}
+    values = {n: v.tolist() for n, v in _evaluate(names, estimate.x, truth, problem.f).items()}
     residual, ratio = metrics.feasibility(problem, estimate)
     values |= {"residual": residual.tolist(), "residual_ratio": ratio.tolist()}
     if truth is not None and truth.theta is not None and "kernel" in truth.theta:
@@ -104,12 +107,10 @@ def score_images(
     return values
 
 
-def _evaluate(
-    names: Sequence[str], x_hat: Tensor, truth: Truth | None, symmetries: tuple[str, ...]
-) -> dict[str, Tensor]:
+def _evaluate(names: Sequence[str], x_hat: Tensor, truth: Truth | None, f: Operator) -> dict[str, Tensor]:
     if truth is None:
         return {name: torch.full((len(x_hat),), torch.nan) for name in names}
-    return metrics.evaluate(names, x_hat, truth.x.to(x_hat), symmetries)
+    return metrics.evaluate(names, x_hat, truth.x.to(x_hat), f.symmetries, f.margin)
 
 
 def failures(cell: Cell, images: Sequence[int], reason: str, detail: object) -> list[dict[str, Any]]:
@@ -167,13 +168,11 @@ def _commit() -> str:
     return found.stdout.strip()
 
 
-def _curves(
-    names: Sequence[str], snapshots: list[Snapshot], truth: Truth | None, symmetries: tuple[str, ...]
-) -> dict[str, list[Any]]:
+def _curves(names: Sequence[str], snapshots: list[Snapshot], truth: Truth | None, f: Operator) -> dict[str, list[Any]]:
     """The metrics of what the solver showed on its way, at log-spaced steps."""
     curves: dict[str, list[Any]] = {name: [] for name in names}
     for shot in snapshots:
-        for name, value in _evaluate(names, shot.x_hat, truth, symmetries).items():
+        for name, value in _evaluate(names, shot.x_hat, truth, f).items():
             curves[name].append(value.tolist())
     curves["step"] = [s.step for s in snapshots]
     curves["seconds"] = [s.seconds for s in snapshots]

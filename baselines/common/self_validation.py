@@ -35,7 +35,7 @@ class SelfValidation:
         b, c = like.shape[:2]
         self.depth = max(1, round(math.log2((side or max(like.shape[-2:])) / CODE)))
         side = CODE * 2**self.depth
-        self.ring = torch.zeros(window, b * c, side, side, dtype=like.dtype, device=like.device)
+        self.ring = torch.zeros(window, b * c, side, side, dtype=like.dtype, device=like.device)  # pyright: ignore
         self.autoencoder = Autoencoder(rng.child("autoencoder").portable, c, self.depth, like.dtype)
         self.adam = torch.optim.Adam(self.autoencoder.parameters(), lr=1e-3)
         self.batches = epochs * window / BATCH

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sipbench.errors import unknown
 from sipbench.metrics import perception
-from sipbench.metrics.alignment import align, relative_error
+from sipbench.metrics.alignment import align, inside, psnr_aligned, relative_error, success
 from sipbench.metrics.feasibility import feasibility, residual
 from sipbench.metrics.fidelity import psnr, ssim, ssim_gaussian
 from sipbench.metrics.kernels import kernel_similarity
@@ -34,10 +34,12 @@ __all__ = [
     "lpips_alex",
     "lpips_vgg",
     "psnr",
+    "psnr_aligned",
     "relative_error",
     "residual",
     "ssim",
     "ssim_gaussian",
+    "success",
 ]
 
 
@@ -76,15 +78,18 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "psnr": Metric(psnr, True, "PSNR", unit="dB"),
+    "psnr_aligned": Metric(psnr_aligned, True, "PSNR (aligned)", unit="dB"),
     "ssim": Metric(ssim, True, "SSIM", smallest=7),
     "ssim_gaussian": Metric(ssim_gaussian, True, "SSIM (Gaussian)", smallest=6),
     "lpips_alex": Metric(lpips_alex, False, "LPIPS", smallest=perception.SMALLEST, channels=(1, 3), backbone="alex"),
     "lpips_vgg": Metric(lpips_vgg, False, "LPIPS (VGG)", smallest=perception.SMALLEST, channels=(1, 3), backbone="vgg"),
     "relative_error": Metric(relative_error, False, "relative error", whole=True),
+    "success": Metric(success, True, "success", whole=True),
 }
 
 PROTOCOLS: dict[str, dict[str, str]] = {
     "dmplug": {"LPIPS": "lpips_alex", "PSNR": "psnr", "SSIM": "ssim"},
+    "sipbench": {metric.title: name for name, metric in METRICS.items()},
 }
 """What a published table's headings stand for: variants of SSIM and LPIPS are not comparable with each other."""
 
@@ -98,13 +103,19 @@ def available(name: str, *, download: bool = False) -> str | None:
     return None if backbone is None else perception.missing(backbone, download=download)
 
 
-def evaluate(names: Iterable[str], x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...] = ()) -> dict[str, Tensor]:
+def evaluate(
+    names: Iterable[str],
+    x_hat: Tensor,
+    x: Tensor,
+    symmetries: tuple[str, ...] = (),
+    margin: tuple[int, int] = (0, 0),
+) -> dict[str, Tensor]:
     """Each metric by name, (B,) in double precision on the CPU; NaN where it is unavailable or undefined.
 
-    x_hat is first aligned with x over the symmetries. Nothing is downloaded: ask ``available(name, download=True)``
-    before.
+    x_hat is first aligned with x over the symmetries, and both lose the margin. Nothing is downloaded: ask
+    ``available(name, download=True)`` before.
     """
-    whole = (align(x_hat, x, symmetries), x)
+    whole = (inside(align(x_hat, x, symmetries, margin), margin), inside(x, margin))
     images = tuple(as_image(v) for v in whole)
     scores = {}
     for name in names:

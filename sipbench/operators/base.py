@@ -22,12 +22,14 @@ class Operator(nn.Module):
     Attributes:
         shape: the shape of x.
         symmetries: the maps g with f(g x) = f(x), named as in `operators.symmetries`; metrics align over exactly those.
+        margin: the border of x, down and across, that a `bounded_shift` may move out of sight: metrics leave it out.
         per_image: the names of the buffers whose first dimension runs over the images.
     """
 
     linear: ClassVar[bool] = False
     blind: ClassVar[bool] = False
     symmetries: tuple[str, ...] = ()
+    margin: tuple[int, int] = (0, 0)
     per_image: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, shape: tuple[int, ...] = (), device: torch.device | str = "cpu") -> None:

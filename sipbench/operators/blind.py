@@ -28,7 +28,10 @@ class BlindBlur(BlindOperator):
       w turned by 180 degrees, so the kernels drawn here are turned ones, and y is theirs.
     - `valid` and not even the size known: y is the central part of k * x, which needs nothing outside the image. With
       `size` null the box is half as large as y, n_k the odd number nearest to n_y / 2 with n_y = n_x - n_k + 1, and the
-      side of the true kernel is drawn between the two parts of the box's side that `support` gives.
+      side of the true kernel is drawn between the two parts of the box's side that `support` gives. A shift of the
+      kernel within its box and the opposite one of the image leave y as it is: a symmetry. An estimate may be moved by
+      whole pixels, up to half the box, and is compared on the field of y. With another boundary the border of y tells
+      one shift from another.
     """
 
     secrets = ("kind", "intensity", "sigma", "support")
@@ -62,6 +65,8 @@ class BlindBlur(BlindOperator):
         box = tuple(half_of_measurement(n) if size is None else size for n in shape[-2:])
         self.box = (box[0], box[1])
         self.convolution = Convolution((shape[-2], shape[-1]), self.box, boundary)
+        if boundary == "valid":
+            self.symmetries, self.margin = ("bounded_shift",), ((box[0] - 1) // 2, (box[1] - 1) // 2)
 
     @property
     def theta_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -1,8 +1,11 @@
-"""The symmetries an operator may declare: maps g with f(g x) = f(x), each by name with its random elements."""
+"""The symmetries an operator may declare: maps g with f(g x) = f(x), each by name with its random elements.
+
+Those of blind operators move theta along: f(g (x, theta)) = f(x, theta).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -40,6 +43,27 @@ def conjugate_flip(x: Tensor, rng: Rng) -> Tensor:
     return x.flip(-2, -1) * x.new_tensor([1, -1]).view(1, 2, 1, 1)
 
 
+def bounded_shift(x: Tensor, theta: Mapping[str, Tensor], rng: Rng) -> tuple[Tensor, dict[str, Tensor]]:
+    """The kernel moved to a corner of its box, along each axis as far as it goes, and x by as much the other way.
+
+    The measured part of k * x does not see what enters x at its border.
+    """
+    k = theta["kernel"]
+    corner = rng.uniform(2, dtype=torch.float64) < 0.5
+    rows, columns = (k != 0).any(-1)[:, 0], (k != 0).any(-2)[:, 0]
+    by = [
+        [-_first(line) if low else _first(line.flip(0)) for line, low in zip(lines, lows, strict=True)]
+        for *lines, lows in zip(rows, columns, corner.tolist(), strict=True)
+    ]
+    k = torch.stack([row.roll((dy, dx), (-2, -1)) for row, (dy, dx) in zip(k, by, strict=True)])
+    x = torch.stack([row.roll((-dy, -dx), (-2, -1)) for row, (dy, dx) in zip(x, by, strict=True)])
+    return x, dict(theta) | {"kernel": k}
+
+
+def _first(line: Tensor) -> int:
+    return int(line.to(torch.uint8).argmax())
+
+
 SYMMETRIES: dict[str, Callable[[Tensor, Rng], Tensor]] = {
     "sign": sign,
     "phase": phase,
@@ -47,3 +71,8 @@ SYMMETRIES: dict[str, Callable[[Tensor, Rng], Tensor]] = {
     "flip": flip,
     "conjugate_flip": conjugate_flip,
 }
+
+PAIRED: dict[str, Callable[[Tensor, Mapping[str, Tensor], Rng], tuple[Tensor, dict[str, Tensor]]]] = {
+    "bounded_shift": bounded_shift,
+}
+"""Symmetries of pairs (x, theta)."""

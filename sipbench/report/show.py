@@ -65,7 +65,7 @@ def draw(panels: list[tuple[str, Tensor]]) -> bytes:
 
 
 def _aligned(x_hat: Tensor, truth: Any, problem: Problem) -> Tensor:
-    return x_hat if truth is None else align(x_hat, truth.x.to(x_hat), problem.f.symmetries)
+    return x_hat if truth is None else align(x_hat, truth.x.to(x_hat), problem.f.symmetries, problem.f.margin)
 
 
 def unsolved(cell: Cell) -> Cell:

@@ -35,13 +35,14 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         protocol=node["protocol"],
         metrics=_metrics(name, node),
         datasets=_choices("dataset", axes.get("dataset") or node["profiles"][profile]["datasets"]),
-        tasks=_tasks(node, axes.get("degradation")),
+        tasks=_tasks(node | node["profiles"][profile], axes.get("degradation")),
         rows=_rows(rows, axes.get("method")),
         seeds=tuple(_seed(s) for s in axes.get("seed") or node["seeds"]),
         published=published,
         overrides=tuple(typed),
         columns={heading: c["column"] for heading, c in (node.get("columns") or {}).items()},
         places={heading: c.get("places", 3) for heading, c in (node.get("columns") or {}).items()},
+        notes=tuple(" ".join(line.split()) for line in node.get("notes") or ()),
         words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
     )
 

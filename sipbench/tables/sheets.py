@@ -68,7 +68,10 @@ def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], datas
     lines = [table[dataset, task][row.method] for row in spec.rows]
     columns = [
         *(_metric(lines, heading, key) for heading, key in spec.metrics.items()),
-        *(_column(name, lines, lambda line, name=name: _plus_minus(line[name], spec.places[name])) for name in spec.columns),
+        *(
+            _column(name, lines, lambda line, name=name: _plus_minus(line[name], spec.places[name]))
+            for name in spec.columns
+        ),
         _column("residual/σ", lines, lambda line: _plus_minus(line[RESIDUAL], 2)),
         _column("s/image", lines, lambda line: _seconds(line[SECONDS]["mean"])),
         _column("NFE", lines, lambda line: _fixed(line[EVALUATIONS]["mean"], 0)),

@@ -78,6 +78,7 @@ class TableSpec:
         columns: further headings, and the column of the stored rows that each stands for; `places`: their decimals.
         tasks: the problems by name.
         words: overrides of every cell.
+        notes: what else is to be known, a line each.
         overrides: what was typed beyond the table's own choices.
     """
 
@@ -95,6 +96,7 @@ class TableSpec:
     columns: dict[str, str] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)
     words: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def degradations(self) -> tuple[str, ...]:

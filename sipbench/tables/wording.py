@@ -35,6 +35,7 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         "(network evaluations): the solver's alone.",
         "oracle: the best along the way, of each metric by itself, picked with the truth in hand; no method's score.",
         *([published(spec)] if spec.published.values else []),
+        *spec.notes,
     ]
 
 

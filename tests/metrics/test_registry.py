@@ -17,9 +17,9 @@ def test_evaluate_gives_each_metric_per_image():
 
 
 def test_undefined_is_nan_and_stops_nothing():
-    """Images of 5 x 5 pixels and two channels: PSNR and the relative error alone are defined."""
+    """Of images of 5 x 5 pixels and two channels PSNR, aligned or not, relative error and success are defined."""
     scores = evaluate(METRICS, *pair(2, 2, 5, 5))
-    defined = {"psnr", "relative_error"}
+    defined = {"psnr", "psnr_aligned", "relative_error", "success"}
     assert all(scores[name].isfinite().all() for name in defined)
     assert all(scores[name].isnan().all() and scores[name].shape == (2,) for name in METRICS if name not in defined)
 
@@ -37,7 +37,7 @@ def test_better_means_better():
     """The arrow points to the estimate with less noise."""
     good, x = pair(noise=0.05)
     bad, _ = pair(noise=0.5)
-    names = [name for name in METRICS if available(name) is None]
+    names = [name for name in METRICS if available(name) is None and name != "success"]
     for name, score in evaluate(names, good, x).items():
         worse = evaluate([name], bad, x)[name]
         assert ((score > worse) == METRICS[name].higher_is_better).all(), name
@@ -50,6 +50,22 @@ def test_titles_differ_and_protocols_name_metrics():
     assert all(name in METRICS for protocol in PROTOCOLS.values() for name in protocol.values())
 
 
+def test_a_bounded_shift_is_undone_on_the_field_that_it_leaves_in_sight():
+    x_hat, x = pair(2, 3, 30, 26)
+    moved = torch.stack([x_hat[0].roll((4, -3), (-2, -1)), x_hat[1].roll((-4, 1), (-2, -1))])
+    scores = evaluate(["psnr", "ssim", "relative_error"], moved, x, ("bounded_shift",), (4, 3))
+    for name, score in scores.items():
+        field = evaluate([name], x_hat[..., 4:-4, 3:-3], x[..., 4:-4, 3:-3])
+        torch.testing.assert_close(score, field[name], rtol=1e-12, atol=0)
+
+
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UserError, match="Did you mean psnr"):
         evaluate(["psrn"], *pair(1))
+
+
+def test_success_is_a_small_error_up_to_the_symmetries():
+    good, x = pair(noise=0.01)
+    bad, _ = pair(noise=1.0)
+    assert (evaluate(["success"], good.flip(-2, -1), x, ("flip",))["success"] == 1).all()
+    assert (evaluate(["success"], bad, x)["success"] == 0).all()

@@ -95,6 +95,24 @@ def test_the_scene_of_a_photograph():
     assert BlindBlur.unknown_shape((1, 3, 60, 61)) == (1, 3, 60, 61)
 
 
+def test_a_bounded_shift_is_declared_where_y_cannot_tell():
+    f = BlindBlur((2, 1, 33, 30), streams(0, 1), size=None, boundary="valid", support=[0.2, 0.6])
+    n = tuple(33 - k + 1 if i == 0 else 30 - k + 1 for i, k in enumerate(f.box))
+    assert f.symmetries == ("bounded_shift",)
+    assert tuple(s - 2 * m for s, m in zip((33, 30), f.margin, strict=True)) == n  # what is compared is y's field
+    for boundary in ("zero", "reflect", "circular"):
+        other = BlindBlur((2, 1, 33, 30), streams(0, 1), size=8, boundary=boundary)
+        assert (other.symmetries, other.margin) == ((), (0, 0))
+
+
+def test_a_zero_boundary_tells_a_shift():
+    f, x = BlindBlur((2, 1, 33, 30), streams(0, 1), size=8, support=[0.5, 0.5]), images(2, 1, 33, 30)
+    theta = f.draw(streams(0, 1))
+    moved = f(x.roll(1, -1), {"kernel": theta["kernel"].roll(-1, -1)})
+    assert error(moved, f(x, theta)) > 1e-2
+    assert error(moved[..., 8:-8, 8:-8], f(x, theta)[..., 8:-8, 8:-8]) < 1e-12
+
+
 def side(k):
     """The longer side of the part of a kernel that is not zero."""
     at = k[0].nonzero()

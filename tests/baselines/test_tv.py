@@ -1,0 +1,136 @@
+"""Total variation against scikit-image, deepinv, and the certificate of its dual."""
+
+import pytest
+import torch
+
+from baselines.classical import primal_dual
+from baselines.classical import tv as module
+from baselines.classical.tv import tv
+from baselines.common.gradient import SQUARED_NORM, gradient, gradient_T
+from sipbench.operators import BicubicDownsampling, Inpainting
+from sipbench.operators.colour import Denoise
+from tests.baselines.posed import blur, broken, far, motion, pose
+
+LAM = 0.15
+
+
+def solve(problem, lam=LAM, solver=tv, **options):
+    return solver(problem, **{"c": None, "lam": lam, "iterations": 3000, "tolerance": 1e-9, **options}).x
+
+
+@pytest.fixture(scope="module")
+def scikit():
+    """scikit-image on the same objective, each channel by itself."""
+    restoration = pytest.importorskip("skimage.restoration")
+    rows = [
+        restoration.denoise_tv_chambolle(y.numpy(), LAM, eps=0, max_num_iter=3000)
+        for y in pose(channels=2).y.flatten(0, 1)
+    ]
+    return torch.stack([torch.from_numpy(row) for row in rows]).view(2, 2, 24, 24)
+
+
+def test_it_agrees_with_scikit_image(scikit):
+    assert far(solve(pose(channels=2), channels="separate"), scikit) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("of", "right", "wrong"),
+    [
+        (module, "bound=SQUARED_NORM", "bound=1.0"),
+        (module, "project(u, strength, over)", "project(u, 1.1 * strength, over)"),
+        (primal_dual, "alpha=2", "alpha=1"),
+        (primal_dual, ".mul_(-tau_z)", ".mul_(tau_z)"),
+    ],
+    ids=["step too large", "weight", "no extrapolation", "sign"],
+)
+def test_a_broken_variant_is_seen(of, right, wrong, scikit, monkeypatch):
+    if of is primal_dual:
+        monkeypatch.setattr(module, "minimise", broken(primal_dual, "minimise", right, wrong))
+        solver = tv
+    else:
+        solver = broken(module, "tv", right, wrong)
+    x = solve(pose(channels=2), solver=solver, channels="separate", iterations=500)
+    assert not far(x, scikit) < 1e-3
+
+
+@pytest.mark.parametrize("isotropic", [True, False])
+def test_it_agrees_with_deepinv(isotropic):
+    """Whose gamma is the textbook's lambda, not divided by the norm of the gradient as its page has it."""
+    models = pytest.importorskip("deepinv.models.tv")
+    peer = (models.TVDenoiser if isotropic else models.TVL1Denoiser)(n_it_max=500, crit=1e-9)
+    problem = pose(images=(0,))
+    assert far(solve(problem, isotropic=isotropic), peer(problem.y, LAM)) < 1e-4
+
+
+@pytest.mark.parametrize("boundary", ["circular", "reflect"])
+def test_it_agrees_with_deepinv_on_a_blur(boundary):
+    """With a singular value decomposition, and without one."""
+    optim, physics = pytest.importorskip("deepinv.optim"), pytest.importorskip("deepinv.physics")
+    problem = pose(blur(boundary), images=(0,), size=16, sigma=0.05)
+    A = physics.LinearPhysics(A=problem.f, A_adjoint=problem.f.T)
+    prior = optim.TVPrior(def_crit=1e-9, n_it_max=100)
+    peer = optim.FISTA(optim.L2(), prior, lambda_reg=0.02, stepsize=0.9 / problem.f.norm**2, max_iter=250)
+    assert far(solve(problem, 0.02), peer(problem.y, A)) < 1e-3
+
+
+@pytest.mark.parametrize("make", [Inpainting, BicubicDownsampling, blur("circular")], ids=["mask", "bicubic", "blur"])
+def test_implicit_and_explicit_steps_meet(make):
+    """The box, in which the solution lies anyway, asks for the explicit step."""
+    problem = pose(make, images=(0,), size=16, sigma=0.05)
+    implicit, explicit = (solve(problem, 0.02, box=box) for box in (False, True))
+    assert implicit.abs().max() < 1
+    assert objective(problem, explicit, 0.02) / objective(problem, implicit, 0.02) == pytest.approx(1, abs=1e-5)
+    assert objective(problem, solve(problem, 0.03), 0.02) / objective(problem, implicit, 0.02) > 1.001
+
+
+def objective(problem, x, lam):
+    return (problem.f(x) - problem.y).square().sum() / 2 + lam * gradient(x).square().sum(1).sqrt().sum()
+
+
+def test_the_box_holds():
+    problem = pose(images=(0,))
+    problem.y.add_(0.6)
+    free, boxed = solve(problem), solve(problem, box=True)
+    assert free.max() > 1.05
+    assert boxed.max() == 1
+    assert boxed.min() >= -1
+
+
+def test_equal_channels_are_one_with_a_weaker_penalty():
+    """|(g, g, g)| = sqrt 3 |g|: three equal channels together cost sqrt 3, not 3, times what one costs."""
+    problem, grey = pose(channels=3), pose()
+    problem.y.copy_(grey.y.expand_as(problem.y))
+    expected = solve(grey, LAM / 3**0.5)
+    assert far(solve(problem), expected.expand_as(problem.y)) < 1e-6
+    assert far(solve(problem, channels="separate"), expected.expand_as(problem.y)) > 1e-2
+
+
+def test_the_adjoint_is_exact_and_the_bound_holds():
+    x, u = torch.randn(2, 3, 9, 7, dtype=torch.float64), torch.randn(2, 2, 3, 9, 7, dtype=torch.float64)
+    assert torch.allclose((gradient(x) * u).sum(), (x * gradient_T(u)).sum(), atol=1e-12)
+    D = torch.stack([gradient(e.view(1, 1, 12, 12)).flatten() for e in torch.eye(144, dtype=torch.float64)], 1)
+    assert 0.97 * SQUARED_NORM < torch.linalg.matrix_norm(D, 2) ** 2 < SQUARED_NORM
+
+
+def test_the_weight_follows_the_noise_where_it_is_told():
+    problem = pose()
+    told = tv(problem, c=4.0, lam=1e9).x
+    assert far(told, tv(problem, c=None, lam=4.0 * 0.2**2).x) == 0
+    hidden = type(problem)(problem.y, problem.f, None, problem.shape, None, problem.rng)
+    assert far(tv(hidden, c=4.0, lam=0.16).x, told) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("make", [Denoise, motion], ids=["implicit", "explicit"])
+def test_images_do_not_feel_each_other(make):
+    """Not even by when they stop."""
+    together = tv(pose(make), tolerance=1e-4)
+    alone = [tv(pose(make, images=[i]), tolerance=1e-4) for i in (0, 1)]
+    assert (together.x - torch.cat([one.x for one in alone])).abs().max() < 1e-12
+    assert together.stopped.tolist() == [int(one.stopped) for one in alone]
+    assert max(together.stopped.tolist()) < 1000
+
+
+def test_it_removes_noise():
+    problem = pose()
+    clean = pose(sigma=0.0).y
+    assert far(tv(problem).x, clean) < 0.4 * far(problem.y, clean)
