@@ -86,7 +86,14 @@ def fit_magnitudes(
     like = torch.zeros(R * problem.shape[0], *problem.shape[1:], dtype=dtype, device=problem.device)
     stopper = make_stopper(stopping, like, **rule)
     stopper.score = Steady(stopper.score, f.symmetries)
-    fitted = fit(problem, G, optimiser, iterations=iterations, misfit=misfit, stopper=stopper)
+    told = isinstance(f, FarField) and f.support is not None and "phase" in f.symmetries
+
+    def inside(k: int) -> Tensor:
+        """What lies outside of a support that is told is not looked at: it is zero."""
+        x = G(k)
+        return torch.cat([f.crop(f.embed(v)) for v in x.chunk(R)]) if told else x  # pyright: ignore
+
+    fitted = fit(problem, inside, optimiser, iterations=iterations, misfit=misfit, stopper=stopper)
     x = fitted.x.to(dtype)
     final = torch.cat([overall(residual(f, v, m, count)) for v in x.chunk(R)])
     assert fitted.stopped is not None

@@ -50,6 +50,11 @@ def test_outside_of_the_box_there_is_nothing():
     assert ones.shape == problem.shape and ones.sum() == 2 * 2 * 16 * 16
 
 
+def test_outside_of_a_support_that_is_told_there_is_nothing():
+    x = dip_phase(pose(support=0.5), iterations=3, **TINY).x
+    assert (x[..., :8, :] == 0).all() and (x[..., 24:] == 0).all() and (x[..., 8:24, 8:24] != 0).any()
+
+
 def test_the_restart_with_the_smallest_residual_is_returned():
     """Each start alone is the run of one restart with that start's streams."""
     problem = pose()
