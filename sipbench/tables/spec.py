@@ -106,7 +106,7 @@ class TableSpec:
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Every (dataset, problem), dataset by dataset."""
-        own = {task.dataset for task in self.tasks.values() if task.dataset}
+        own = list(dict.fromkeys(task.dataset for task in self.tasks.values() if task.dataset))
         shared = [d for d in self.datasets if d not in own or any(t.dataset is None for t in self.tasks.values())]
         return tuple(
             (dataset, name)
