@@ -119,6 +119,10 @@ class TableSpec:
         """What all methods of one problem share; its method means nothing."""
         return self._settings[dataset, degradation]
 
+    def settings(self) -> list[Cell]:
+        """What the methods share, problem by problem."""
+        return [self.setting(*pair) for pair in self.pairs]
+
     def published_as(self, dataset: str, degradation: str) -> str | None:
         """The name of the published dataset that stands for this one: the same data at the same size."""
         cfg = self.setting(dataset, degradation).cfg

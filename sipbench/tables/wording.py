@@ -44,11 +44,12 @@ def setting(spec: TableSpec, df: pd.DataFrame) -> str:
     cells = list({dataset: spec.setting(dataset, task) for dataset, task in spec.pairs[::-1]}.values())[::-1]
     names = ", ".join(cell.cfg["dataset"].get("title", cell.cfg["dataset"]["name"]) for cell in cells)
     cfg, images = cells[0].cfg, cells[0].images
+    sizes = " or ".join(dict.fromkeys(f"{c.cfg['size']} × {c.cfg['size']}" for c in spec.settings()))
     run = images == list(range(images[0], images[0] + len(images)))
     which = f"{images[0]} to {images[-1]}" if run else ", ".join(map(str, images))
     devices = sorted({name for record in records(df) for name in record["device"].split(" + ") if name})
     return (
-        f"Profile {spec.profile}: {names}, {cfg['size']} × {cfg['size']} pixels, {len(images)} images of split "
+        f"Profile {spec.profile}: {names}, {sizes} pixels, {len(images)} images of split "
         f"{cfg['split']} ({which}); seed{'s' * (len(spec.seeds) > 1)} {', '.join(map(str, spec.seeds))}; "
         + (f"measured on {', '.join(devices)}." if devices else "nothing measured yet.")
     )
