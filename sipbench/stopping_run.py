@@ -112,7 +112,7 @@ def score(
             name: {
                 **{metric: float(chosen[name][metric][i]) for metric in names},
                 "stopped": int(rule.stopped[i]),
-                "until": min(int(rule.stopped[i]) + rule.patience, limit) if name != "fixed" else limit,
+                "until": min(int(rule.stopped[i]) + rule.patience, limit),
                 "share": film.spent[name] / seconds,
             }
             for name, (rule, limit) in film.rules.items()
