@@ -16,7 +16,6 @@ from sipbench.errors import UserError, unknown
 
 PROTOCOL = 1  # raised when what a number means changes
 KEYS = ("title", "method", "iterations", "rules", "problems", "profiles")
-HARMLESS = ("device", "batch_size", "results", "data", "weights")
 
 
 @dataclass(frozen=True)
