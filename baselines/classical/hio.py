@@ -18,8 +18,9 @@ def hio_er(
     problem: Problem,
     *,
     iterations: int = 2000,
-    beta: float = 0.9,
-    hio: int = 180,
+    beta: float = 0.5,
+    first: float = 0.75,
+    hio: int = 20,
     er: int = 20,
     restarts: int = 10,
     box: float = 0.5,
@@ -32,17 +33,19 @@ def hio_er(
     twin: int | None = None,
     double: bool = False,
 ) -> Tensor:
-    """Blocks of `hio` steps of HIO and `er` steps of error reduction, from random phases. With v = P_M u,
+    """HIO at length, then blocks of `hio` steps of it and `er` of error reduction, from random phases. With v = P_M u,
 
         HIO:   u <- v where v is good, u - beta v elsewhere
         ER:    u <- v where v is good, 0 elsewhere
 
     Good is what lies in the support S, and is not negative where intensities are retrieved. The u in u - beta v is the
-    iterate before, not the P_M u before; iterates of HIO are not feasible, so that a block ends with ER. S is the one
-    that is told, or a centred box, from which shrinkwrap goes on every so many steps. Cost: two Fourier transforms of
-    the frame a step and start.
+    iterate before, not the P_M u before; iterates of HIO are not feasible, so that a block ends with ER. HIO leaves a
+    stagnation slowly and ER throws it back: so the first ER comes late, and after it, near the solution, short blocks
+    converge the fastest. S is the one that is told, or a centred box, from which shrinkwrap goes on every so many
+    steps. Cost: two Fourier transforms of the frame a step and start.
 
     Args:
+        first: share of the steps that pass before the first ER.
         restarts: random starts run side by side; that with the smallest residual of the data is returned.
         box: side of the first box in each direction, as a share of the frame.
         every, sigma, decay, sigma_min, threshold: shrinkwrap's steps between updates, width of the blur in pixels,
@@ -51,10 +54,11 @@ def hio_er(
         double: work in float64, so that an image's result does not depend on its batch.
     """
     frame = Frame(problem, restarts, box, double)
-    u = frame.start()
+    u, begin = frame.start(), round(first * iterations)
     for k in problem.steps(iterations):
         v = frame.modulus(u)
-        u = torch.where(frame.good(v), v, u - beta * v if k % (hio + er) < hio else 0)
+        hybrid = k < begin or (k - begin) % (hio + er) < hio
+        u = torch.where(frame.good(v), v, u - beta * v if hybrid else 0)
         if k == twin:
             u = frame.quadrant(u)
         if shrinkwrap and (k + 1) % every == 0:

@@ -40,7 +40,7 @@ def start(problem, shape):
     return np.exp(1j * angle)
 
 
-def reference(problem, steps, beta, hio, er):
+def reference(problem, steps, beta, first, hio, er):
     """One start of HIO and ER for a complex object, with numpy's own shifts."""
     m = np.sqrt(problem.y[:, 0].numpy())
     S = problem.f.support[:, 0].numpy() != 0
@@ -54,7 +54,7 @@ def reference(problem, steps, beta, hio, er):
             z = np.fft.fftshift(np.fft.fft2(u, norm="ortho"))
             z = np.where(seen[i % len(seen)], m[i] * np.exp(1j * np.angle(z)), z)
             v = np.fft.ifft2(np.fft.ifftshift(z), norm="ortho")
-            u = np.where(S[i], v, u - beta * v if k % (hio + er) < hio else 0)
+            u = np.where(S[i], v, u - beta * v if k < first or (k - first) % (hio + er) < hio else 0)
         u = u * S[i]
         out.append(np.stack([u.real, u.imag]))
     return torch.from_numpy(np.stack(out))
@@ -63,27 +63,28 @@ def reference(problem, steps, beta, hio, er):
 @pytest.mark.parametrize("beamstop", [0.0, 2.0])
 def test_it_is_the_algorithm(beamstop):
     problem = small("exact", beamstop)
-    got = hio_er(problem, iterations=13, beta=0.8, hio=4, er=3, restarts=1)
-    assert (got - reference(problem, 13, 0.8, 4, 3)).abs().max() < 1e-9
-    assert (er(problem, iterations=9, restarts=1) - reference(problem, 9, 0.0, 0, 1)).abs().max() < 1e-9
+    got = hio_er(problem, iterations=13, beta=0.8, first=0.15, hio=4, er=3, restarts=1)
+    assert (got - reference(problem, 13, 0.8, 2, 4, 3)).abs().max() < 1e-9
+    assert (er(problem, iterations=9, restarts=1) - reference(problem, 9, 0.0, 0, 0, 1)).abs().max() < 1e-9
 
 
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
         ("u - beta * v if", "v - beta * v if"),
+        ("k < begin or", ""),
         ("% (hio + er) < hio", "% (hio + er) < er"),
         ("u = torch.where(frame.good(v), v,", "u = torch.where(frame.good(v), u,"),
     ],
-    ids=["the P_M u before", "blocks exchanged", "no projection"],
+    ids=["the P_M u before", "ER from the start", "blocks exchanged", "no projection"],
 )
 def test_a_broken_variant_is_seen(right, wrong):
     source = inspect.getsource(module)
     assert right in source
     broken = {}
     exec(compile(source.replace(right, wrong), "broken", "exec"), broken)
-    got = broken["hio_er"](small("exact"), iterations=13, beta=0.8, hio=4, er=3, restarts=1)
-    assert not (got - reference(small("exact"), 13, 0.8, 4, 3)).abs().max() < 1e-3
+    got = broken["hio_er"](small("exact"), iterations=13, beta=0.8, first=0.15, hio=4, er=3, restarts=1)
+    assert not (got - reference(small("exact"), 13, 0.8, 2, 4, 3)).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("domain", ["signed", "unit"])
@@ -148,15 +149,27 @@ def test_the_exact_support_recovers_a_crystal(support, recovered):
 def test_a_hundred_starts():
     """To 1e-10 in the data within 2,000 steps in at least 80 of 100 random starts: ten crystals, ten starts each.
 
-    Crystals differ more than starts do: most succeed from every start, a few from hardly any. The blocks of 140 and 60
-    steps were chosen on these ten; on the ten after them 18 of 30 starts succeed.
+    beta and the blocks were chosen on others, crystals 41 to 60 at half this size.
     """
     done = 0
-    for index in range(1, 11):
+    for index in range(21, 31):
         problem, _ = pose(crystal(index), support="exact", starts=10)
-        got = hio_er(problem, iterations=2000, beta=0.9, hio=140, er=60, restarts=1)
+        got = hio_er(problem, iterations=2000, restarts=1)
         done += int((residual(problem, got) < 1e-10).sum())
     assert done >= 80
+
+
+@pytest.mark.full
+def test_error_reduction_too_early_throws_hio_back():
+    """The blocks of 180 and 20 steps that others use from the start on recover fewer crystals in as many steps."""
+    done = {"late": 0, "early": 0}
+    for index in range(41, 51):
+        problem, _ = pose(crystal(index, size=32, frame=96), support="exact", starts=5)
+        late = hio_er(problem, restarts=1)
+        early = hio_er(problem, beta=0.9, first=0.0, hio=180, er=20, restarts=1)
+        done["late"] += int((residual(problem, late) < 1e-5).sum())
+        done["early"] += int((residual(problem, early) < 1e-5).sum())
+    assert done["late"] > done["early"]
 
 
 @pytest.mark.full
