@@ -20,14 +20,14 @@ class Level(NamedTuple):
 
 
 def level(problem: Problem, t: Tensor) -> Level:
-    """The level of a time."""
+    """The level of a time, or of all of them."""
     assert problem.prior is not None
     return Level(t, *problem.prior.scales(t))
 
 
 def descend(problem: Problem, times: Tensor) -> Iterator[tuple[Level, Level]]:
     """Each noise level with the next lower one; progress is told, and the budget ends it."""
-    levels = [level(problem, t) for t in times]
+    levels = [Level(*values) for values in zip(*(v.unbind() for v in level(problem, times)), strict=True)]
     for _, pair in zip(problem.steps(len(levels) - 1), pairwise(levels), strict=False):
         yield pair
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from sipbench import configs
+from sipbench.cell import Cell
 from sipbench.cli import main
 from sipbench.tune import _searched
 
@@ -67,3 +68,14 @@ def test_every_method_of_the_diffusion_table_has_the_same_budget():
         words = {m: _searched([f"method={m}", f"degradation={task}"], set()) for m in rows}
         sizes = {m: math.prod(len(w.split(",")) for w in named) for m, named in words.items()}
         assert set(sizes.values()) == {4}, sizes
+
+
+def test_the_demo_runs_what_was_searched():
+    """No option that a method's search names has a value that the search did not try."""
+    for name in configs.read("table", "diffusion")["rows"]["diffusion"]:
+        for task in ("sr4", "inpaint70"):
+            words = [f"method={name}", f"degradation={task}", "profile=demo"]
+            options = Cell.of(configs.compose(words), words).options
+            search = configs.read("method", name)["search"]
+            for option, values in search.get(task, search).items():
+                assert options[option] in values, f"{name} on {task}: {option}={options[option]}, of {values}"
