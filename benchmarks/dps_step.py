@@ -13,8 +13,8 @@ import torch
 import sipbench
 from baselines.diffusion.dps import dps
 from sipbench import configs
-from sipbench.cell import Cell
-from sipbench.parts import load_prior
+from sipbench.bench.cell import Cell
+from sipbench.bench.load import load_prior
 
 batch = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else 10

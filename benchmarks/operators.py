@@ -21,8 +21,8 @@ from torch import Tensor
 from sipbench import configs
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError
+from sipbench.operators.unknowns import CHANNELS
 from sipbench.problem import Rng
-from sipbench.unknowns import CHANNELS
 
 ROUNDS, SECONDS = 7, 0.3
 

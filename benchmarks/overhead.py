@@ -8,8 +8,8 @@ import tempfile
 import time
 
 from sipbench import configs
-from sipbench.bench import run
-from sipbench.cell import Cell
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import run
 
 METHODS = sys.argv[1:] or ["pinv", "unet", "dip", "dps"]
 

@@ -11,9 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sipbench import configs, store
-from sipbench.bench import run
-from sipbench.cell import Cell
+from sipbench import configs
+from sipbench.bench import store
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import run
 from sipbench.operators.blind import half_of_measurement
 
 METHODS = ("double_dip", "selfdeblur")

@@ -31,7 +31,7 @@ from rich.table import Table
 
 import sipbench
 from sipbench import configs
-from sipbench.cell import Cell
+from sipbench.bench.cell import Cell
 from sipbench.metrics import psnr
 from sipbench.priors.load import diffusers_prior
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from sipbench import configs
-from sipbench.bench import Bench
-from sipbench.cell import Cell
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import Bench
 from sipbench.problem import Estimate, Problem
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def score(estimate: Estimate | Tensor, truth: Tensor | None, problem: Problem) -
     """
     import pandas as pd
 
-    from sipbench.rows import Truth, score_images
+    from sipbench.bench.record import Truth, score_images
 
     found = estimate if isinstance(estimate, Estimate) else Estimate(estimate)
     cell = _cell([*problem.setting["overrides"], f"images={list(problem.setting['images'])}"])

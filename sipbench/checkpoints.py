@@ -1,9 +1,10 @@
-"""Where weights lie, whether they are all there, and their hashes. Nothing is ever unpickled."""
+"""Where weights lie, whether they are all there, their hashes, and how they are written. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,27 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
+
+
+def write(folder: Path, network: Any, config: dict[str, Any]) -> None:
+    """The network's config and its weights, as diffusers reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config)
+    save_half(network, folder / WEIGHTS[0])
+
+
+def save_half(network: Any, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in network.cpu().state_dict().items()}
+    save_file(state, f"{path}.tmp")
+    os.chmod(f"{path}.tmp", 0o644)
+    os.replace(f"{path}.tmp", path)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _how(name: str, how: str) -> str:

@@ -14,8 +14,8 @@ from sipbench import configs
 from sipbench.errors import UserError
 from sipbench.noise import Noise
 from sipbench.operators.base import BlindOperator, LinearOperator, Operator
+from sipbench.operators.unknowns import CHANNELS, UNKNOWNS
 from sipbench.problem import Rng
-from sipbench.unknowns import CHANNELS, UNKNOWNS
 
 Theta = Mapping[str, Tensor]
 

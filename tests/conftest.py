@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sipbench import configs
-from sipbench.cell import Cell
+from sipbench.bench.cell import Cell
 
 
 @pytest.fixture(autouse=True, scope="session")

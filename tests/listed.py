@@ -3,10 +3,10 @@
 from functools import cache
 
 from sipbench import configs
-from sipbench.cell import Cell
+from sipbench.bench.cell import Cell
 from sipbench.degradation import Degradation, small
 from sipbench.errors import UserError
-from sipbench.unknowns import CHANNELS
+from sipbench.operators.unknowns import CHANNELS
 
 METHODS = configs.names("method")
 DEGRADATIONS = configs.names("degradation")

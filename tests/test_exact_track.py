@@ -5,10 +5,9 @@ from functools import partial
 
 import pytest
 
-from sipbench import posterior_run
 from sipbench.noise import Gaussian
-from sipbench.posterior_run import attempt, judged
-from sipbench.tables import posterior
+from sipbench.tables import posterior, posterior_run
+from sipbench.tables.posterior_run import attempt, judged
 
 CELLS = [
     ("ddrm", "blur"),

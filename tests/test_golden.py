@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sipbench import configs, store
-from sipbench.bench import run
-from sipbench.cell import Cell
+from sipbench import configs
+from sipbench.bench import store
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import run
 
 GOLDEN = Path(__file__).parent / "golden.csv"
 METHODS = {

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sipbench import bench, configs
-from sipbench.cell import Cell
+from sipbench import configs
+from sipbench.bench import run as bench
+from sipbench.bench.cell import Cell
 from sipbench.priors import adm_layout
 from sipbench.testing.trial import Meter
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sipbench import configs
-from sipbench.bench import Bench
-from sipbench.cell import Cell
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import Bench
 from tests import seeker
 
 IMAGES = [471_101, 471_102]  # no other test draws these

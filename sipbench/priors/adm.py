@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from sipbench import checkpoints
+from sipbench.checkpoints import WEIGHTS, write_json
 from sipbench.errors import UserError
 from sipbench.priors import adm_layout
 from sipbench.priors.adm_layout import Layout
-from sipbench.trained import WEIGHTS, write_json
 
 NAMES = {
     "ffhq_10m": "ffhq-256",
@@ -162,16 +162,16 @@ def _write(
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    part = target / f".{WEIGHTS}.tmp"
+    part = target / f".{WEIGHTS[0]}.tmp"
     try:
         target.mkdir(parents=True, exist_ok=True)
         save_file(renamed, part)
-        (target / WEIGHTS).unlink(missing_ok=True)
+        (target / WEIGHTS[0]).unlink(missing_ok=True)
         write_json(target / "config.json", content)
         write_json(target / "scheduler_config.json", scheduler)
         (target / "README.md").write_text(text, encoding="utf-8")
         os.chmod(part, 0o644)
-        os.replace(part, target / WEIGHTS)
+        os.replace(part, target / WEIGHTS[0])
     except (OSError, SafetensorError) as error:
         raise UserError(f"{target} cannot be written: {error}") from error
     finally:

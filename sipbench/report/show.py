@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sipbench import store
-from sipbench.bench import Bench
-from sipbench.cell import Cell
+from sipbench.bench import store
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import Bench
 from sipbench.metrics import align, as_image
 from sipbench.operators.base import LinearOperator
 from sipbench.problem import Problem

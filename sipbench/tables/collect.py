@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sipbench import store
-from sipbench.cell import Cell
+from sipbench.bench import store
+from sipbench.bench.cell import Cell
 from sipbench.tables.lacks import readable
 from sipbench.tables.spec import Entry, TableSpec
 

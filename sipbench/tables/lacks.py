@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sipbench import store
-from sipbench.cell import Cell, NotApplicable
+from sipbench.bench import store
+from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def obstacle(cell: Cell) -> str | None:
         return line
     if not left(cell):
         return None
-    from sipbench.bench import Bench
+    from sipbench.bench.run import Bench
 
     try:
         Bench.of(cell)

@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sipbench import configs, store
-from sipbench.cell import Cell
+from sipbench import configs
+from sipbench.bench import store
+from sipbench.bench.cell import Cell
 from sipbench.errors import UserError, unknown
 
 PROTOCOL = 1  # raised when what a number means changes

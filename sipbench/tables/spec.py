@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sipbench import configs
-from sipbench.cell import Cell
+from sipbench.bench.cell import Cell
 from sipbench.tables.published import Published
 
 

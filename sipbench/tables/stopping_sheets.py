@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipbench import store
+from sipbench.bench import store
 from sipbench.tables.collect import summary
 from sipbench.tables.stopping import Run, StoppingSpec
 from sipbench.tables.write import land

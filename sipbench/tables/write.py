@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sipbench import store
+from sipbench.bench import store
 from sipbench.tables.render import render_latex, render_markdown
 from sipbench.tables.spec import TableSpec
 

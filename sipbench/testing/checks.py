@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sipbench.needs import wants_prior
+from sipbench.bench.needs import wants_prior
 from sipbench.testing.findings import Finding, verdict
 from sipbench.testing.trial import Broke, Run, Trial
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sipbench.cell import NotApplicable
+from sipbench.bench.cell import NotApplicable
 from sipbench.testing.checks import OUTPUT, REST
 from sipbench.testing.findings import Finding
 from sipbench.testing.trial import Broke, Trial

@@ -16,17 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from sipbench import configs, device
-from sipbench.bench import Bench
-from sipbench.cell import Cell, NotApplicable
+from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.needs import wants_prior
+from sipbench.bench.run import Bench
+from sipbench.bench.watch import Counted, counting
 from sipbench.degradation import Degradation, small
 from sipbench.errors import UserError, unknown
-from sipbench.needs import wants_prior
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
 from sipbench.problem import Estimate, Problem
 from sipbench.testing import surroundings
 from sipbench.testing.tracing import Trace
-from sipbench.watch import Counted, counting
 
 
 class Broke(Exception):

@@ -2,10 +2,10 @@
 
 import torch
 
+from sipbench.bench.watch import Counted
 from sipbench.noise import Gaussian
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.problem import Problem, Rng
-from sipbench.watch import Counted
 
 
 def pose(make, *, n=512, shape=(1, 4, 4), prior=None, mean=0.1, std=0.5, sigma=0.1, schedule="vp", seed=0):

@@ -8,6 +8,7 @@ import torch
 
 from baselines.diffusion import blinddps as module
 from baselines.diffusion.blinddps import blinddps
+from sipbench.bench.watch import Counted
 from sipbench.metrics.kernels import kernel_similarity
 from sipbench.noise import Gaussian
 from sipbench.operators.blind import BlindBlur
@@ -16,7 +17,6 @@ from sipbench.priors.base import Prior
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.schedules import named
 from sipbench.problem import Problem, Rng
-from sipbench.watch import Counted
 
 MEAN, STD, SIGMA, SIDE, BOX, STEPS = 0.2, 0.5, 0.02, 6, 3, 5
 

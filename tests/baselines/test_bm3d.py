@@ -8,7 +8,7 @@ import torch
 
 from baselines.classical import bm3d as module
 from baselines.classical.bm3d import bm3d
-from sipbench import needs
+from sipbench.bench import needs
 from sipbench.operators import Inpainting
 from sipbench.operators.colour import Denoise
 from tests.baselines.posed import far, pose

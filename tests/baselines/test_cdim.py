@@ -10,10 +10,10 @@ import torch
 from baselines.diffusion import cdim as module
 from baselines.diffusion.cdim import cdim
 from baselines.diffusion.sampling import level
+from sipbench.bench.watch import Counted
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.operators.sampling import AveragePooling
 from sipbench.problem import Rng
-from sipbench.watch import Counted
 from tests.baselines.exact import pose
 
 MEAN, STD, SHAPE, SIGMA = 0.1, 0.5, (1, 8, 8), 0.1

@@ -7,12 +7,12 @@ import torch
 
 from baselines.diffusion import dflow as module
 from baselines.diffusion.dflow import dflow, flow
+from sipbench.bench.watch import Counted
 from sipbench.noise import Gaussian
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.operators.base import Operator
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.problem import Problem, Rng
-from sipbench.watch import Counted
 
 MEAN, STD, SIZE = 0.1, 0.5, 8
 SCHEDULES = ["vp", "ve", "flow"]

@@ -9,13 +9,13 @@ import torch
 
 from baselines.diffusion import dmplug as module
 from baselines.diffusion.dmplug import dmplug
+from sipbench.bench.watch import Counted
 from sipbench.noise import Gaussian
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.operators.blind import BlindBlur
 from sipbench.operators.turbulence import Turbulence
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.problem import Problem, Rng
-from sipbench.watch import Counted
 
 MEAN, STD, SIZE = 0.1, 0.5, 8
 

@@ -8,11 +8,11 @@ import torch
 
 from baselines.diffusion import dps as module
 from baselines.diffusion.dps import dps
+from sipbench.bench.watch import Counted
 from sipbench.noise import Gaussian
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.problem import Problem, Rng
-from sipbench.watch import Counted
 
 MEAN, STD, SIZE = 0.1, 0.5, 8
 

@@ -9,12 +9,12 @@ import torch
 
 from baselines.diffusion import enkg as module
 from baselines.diffusion.enkg import enkg
+from sipbench.bench.watch import Counted
 from sipbench.noise import Gaussian
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.operators.base import Operator
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.problem import Problem, Rng
-from sipbench.watch import Counted
 from tests.baselines.exact import Frozen, pose
 
 MEAN, STD, SHAPE, RHO = 0.1, 0.5, (1, 8, 8), 7.0

@@ -8,6 +8,7 @@ import torch
 
 from baselines.diffusion import gibbsddrm as module
 from baselines.diffusion.gibbsddrm import gibbsddrm, langevin
+from sipbench.bench.watch import Counted
 from sipbench.metrics.kernels import kernel_similarity
 from sipbench.noise import Gaussian
 from sipbench.operators import kernels
@@ -17,7 +18,6 @@ from sipbench.priors.base import Prior
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.schedules import named
 from sipbench.problem import Problem, Rng
-from sipbench.watch import Counted
 
 MEAN, STD, SIGMA, SIDE, BOX = 0.2, 0.5, 0.05, 6, 3
 

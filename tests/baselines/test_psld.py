@@ -8,13 +8,13 @@ import torch
 
 from baselines.diffusion import psld as module
 from baselines.diffusion.psld import consistent, psld
+from sipbench.bench.watch import Counted
 from sipbench.noise import Gaussian
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
 from sipbench.problem import Problem, Rng
 from sipbench.testing.trial import Shuffle
-from sipbench.watch import Counted
 
 MEAN, STD, SIZE = 0.1, 0.5, 8
 CHOSEN = {"steps": 20, "gamma": 0.3, "omega": 0.6, "damping": 1e-2}

@@ -8,13 +8,13 @@ import torch
 
 from baselines.diffusion import resample as module
 from baselines.diffusion.resample import fit, resample
+from sipbench.bench.watch import Counted
 from sipbench.noise import Gaussian
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
 from sipbench.problem import Problem, Rng
 from sipbench.testing.trial import Shuffle
-from sipbench.watch import Counted
 
 MEAN, STD, SIZE = 0.1, 0.5, 8
 CHEAP = {"steps": 24, "interval": 4, "travel": 3, "pixel_iterations": 30, "latent_iterations": 20}

@@ -7,6 +7,7 @@ import torch
 
 from baselines.diffusion import stsl as module
 from baselines.diffusion.stsl import stsl
+from sipbench.bench.watch import Counted
 from sipbench.noise import Gaussian
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.priors.base import Prior
@@ -15,7 +16,6 @@ from sipbench.priors.latent import LatentPrior
 from sipbench.priors.schedules import named
 from sipbench.problem import Problem, Rng
 from sipbench.testing.trial import Shuffle
-from sipbench.watch import Counted
 
 SIZE, CENTRE, STD = 8, 0.5, 0.2
 CHOSEN = {"steps": 8, "K": 3, "lam": 0.2, "eta": 0.4, "damping": 1e-2}

@@ -9,8 +9,8 @@ from PIL import Image
 
 import sipbench
 from sipbench import cli, configs
-from sipbench.bench import Bench
-from sipbench.cell import Cell
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import Bench
 from sipbench.datasets.measured import Measured
 from sipbench.datasets.reading import BadImage
 from sipbench.errors import UserError

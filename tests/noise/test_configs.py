@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sipbench import configs
-from sipbench.bench import Bench
-from sipbench.cell import Cell
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import Bench
 
 NEEDS = {"gaussian": "sigma=0.1", "shot": "rate=30", "impulse": "p=0.2", "speckle": "c=0.3"}
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sipbench.operators.colour import Colorize, Demosaic, Denoise
+from sipbench.operators.unknowns import LUMA
 from sipbench.problem import Rng
-from sipbench.unknowns import LUMA
 
 
 def make(kind, shape, **options):

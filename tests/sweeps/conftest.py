@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sipbench import cli, configs, store
+from sipbench import cli, configs
+from sipbench.bench import store
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sipbench import hydra_run
+from sipbench.cli import hydra as hydra_run
 
 GRID = ("-m", "degradation=sr4,inpaint70", "images=2")
 BROKEN = "def solve(problem):\n    raise ArithmeticError('this solver is broken')\n"

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sipbench import store, tables
+from sipbench import tables
+from sipbench.bench import store
 
 SOME = "method=pinv,unet,admm_pnp,dps,dip"  # those that the tests fill with rows, and one that is not there yet
 FEW = "method=pinv,unet,dip,admm_pnp"

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from sipbench import bench, tables
+from sipbench import tables
+from sipbench.bench import run as bench
 from sipbench.errors import UserError
 
 from .fake import failure, fill, interval, load, one, put, row, whole

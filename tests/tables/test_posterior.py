@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from sipbench import configs, posterior_run
+from sipbench import configs
 from sipbench.cli import main
 from sipbench.errors import UserError
-from sipbench.posterior_run import attempt, compute, draw, judged, obstacle, pose
-from sipbench.tables import posterior, posterior_sheets
+from sipbench.tables import posterior, posterior_run, posterior_sheets
+from sipbench.tables.posterior_run import attempt, compute, draw, judged, obstacle, pose
 from sipbench.testing.trial import Shuffle
 
 SOLVER = '''

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from sipbench import bench, configs, tables
+from sipbench import configs, tables
+from sipbench.bench import run as bench
 from sipbench.errors import UserError
 from sipbench.tables import Published, published
 

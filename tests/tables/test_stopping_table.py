@@ -6,10 +6,9 @@ import pandas as pd
 import pytest
 import torch
 
-from sipbench import stopping_run
-from sipbench.bench import Bench
+from sipbench.bench.run import Bench
 from sipbench.cli import main
-from sipbench.tables import stopping
+from sipbench.tables import stopping, stopping_run
 
 SMALL = [
     "problem=gaussian_medium,impulse_low", "images=2", "size=32", "iterations=30",

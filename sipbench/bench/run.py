@@ -1,0 +1,223 @@
+"""One cell: load, degrade, solve, score, store. Everything a number rests on stands on this page.
+
+    dataset --x--> degradation --y--> Problem --> solver --x_hat--> metrics --> store
+
+x goes round the solver, never through it: it is loaded to make y, let go, and loaded again once the solver is done.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from sipbench import device
+from sipbench.bench import record as rows
+from sipbench.bench import store
+from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.load import load_networks, load_prior, load_priors
+from sipbench.bench.needs import unmet
+from sipbench.bench.watch import Counted, Follow, PeakMemory, counting
+from sipbench.degradation import Degradation
+from sipbench.errors import UserError
+from sipbench.metrics import available
+from sipbench.operators.base import BlindOperator, Operator
+from sipbench.problem import Estimate, Problem, Rng
+
+Report = Callable[[int, int], None]
+
+
+def run(cell: Cell, report: Report | None = None) -> Iterator[list[dict[str, Any]]]:
+    """Do what is missing of a cell; each finished batch is stored, then yielded as its rows.
+
+    What cannot be done at all is said at once, before the first batch is asked for.
+    """
+    bench = Bench.of(cell)
+    store.prepare(cell)
+    return _batches(bench, report)
+
+
+def _batches(bench: Bench, report: Report | None) -> Iterator[list[dict[str, Any]]]:
+    cell = bench.cell
+    have = store.done(cell, retry_failed=cell.cfg["retry_failed"])
+    for batch in _chunks(cell.images, cell.cfg["batch_size"]):
+        todo = [i for i in batch if i not in have]
+        if todo:
+            landed = bench.attempt(todo, report)
+            store.write(cell, landed)
+            yield landed
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A cell with its parts loaded.
+
+    Attributes:
+        networks: the method's trained networks, by the name of the keyword they are passed as.
+        priors: its priors of parts of theta, likewise.
+    """
+
+    cell: Cell
+    degradation: Degradation
+    prior: Any
+    networks: dict[str, torch.nn.Module]
+    device: torch.device
+    priors: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cell: Cell, *, check: bool = True) -> Bench:
+        """Load what the cell needs, and say at once what it lacks."""
+        at = device.choose(cell.cfg["device"])
+        device.settle(at)
+        prior = Counted(load_prior(cell, at)) if "prior" in cell.weights or _analytic(cell) else None
+        if prior is not None and cell.method.get("needs") is None and not _fits(prior, cell):
+            prior = None  # a solver that states no needs is handed what there is, and here there is none
+        degradation, networks = Degradation.of(cell.degradation), load_networks(cell, at)
+        bench = cls(cell, degradation, prior, networks, at, load_priors(cell, at))
+        if check:
+            bench.check()
+        return bench
+
+    def one_batch(self, images: Sequence[int], report: Report | None) -> list[dict[str, Any]]:
+        problem = self.pose(images)
+        outcome = self.solve(problem, report)
+        return rows.score(self.cell, images, self.truth(images, problem), problem, outcome)
+
+    def pose(self, images: Sequence[int]) -> Problem:
+        """y from x, on the CPU so that every device agrees; x is not kept. A measured dataset gives y itself."""
+        cell, rng = self.cell, self.streams(images)
+        if self.measured:
+            cell.dataset.check(images, cell.degradation)
+            y, f = self.degradation.accept(cell.dataset.load(images), rng)
+        else:
+            y, f = self.degradation.measure_exactly(self.degradation.x(cell.dataset.load(images), rng), rng)
+        f = f.sealed() if isinstance(f, BlindOperator) else f
+        noise = self.degradation.noise if self.degradation.reveal_noise else None
+        setting = {"dataset": cell.cfg["dataset"]["name"], "degradation": cell.degradation["name"]}
+        public = rng.child("public", self.device)
+        return Problem(y.to(self.device), f.to(self.device), noise, f.shape, self.prior, public, setting)
+
+    def truth(self, images: Sequence[int], problem: Problem) -> rows.Truth | None:
+        """x, and theta where f is blind, made again for the score; None for real measurements."""
+        if self.measured:
+            return None
+        rng = self.streams(images)
+        x = self.degradation.x(self.cell.dataset.load(images), rng)
+        return rows.Truth(x, self.theta(images, problem.f))
+
+    def theta(self, images: Sequence[int], f: Operator) -> Mapping[str, torch.Tensor] | None:
+        """What a blind f left open, drawn again for the score."""
+        rng = self.streams(images)
+        return self.degradation.theta(self.degradation.build(f.shape, rng), rng) if f.blind else None
+
+    def streams(self, images: Sequence[int]) -> Rng:
+        """The root streams of these images. A saved measurement brings those that it was made with."""
+        cfg, dataset = self.cell.cfg, self.cell.dataset
+        if self.measured:
+            return dataset.streams(images, cfg["seed"])
+        return Rng.of(cfg["seed"], f"{cfg['dataset']['name']}/{cfg['split']}", images)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the dataset holds measurements, without their truth."""
+        return getattr(self.cell.dataset, "measured", False)
+
+    def solve(self, problem: Problem, report: Report | None) -> rows.Outcome:
+        """The solver's own time, evaluations and memory; loading, warm-up and metrics are outside the clock."""
+        solver = partial(self.cell.solver, **self.cell.options, **self.networks, **self.priors)
+        follow = Follow(report, self.cell.cfg.get("budget_seconds"))
+        self._warm_up(problem)
+        with counting(problem, self.networks, self.priors.values()) as evaluations:
+            memory = PeakMemory(self.device)
+            follow.start()
+            result = solver(replace(problem, rng=problem.rng.child("solver"), _watch=follow))
+            device.wait(self.device)
+            seconds = follow.seconds
+        estimate = result if isinstance(result, Estimate) else Estimate(result)
+        return rows.Outcome(estimate, seconds, evaluations(), memory.read(), follow.snapshots)
+
+    def attempt(self, images: list[int], report: Report | None) -> list[dict[str, Any]]:
+        """One batch. Out of memory halves it; whatever else goes wrong becomes rows with the reason."""
+        try:
+            return self.one_batch(images, report)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            device.release(self.device)
+            if len(images) == 1:
+                return rows.failures(self.cell, images, "out of memory with one image", error)
+            half = len(images) // 2
+        except rows.BadImage as error:
+            if len(images) == 1:
+                return rows.failures(self.cell, images, "unreadable image", error)
+            half = 1
+        except UserError:
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith("submitit"):
+                raise
+            return rows.failures(self.cell, images, type(error).__name__, error)
+        return self.attempt(images[:half], report) + self.attempt(images[half:], report)
+
+    def check(self) -> None:
+        """Whether the method can do this cell at all; if not, NotApplicable says why."""
+        cell = self.cell
+        for name in cell.cfg["metrics"]:
+            available(name)
+        f = self.degradation.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
+        noise = self.degradation.noise if self.degradation.reveal_noise else None
+        reason = unmet(cell.method, cell.degradation["name"], f, noise, self.prior)
+        if reason:
+            raise NotApplicable(reason)
+        if self.prior is not None and not _fits(self.prior, cell):
+            raise NotApplicable(
+                f"prior {cell.cfg['prior']['name']} is for {self.prior.image_shape}, not {_shape(cell)}"
+            )
+        for name, prior in self.priors.items():
+            box = cell.theta_shapes[name.removesuffix("_prior")]
+            if not _within(prior.shape, box):
+                raise NotApplicable(f"{name} is for {tuple(prior.shape)}, which does not fit into {box}")
+        given = {**cell.options, **self.networks, **self.priors}
+        missing = [n for n in _required(cell.solver) if n not in given]
+        if missing:
+            raise NotApplicable(f"{cell.method['name']} is given no {', '.join(missing)}: set it in its config")
+
+    def _warm_up(self, problem: Problem) -> None:
+        """One evaluation of everything heavy, so that no first call is on the clock."""
+        with torch.no_grad():
+            x = torch.zeros(problem.shape, device=self.device)
+            if not problem.f.blind:
+                problem.f(x)
+            for prior in (self.prior, *self.priors.values()):
+                if prior is not None:
+                    z = torch.zeros((len(x), *prior.shape), device=self.device)
+                    prior.decode(prior.denoise(z, prior.times(1)[0]))
+
+
+def _chunks(images: list[int], size: int) -> Iterator[list[int]]:
+    return (images[i : i + size] for i in range(0, len(images), size))
+
+
+def _fits(prior: Any, cell: Cell) -> bool:
+    return tuple(prior.image_shape) == _shape(cell)
+
+
+def _shape(cell: Cell) -> tuple[int, ...]:
+    """(C, H, W) of the unknown."""
+    return Degradation.of(cell.degradation).x_shape(cell.dataset)
+
+
+def _within(shape: Sequence[int], box: Sequence[int]) -> bool:
+    """Whether it has the box's channels and no longer sides: a smaller kernel lies in the middle of its box."""
+    return len(shape) == len(box) and shape[0] == box[0] and all(n <= m for n, m in zip(shape, box, strict=True))
+
+
+def _analytic(cell: Cell) -> bool:
+    return cell.takes_prior and "path" not in cell.cfg["prior"]
+
+
+def _required(solver: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(solver).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]

@@ -1,0 +1,138 @@
+"""One cell or many: composed first, so that mistakes show before any work; judged last by what the store holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sipbench import configs
+from sipbench.bench.cell import Cell
+from sipbench.cli import hydra as hydra_run
+from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
+from sipbench.errors import UserError
+
+SHOWN = 20  # reasons that are printed, one line each
+
+
+def main(argv: list[str]) -> int:
+    """Run what the words say; 0 if all is done, 1 if images are missing or failed, 2 if a cell could not run."""
+    args = _flags(argv)
+    words = list(args.overrides)
+    if args.cfg or args.info or args.help or args.hydra_help or args.shell_completion:
+        hydra_run.command(argv)
+        return 0
+    if args.multirun:
+        return sweep(words)
+    jobs = hydra_run.expand(words)
+    if len(jobs) > 1:
+        raise UserError(f"these are {len(jobs)} cells: sipbench -m {' '.join(words)}")
+    cell = Cell.of(configs.compose(words), words)
+    print(run(cell))
+    code, reason = verdict(cell)
+    return _tell(code, [reason])
+
+
+def sweep(words: list[str]) -> int:
+    """All combinations, through whichever launcher; one that fails does not stop the others.
+
+    A method that cannot do a cell is no failure: the cell is listed as n/a with the reason.
+    """
+    cells = [Cell.of(configs.compose(job), job) for job in hydra_run.expand(words)]
+    logs = _logs(words, cells[0].cfg["results"])
+    todo = sum(_pending(cell) for cell in cells)
+    code = 0
+    if todo:
+        print(f"{todo} of {len(cells)} cells to do; logs in {logs}", file=sys.stderr)
+        code = _send(words, logs)
+    verdicts = [_explained(cell, logs, number) for number, cell in enumerate(cells)]
+    said = [
+        (bad, f"{cell.label} (seed {cell.cfg['seed']}): {why}")
+        for cell, (bad, why) in zip(cells, verdicts, strict=True)
+        if bad
+    ]
+    beyond = [f"n/a: {why}" for bad, why in said if bad == NOT_APPLICABLE]
+    reasons = [why for bad, why in said if bad != NOT_APPLICABLE]
+    more = [f"... and {len(reasons) - SHOWN} cells more"] if len(reasons) > SHOWN else []
+    hint = ["the same sweep, sent again, does only what is missing"] if reasons else []
+    print(f"{len(cells) - len(said)} of {len(cells)} cells are done" + (f", {len(beyond)} n/a" if beyond else ""))
+    worst = max([code, *(bad for bad, _ in said if bad != NOT_APPLICABLE)])
+    return _tell(worst, [*beyond[:SHOWN], *reasons[:SHOWN], *more, *hint])
+
+
+def verdict(cell: Cell) -> tuple[int, str]:
+    """An exit code and its reason, by the store alone."""
+    from sipbench.bench import store
+
+    try:
+        rows = store.read(cell.folder)
+        missing = store.missing(cell)
+    except UserError as error:
+        return 2, str(error)
+    failed = rows[rows["image"].isin(cell.images) & (rows["status"] != "ok")]
+    if missing:
+        return 1, f"{len(missing)} of {len(cell.images)} images are missing"
+    if len(failed):
+        why = f"{len(failed)} of {len(cell.images)} images failed: {failed['reason'].iloc[0]}"
+        return 1, f"{why} (retry_failed=true tries again)"
+    return 0, ""
+
+
+def _pending(cell: Cell) -> bool:
+    from sipbench.bench import store
+
+    try:
+        return bool(store.missing(cell, retry_failed=cell.cfg["retry_failed"]))
+    except UserError:
+        return False
+
+
+def _explained(cell: Cell, logs: Path, number: int) -> tuple[int, str]:
+    """The verdict; where images are missing and the job said why, its own words."""
+    code, reason = verdict(cell)
+    said = note(logs, number)
+    return tuple(json.loads(said.read_text(encoding="utf-8"))) if code and said.is_file() else (code, reason)
+
+
+def _send(words: list[str], logs: Path) -> int:
+    """Hand the sweep to Hydra; 1 if its launcher lost sight of a job, 2 if it refused them all."""
+    place = str(logs).replace("\\", "\\\\").replace("'", "\\'")
+    for old in logs.glob(note(logs, "*").name):
+        old.unlink()
+    kept = [word for word in words if not word.startswith("hydra.sweep.dir=")]
+    try:
+        hydra_run.command(["--multirun", *kept, f"hydra.sweep.dir='{place}'"])
+    except Exception as error:
+        if not of_launcher(error):
+            raise
+        lost = type(error).__name__ == "UncompletedJobError"
+        return _tell(1 if lost else 2, [f"the launcher says: {' '.join(str(error).split())[:500]}"])
+    return 0
+
+
+def _flags(argv: list[str]) -> Any:
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    try:
+        parser.exit_on_error = False
+        args, extra = parser.parse_known_intermixed_args(argv)
+    except Exception as error:
+        raise UserError(f"{error}. Options are key=value, without dashes: size=64") from error
+    extra += [f"--{name}" for name in ("config_dir", "config_path", "config_name") if getattr(args, name)]
+    if extra:
+        raise UserError(f"unknown flag {extra[0]}: options are key=value, without dashes, such as size=64")
+    return args
+
+
+def _logs(words: list[str], results: str) -> Path:
+    given = [word.partition("=")[2] for word in words if word.startswith("hydra.sweep.dir=")]
+    return Path(given[-1] if given else Path(results, "logs", datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")))
+
+
+def _tell(code: int, lines: list[str]) -> int:
+    for line in filter(None, lines):
+        print(f"sipbench: {line}", file=sys.stderr)
+    return code

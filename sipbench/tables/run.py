@@ -1,0 +1,67 @@
+"""`sipbench table`: compute what a table lacks, then print and write it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from sipbench import configs, metrics, tables
+from sipbench.bench import run as bench
+from sipbench.errors import UserError
+from sipbench.report.progress import Progress
+from sipbench.report.wandb import session
+from sipbench.tables.strip import strip
+
+
+def run_table(name: str, words: list[str]) -> int:
+    """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking."""
+    profile, others = _profile(words)
+    kind = configs.read("table", name).get("kind")
+    if kind == "posterior":
+        from sipbench.tables.posterior_run import run_posterior
+
+        return run_posterior(name, profile, others)
+    if kind == "stopping":
+        from sipbench.tables.stopping_run import run_stopping
+
+        return run_stopping(name, profile, others)
+    spec = tables.load(name, profile, others)
+    lacking = tables.missing(spec)
+    if lacking:
+        raise UserError("\n  ".join([f"{name} with profile {spec.profile} lacks:", *lacking]))
+    for metric in spec.metrics.values():
+        metrics.available(metric, download=True)
+    for note in tables.notes(spec):
+        print(note, file=sys.stderr)
+    todo = tables.pending(spec)
+    began = time.monotonic()
+    progress = Progress([(cell.method["name"], n) for cell, n in todo])
+    for cell, _ in todo:
+        progress.cell(cell.label)
+        with session(cell) as log:
+            for rows in bench.run(cell, progress.step):
+                progress.landed(rows)
+                log.batch(rows)
+    progress.close()
+    if not todo:
+        print("everything is done already", file=sys.stderr)
+    else:
+        print(f"{len(todo)} cells in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    frame = tables.collect(spec)
+    paths = [*tables.write(spec, frame), *strip(spec)]
+    _print(tables.render_text(spec, frame))
+    print("written: " + ", ".join(str(p) for p in paths))
+    return int(bool(frame["failed"].fillna(0).gt(0).any()))
+
+
+def _profile(words: list[str]) -> tuple[str, list[str]]:
+    chosen = [w.partition("=")[2] for w in words if w.startswith("profile=")]
+    return (chosen or ["demo"])[-1], [w for w in words if not w.startswith("profile=")]
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    Console(width=console.width if console.is_terminal else 160).print(table)

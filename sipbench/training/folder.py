@@ -1,0 +1,66 @@
+"""How a trained folder is laid down: a config, half-precision weights, a sheet of pictures and a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sipbench.priors.schedules import prediction_of
+
+PRIORS = {
+    "epsilon": "A diffusion prior (DDPM, predicts the noise)",
+    "v_prediction": "A diffusion prior (DDPM, predicts the velocity)",
+    "flow": "A flow prior (rectified flow, predicts noise minus image)",
+    "edm_epsilon": "A diffusion prior (variance exploding, preconditioned as EDM)",
+}
+
+
+def architecture(network: Any, node: dict[str, Any]) -> dict[str, Any]:
+    """The config of a diffusers network, or the node that another one was built from."""
+    if hasattr(network, "config"):
+        return {"_class_name": type(network).__name__, **dict(network.config)}
+    return node
+
+
+def save_sheet(x: Tensor, path: Path, columns: int = 4) -> None:
+    """A sheet of images, written as PNG."""
+    from torchvision.utils import make_grid, save_image
+
+    save_image(make_grid((x.clamp(-1, 1) + 1) / 2, nrow=columns, padding=1), str(path))
+
+
+def card(kind: str, cfg: dict[str, Any], facts: dict[str, Any], network: nn.Module, at: torch.device) -> str:
+    """The model card: what it is, what it saw, for how long, on what."""
+    millions = sum(p.numel() for p in network.parameters()) / 1e6
+    name = torch.cuda.get_device_name(at) if at.type == "cuda" else "CPU"
+    lines = [
+        f"# {cfg['name']}",
+        "",
+        f"{_what(kind, cfg)}, {cfg['size']} x {cfg['size']} pixels, {millions:.2f} million parameters, "
+        "half precision, the moving average of the weights.",
+        "",
+        f"- data: {cfg['dataset']['name']}, split {cfg['split']}, {facts['images']:,} images, each seen once",
+        f"- steps: {facts['step']:,} of batch {cfg['schedule']['batch_size']}, Adam {cfg['schedule']['lr']}, "
+        f"precision {cfg['schedule']['precision']}",
+        *([f"- started from: {Path(cfg['init']).name}"] if cfg["init"] else []),
+        *(f"- {key}: {value}" for key, value in facts.get("more", {}).items()),
+        f"- time: {facts['seconds'] / 60:.0f} minutes on a {name}",
+        f"- final loss: {facts['loss']:.5f}",
+        f"- made by: `sipbench train {kind}` (the architecture is in config.json)",
+        "",
+        "![what it can do](sheet.png)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _what(kind: str, cfg: dict[str, Any]) -> str:
+    if kind == "net":
+        return f"Restores {cfg['degradation']['name']}"
+    if kind == "autoencoder":
+        return "An autoencoder"
+    prior = PRIORS[prediction_of(cfg["scheduler"])]
+    return f"{prior} of the codes of {Path(cfg['codec']).name}" if cfg["codec"] else prior

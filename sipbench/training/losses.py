@@ -1,0 +1,86 @@
+"""What a prior, an autoencoder and a restoration network are trained to make small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sipbench.degradation import Degradation
+from sipbench.errors import UserError
+from sipbench.operators import LinearOperator
+from sipbench.priors.schedules import prediction_of, schedule_of
+from sipbench.problem import Rng
+from sipbench.training.loop import Loss
+
+
+def denoising_loss(scheduler: dict[str, Any]) -> Loss:
+    """|| target - net(alpha x + sigma z) ||^2, the times stratified over the batch.
+
+    The target is what a `NetworkPrior` of this diffusers scheduler config takes the network's output for.
+    """
+    schedule, prediction, data = schedule_of(scheduler), prediction_of(scheduler), scheduler.get("sigma_data", 0.5)
+    if prediction not in TARGETS:
+        raise UserError(f"a network is trained for {', '.join(TARGETS)}, not {prediction!r}")
+    target = TARGETS[prediction]
+
+    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        t = schedule.training_times((torch.arange(len(x), device=x.device) + rng.uniform()) / len(x))
+        alpha, sigma = (s.to(x.dtype).view(-1, 1, 1, 1) for s in schedule.scales(t))
+        z = rng.normal_like(x)
+        x_t, n = alpha * x + sigma * z, (sigma**2 + data**2).sqrt()
+        fed = x_t / n if prediction.startswith("edm") else x_t
+        out = network(fed, schedule.clock(t).to(x.dtype)).sample.float()
+        return (out - target(x, z, alpha, sigma, data)).square().mean()
+
+    return loss
+
+
+def _edm(x: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor, data: float) -> Tensor:
+    """(x - c_skip x_t) / c_out with s = sigma_data: (sigma x - s^2 z) / (s sqrt(sigma^2 + s^2))."""
+    return (sigma * x - data**2 * z) / (data * (sigma**2 + data**2).sqrt())
+
+
+TARGETS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]] = {
+    "epsilon": lambda x, z, alpha, sigma, data: z,
+    "v_prediction": lambda x, z, alpha, sigma, data: alpha * z - sigma * x,
+    "flow": lambda x, z, alpha, sigma, data: z - x,
+    "edm_epsilon": _edm,
+}
+
+
+def restoration_loss(degradation: Degradation, error: str = "l1") -> Loss:
+    """The error of net(A^+ y) on fresh measurements y of x: `l1`, or `rms` (root mean square, one an image).
+
+    `rms` asks for what PSNR rewards, the posterior mean; `l1` trains faster at first.
+    """
+    if error not in ("l1", "rms"):
+        raise UserError(f"unknown error {error!r}: use l1 or rms")
+
+    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        y, f = degradation.measure(x, rng)
+        assert isinstance(f, LinearOperator)
+        difference = network(f.pinv(y)).float() - x
+        return difference.abs().mean() if error == "l1" else difference.square().flatten(1).mean(1).sqrt().mean()
+
+    return loss
+
+
+def autoencoder_loss(kl: float = 1e-4, edges: float = 1.0) -> Loss:
+    """| x - x_hat | + edges | grad x - grad x_hat | + kl KL( N(mu, s^2) || N(0, I) ), means over all entries.
+
+    x_hat is the decoded mu + s z. What the network is given and returns is a diffusers `AutoencoderKL`.
+    """
+
+    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        code: Any = network.encode(x).latent_dist  # pyright: ignore
+        mean, logvar = code.mean.float(), code.logvar.float()
+        z = mean + (0.5 * logvar).exp() * rng.normal_like(mean)
+        d = network.decode(z).sample.float() - x  # pyright: ignore
+        across, down = d.diff(dim=-1).abs().mean(), d.diff(dim=-2).abs().mean()
+        divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
+        return d.abs().mean() + edges * (across + down) + kl * divergence
+
+    return loss

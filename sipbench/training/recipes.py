@@ -1,0 +1,134 @@
+"""What `sipbench train` trains: a prior, an autoencoder for a prior of latents, or a restoration network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sipbench import checkpoints, configs, device
+from sipbench.degradation import Degradation
+from sipbench.priors.latent import Autoencoder
+from sipbench.priors.load import autoencoder
+from sipbench.priors.network import NetworkPrior
+from sipbench.priors.sample import ddim
+from sipbench.problem import Rng
+from sipbench.training import folder
+from sipbench.training.loop import Loss, Schedule, fit
+from sipbench.training.losses import autoencoder_loss, denoising_loss, restoration_loss
+
+Report = Callable[[str], None]
+Sheet = Callable[[nn.Module, Path], None]
+
+
+def train_prior(cfg: dict[str, Any], report: Report = print) -> Path:
+    """Train a prior, of images or of an autoencoder's codes, and lay it down as a diffusers folder."""
+    at = device.choose(cfg["device"])
+    place = checkpoints.find(cfg["codec"], cfg["weights"]) if cfg["codec"] else None
+    codec = autoencoder(place, lambda network: network.to(at)) if place else None
+
+    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        if codec is not None:
+            with torch.no_grad():
+                x = codec.encode(x)
+        return inner(network, x, rng)
+
+    def sheet(average: nn.Module, path: Path) -> None:
+        prior = NetworkPrior(average, cfg["scheduler"])
+        z = Rng.of(0, "sheet", range(16), next(average.parameters()).device).normal(*prior.shape)
+        x = ddim(prior, z, steps=50, clip=codec is None)
+        folder.save_sheet(codec.decode(x) if codec else x, path)
+
+    inner = denoising_loss(cfg["scheduler"])
+    average, facts, target = _fit(cfg, loss, sheet, at, report)
+    model, schedule = (target / "unet", target / "scheduler") if place else (target, target)
+    checkpoints.write(model, average, folder.architecture(average, cfg["network"]))
+    checkpoints.write_json(schedule / "scheduler_config.json", cfg["scheduler"])
+    if place:
+        shutil.copytree(place, target / "vae", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.png", "*.md"))
+    return _present("prior", cfg, average, facts, sheet, at, report)
+
+
+def train_autoencoder(cfg: dict[str, Any], report: Report = print) -> Path:
+    """Train an autoencoder; the factor that gives its codes unit variance is measured at the end."""
+    held_out = configs.build(cfg["dataset"] | {"split": "validation"})
+    at = device.choose(cfg["device"])
+
+    def sheet(average: nn.Module, path: Path) -> None:
+        x = held_out.load(range(8)).to(at)
+        codec = Autoencoder(average)
+        with torch.no_grad():
+            folder.save_sheet(torch.cat([x, codec.decode(codec.encode(x))]), path, columns=8)
+
+    average, facts, target = _fit(cfg, autoencoder_loss(cfg["kl"], cfg["edges"]), sheet, at, report)
+    codec, x = Autoencoder(average), held_out.load(range(128)).to(at)
+    with torch.no_grad():
+        z = codec.encode(x)
+        error = ((codec.decode(z) - x).clamp(-2, 2) / 2).square().flatten(1).mean(1)
+    scaled = {"scaling_factor": float(1 / z.std()), "shift_factor": float(z.mean())}
+    facts |= {"more": {"PSNR on 128 validation images": f"{float(-10 * error.log10().mean()):.2f} dB"}}
+    checkpoints.write(target, average, folder.architecture(average, cfg["network"]) | scaled)
+    return _present("autoencoder", cfg, average, facts, sheet, at, report)
+
+
+def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
+    """Train a restoration network on pairs of one degradation."""
+    degradation = Degradation.of(cfg["degradation"])
+    held_out = configs.build(cfg["dataset"] | {"split": "validation"})
+    at = device.choose(cfg["device"])
+
+    def sheet(average: nn.Module, path: Path) -> None:
+        x = held_out.load(range(5)).to(at)
+        y, f = degradation.measure(x, Rng.of(0, held_out.name, range(5), at))
+        v = f.pinv(y)  # pyright: ignore
+        with torch.no_grad():
+            folder.save_sheet(torch.cat([x, v, average(v)]), path, columns=5)
+
+    average, facts, target = _fit(cfg, restoration_loss(degradation, cfg["error"]), sheet, at, report)
+    checkpoints.write(target, average, folder.architecture(average, cfg["network"]))
+    return _present("net", cfg, average, facts, sheet, at, report)
+
+
+TRAINEES = {"prior": train_prior, "autoencoder": train_autoencoder, "net": train_net}
+
+
+def _fit(
+    cfg: dict[str, Any], loss: Loss, sheet: Sheet, at: torch.device, report: Report
+) -> tuple[nn.Module, dict[str, Any], Path]:
+    """The averaged network, the facts of its training, and the folder it belongs in."""
+    dataset = configs.build(cfg["dataset"])
+    schedule = Schedule(**cfg["schedule"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(schedule.seed)
+        network = configs.build(cfg["network"])
+    if cfg["init"]:
+        checkpoints.load_into(network, checkpoints.weight_file(checkpoints.find(cfg["init"], cfg["weights"])))
+    place = Path(cfg["results"]) / "training" / cfg["name"]
+    size = len(dataset)
+
+    def images(numbers: range) -> Tensor:
+        return dataset.load([n % size for n in numbers])
+
+    average, facts = fit(network, loss, images, schedule, place, device=at, sheet=sheet, report=report)
+    return average, facts, Path(cfg["weights"]) / cfg["name"]
+
+
+def _present(
+    kind: str,
+    cfg: dict[str, Any],
+    average: nn.Module,
+    facts: dict[str, Any],
+    sheet: Sheet,
+    at: torch.device,
+    report: Report,
+) -> Path:
+    """The sheet and the card beside the weights."""
+    target = Path(cfg["weights"]) / cfg["name"]
+    sheet(average.to(at), target / "sheet.png")
+    (target / "README.md").write_text(folder.card(kind, cfg, facts, average, at), encoding="utf-8")
+    report(f"trained: {target}")
+    return target

@@ -1,0 +1,64 @@
+"""A cell's name: what can change the result changes it, what cannot does not."""
+
+import pytest
+
+from sipbench import configs
+from sipbench.bench.cell import Cell
+from sipbench.errors import UserError
+
+
+@pytest.mark.parametrize(
+    "same", ["device=cpu", "batch_size=1", "wandb.mode=offline", "images=[2]", "keep_images=false"]
+)
+def test_what_cannot_change_a_result_is_not_in_the_name(cell, same):
+    assert cell("method=dip").hash == cell("method=dip", same).hash
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["seed=1", "degradation=inpaint70", "degradation.noise.sigma=0.02", "size=64", "split=validation", "tuned=false",
+     "method=pinv", "method.solver.lr=0.02", "profile=paper", "degradation.noise_on_invalid=false", "budget_seconds=1"],
+)  # fmt: skip
+def test_what_can_change_a_result_is_in_the_name(cell, other):
+    words = ("method=dip", "profile=paper") if other == "tuned=false" else ("method=dip",)
+    assert cell(*words).hash != cell(*words, other).hash
+
+
+def test_options_by_hand_win_over_profile_and_tuned(cell):
+    assert cell("method=dps").options["steps"] == configs.read("method", "dps")["profiles"]["demo"]["steps"]
+    assert cell("method=dps", "method.solver.steps=7").options["steps"] == 7
+    assert cell("method=dps", "profile=paper").options == {"steps": 1000, "zeta": 0.3, "clip": True}
+    assert cell("method=dps", "profile=paper", "tuned=false").options["zeta"] == 1.0
+    assert cell("method=dps", "profile=paper").tuned and not cell("method=dps", "tuned=false").tuned
+
+
+def test_a_misspelt_option_of_a_solver_suggests_the_nearest(cell):
+    with pytest.raises(UserError, match="Did you mean zeta"):
+        _ = cell("method=dps", "+method.solver.zetta=2").solver
+
+
+@pytest.mark.parametrize("images", ["0", "[]", "[1,1]", "[-1]"])
+def test_bad_image_lists(cell, images):
+    with pytest.raises(UserError, match="images"):
+        _ = cell(f"images={images}").images
+
+
+def prior_of(*words):
+    return Cell.of(configs.compose(list(words)), list(words)).cfg["prior"]
+
+
+def test_a_method_is_handed_the_kind_of_prior_it_names():
+    assert prior_of("method=flowdps")["path"] == "faces-64-flow"
+    assert prior_of("method=resample")["path"] == "faces-64-latent"
+    assert prior_of("method=dps")["path"] == "faces-64-prior"
+
+
+def test_a_prior_that_is_typed_is_kept_and_can_be_built():
+    chosen = prior_of("method=flowdps", "prior=faces")
+    assert chosen["path"] == "faces-64-prior" and "variants" not in chosen
+
+
+def test_options_typed_for_a_prior_are_kept_with_its_variant():
+    chosen = prior_of("method=flowdps", "+prior.precision=bfloat16")
+    assert (chosen["path"], chosen["precision"]) == ("faces-64-flow", "bfloat16")
+    assert prior_of("method=flowdps", "prior.path=mine")["path"] == "mine"

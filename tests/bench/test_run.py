@@ -1,0 +1,192 @@
+"""One cell: failures become rows, memory is halved, the truth stays out, the clock is the solver's."""
+
+import math
+import textwrap
+
+import pytest
+import torch
+
+from sipbench.bench import store, watch
+from sipbench.bench.cell import NotApplicable
+from sipbench.bench.run import Bench, run
+from sipbench.errors import UserError
+from tests.bench.clock import CLOCK
+
+
+@pytest.fixture
+def solver(cell, tmp_path):
+    """A cell with a solver of these lines."""
+
+    def make(body, *words):
+        path = tmp_path / "mine.py"
+        path.write_text("import torch\n\ndef solve(problem):\n" + textwrap.indent(textwrap.dedent(body), "    "))
+        return cell(f"method.solver._target_={path}:solve", "method.name=mine", "degradation=inpaint70", *words)
+
+    return make
+
+
+def rows_of(c):
+    for _ in run(c):
+        pass
+    return store.read(c.folder)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("return problem.y * float('nan')", "non-finite output"),
+        ("return problem.y[:, :, :5]", "wrong shape: returned"),
+        ("return 'nothing'", "wrong shape: returned str"),
+        ("raise ArithmeticError('no such root')", "ArithmeticError: no such root"),
+        ("raise torch.OutOfMemoryError('too big')", "out of memory with one image"),
+    ],
+)
+def test_a_failure_is_a_row_with_its_reason(solver, body, reason):
+    rows = rows_of(solver(body))
+    assert rows["status"].tolist() == ["failed"] * 3
+    assert all(r.startswith(reason) for r in rows["reason"])
+
+
+def test_one_bad_image_does_not_spoil_its_batch(solver):
+    rows = rows_of(solver("x = problem.y.clone()\nx[1] = float('inf')\nreturn x"))
+    assert rows["status"].tolist() == ["ok", "failed", "ok"]
+    assert rows["psnr"].notna().tolist() == [True, False, True]
+
+
+def test_out_of_memory_halves_the_batch(solver):
+    rows = rows_of(solver("if len(problem.y) > 1: raise torch.OutOfMemoryError('big')\nreturn problem.y"))
+    assert rows["status"].tolist() == ["ok"] * 3 and rows["batch"].tolist() == [1] * 3
+
+
+def test_an_image_that_cannot_be_read_is_named_and_the_others_go_on(cell, tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(3):
+        Image.effect_noise((40, 40), 50 + i).convert("RGB").save(folder / f"{i}.png")
+    (folder / "1.png").write_bytes((folder / "1.png").read_bytes()[:300])
+    rows = rows_of(cell("dataset=folder", f"dataset.root={folder}", "method=pinv", "profile=demo", "size=32"))
+    assert rows["status"].tolist() == ["ok", "failed", "ok"]
+    assert "1.png" in rows["reason"][1]
+    assert rows["image_id"][0].startswith("sha256:")
+
+
+def test_an_interrupt_is_not_a_failure(solver):
+    with pytest.raises(KeyboardInterrupt):
+        rows_of(solver("raise KeyboardInterrupt"))
+
+
+def test_what_a_method_shows_gives_curves_and_the_oracle(solver):
+    rows = rows_of(
+        solver("""
+            for k in problem.steps(40):
+                problem.show(problem.f.T(problem.y) * (1 if k == 3 else 0), loss=torch.ones(len(problem.y)) * k)
+            return problem.y * 0
+            """)
+    )
+    row = rows.iloc[0]
+    steps = row["curve_step"].tolist()
+    assert steps[:6] == [1, 2, 3, 4, 5, 7] and steps[-1] <= 40 and len(steps) < 20
+    assert row["oracle_psnr"] == pytest.approx(max(row["curve_psnr"])) and row["oracle_psnr"] > row["psnr"]
+    assert row["curve_loss"].tolist() == [s - 1 for s in steps]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    monkeypatch.setattr(watch, "time", CLOCK)
+    return CLOCK
+
+
+def test_what_is_done_with_a_shown_image_is_not_on_the_clock(clock):
+    class Dear:
+        device = torch.device("cpu")
+
+        def detach(self):
+            clock.tick(5)
+            return torch.zeros(1)
+
+    follow = watch.Follow()
+    follow.start()
+    clock.tick(1)
+    follow.show(Dear(), None)  # pyright: ignore
+    clock.tick(2)
+    assert follow.seconds == 3
+    assert follow.snapshots[0].seconds == 1
+
+
+def test_the_budget_ends_the_loop(solver, clock):
+    rows = rows_of(
+        solver(
+            """
+            from tests.bench.clock import CLOCK
+            n = 0
+            for k in problem.steps(10_000):
+                CLOCK.tick(0.25); n += 1
+            return problem.y * 0 + n / 10_000
+            """,
+            "budget_seconds=2",
+            "images=1",
+        )  # fmt: skip
+    )
+    assert rows["status"][0] == "ok" and rows["seconds"][0] == 2
+
+
+def test_a_row_says_what_it_takes_to_repeat_it(cell):
+    row = rows_of(cell("method=pinv", "images=1")).iloc[0]
+    for name in ("cell", "seed", "protocol", "device", "version_torch", "python", "options", "weights", "y_sha256"):
+        assert row[name] is not None and row[name] == row[name], name
+    assert row["image_id"] == "faces-2/test/0" and row["evaluations"] == 0
+    assert row["residual_ratio"] == pytest.approx(row["residual"] / 0.01)
+
+
+def test_network_evaluations_are_counted(cell, tiny_prior):
+    row = rows_of(cell("method=dps", "method.solver.steps=4", "images=2", *tiny_prior)).iloc[0]
+    assert row["evaluations"] == 4 and math.isfinite(row["psnr"])
+
+
+def test_methods_face_the_same_measurement(cell, tmp_path, tiny_prior):
+    hashes = []
+    for words in (
+        ["method=pinv"],
+        ["method=dps", "method.solver.steps=2", *tiny_prior],
+        ["method=pinv", "batch_size=1"],
+    ):
+        hashes.append(rows_of(cell(*words, f"results={tmp_path / str(len(hashes))}"))["y_sha256"].tolist())
+    assert hashes[0] == hashes[1] == hashes[2] and len(set(hashes[0])) == 3
+
+
+def test_an_impossible_combination_says_why(cell, tiny_prior):
+    with pytest.raises(NotApplicable, match="dps needs a prior"):
+        Bench.of(cell("method=dps", "prior=none"))
+    with pytest.raises(NotApplicable, match="is for \\(3, 32, 32\\)"):
+        Bench.of(cell("method=dps", "size=64", *tiny_prior))
+    with pytest.raises(UserError, match="missing checkpoint 'unet-faces-32-sr4'.*sipbench train net"):
+        Bench.of(cell("method=unet"))
+    with pytest.raises(UserError, match="needs a size divisible by 4"):
+        Bench.of(cell("method=pinv", "size=34"))
+
+
+def test_corrupt_and_misfitting_checkpoints(cell, tiny_prior, tmp_path):
+    import shutil
+    from pathlib import Path
+
+    folder = tmp_path / "copy"
+    shutil.copytree(Path(tiny_prior[1].partition("=")[2]), folder)
+    words = ["method=dps", "prior=diffusers", f"prior.path={folder}"]
+    file = folder / "diffusion_pytorch_model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="corrupt checkpoint"):
+        Bench.of(cell(*words))
+    file.write_bytes(whole)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"in_channels": 3', '"in_channels": 4'))
+    with pytest.raises(UserError, match="does not fit|corrupt"):
+        Bench.of(cell(*words))
+
+
+def test_nothing_draws_from_the_global_streams(cell, tiny_prior):
+    before = torch.random.get_rng_state()
+    rows_of(cell("method=dps", "method.solver.steps=2", *tiny_prior))
+    assert torch.equal(before, torch.random.get_rng_state())

@@ -1,0 +1,104 @@
+"""The store: atomic, resumable, mergeable."""
+
+import errno
+import os
+import shutil
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sipbench.bench import store
+from sipbench.errors import UserError
+
+
+def row(image, status="ok", value=1.0):
+    return {"image": image, "status": status, "reason": "", "psnr": value}
+
+
+def test_a_batch_is_all_or_nothing(cell, monkeypatch):
+    c = cell("method=pinv")
+    store.prepare(c)
+
+    def refuse(*_):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(UserError, match="results="):
+        store.write(c, [row(0), row(1)])
+    assert store.missing(c) == [0, 1, 2]
+    assert not list(c.folder.glob("*.tmp")) and not list(c.folder.glob(".*tmp"))
+
+
+def test_a_full_disk_is_said_plainly(cell, monkeypatch):
+    c = cell("method=pinv")
+    store.prepare(c)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        store.write(c, [row(0)])
+
+
+def test_a_folder_that_cannot_be_written(cell, tmp_path):
+    (tmp_path / "results").write_text("a file, not a folder")
+    with pytest.raises(UserError, match="cannot be written"):
+        store.prepare(cell("method=pinv"))
+
+
+def test_leftovers_of_a_killed_writer_are_ignored(cell):
+    c = cell("method=pinv")
+    store.prepare(c)
+    store.write(c, [row(0)])
+    (c.folder / ".rows-000001-abc.parquet.77.tmp").write_bytes(b"half a file")
+    assert store.missing(c) == [1, 2]
+    assert len(store.read(c.folder)) == 1
+
+
+def test_a_success_stands_before_a_failure(cell):
+    c = cell("method=pinv")
+    store.prepare(c)
+    store.write(c, [row(0, "failed"), row(1, "failed"), row(2)])
+    assert store.missing(c) == []
+    assert store.missing(c, retry_failed=True) == [0, 1]
+    store.write(c, [row(0, "ok", 2.0)])
+    rows = store.read(c.folder)
+    assert rows[["image", "status"]].values.tolist() == [[0, "ok"], [1, "failed"], [2, "ok"]]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=4, unique=True), max_size=6), cut=st.data())
+def test_merging_is_copying(cell, tmp_path, batches, cut):
+    """Two machines' folders copied together hold each image once, whoever did what."""
+    c = cell("method=pinv", "images=10")
+    shutil.rmtree(c.folder, ignore_errors=True)
+    other = tmp_path / "elsewhere"
+    shutil.rmtree(other, ignore_errors=True)
+    store.prepare(c)
+    for batch in batches:
+        store.write(c, [row(i) for i in batch])
+        if cut.draw(st.booleans()):
+            shutil.copytree(c.folder, other, dirs_exist_ok=True)
+            shutil.rmtree(c.folder)
+            store.prepare(c)
+    if other.exists():
+        shutil.copytree(other, c.folder, dirs_exist_ok=True)
+    expected = sorted({i for batch in batches for i in batch})
+    assert sorted(store.read(c.folder)["image"]) == expected
+    assert store.missing(c) == [i for i in range(10) if i not in expected]
+
+
+def test_a_row_of_an_unknown_cell_reads_empty(tmp_path):
+    assert isinstance(store.read(tmp_path), pd.DataFrame) and store.read(tmp_path).empty
+
+
+def test_a_damaged_file_is_named(cell):
+    c = cell("method=pinv")
+    store.prepare(c)
+    store.write(c, [row(0)])
+    next(c.folder.glob("rows-*")).write_bytes(b"PAR1 torn")
+    with pytest.raises(UserError, match="damaged results .*rows-000000.*Delete the file"):
+        store.missing(c)

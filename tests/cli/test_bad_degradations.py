@@ -1,0 +1,102 @@
+"""Impossible degradations: one clear line each, before any work, and exit code 2."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sipbench import cli
+
+MISTAKES = [
+    ("deblur_gaussian", ["size=32"], "61"),
+    ("deblur_motion", ["size=32"], "61"),
+    ("deblur_gaussian", ["degradation.operator.boundary=mirror"], "circular"),
+    ("deblur_gaussian", ["degradation.operator.sigma=-1"], "sigma"),
+    ("deblur_motion", ["degradation.operator.intensity=3"], "intensity"),
+    ("inpaint70", ["degradation.operator.removed=1.5"], "1.5"),
+    ("inpaint70", ["degradation.operator.removed=-0.1"], "-0.1"),
+    ("inpaint_lines", ["degradation.operator.removed=1"], "1"),
+    ("inpaint_box", ["degradation.operator.side=2"], "2"),
+    ("inpaint_file", ["degradation.operator.path=nowhere.png"], "nowhere.png"),
+    ("deblur_file", ["degradation.operator.path=nowhere.png"], "nowhere.png"),
+    ("ct_sparse", ["degradation.operator.views=0"], "0"),
+    ("ct_sparse", ["degradation.operator.span=-5"], "-5"),
+    ("ct_sparse", ["degradation.operator.window=hat"], "hann"),
+    ("sr4", ["size=33"], "33"),
+    ("sr8", ["size=36"], "36"),
+    ("sr4_avgpool", ["size=33"], "33"),
+    ("sr4", ["degradation.operator.factor=0"], "factor"),
+    ("cs_gaussian", ["size=256"], "cs_hadamard"),
+    ("cs_gaussian", ["degradation.operator.ratio=0"], "ratio"),
+    ("cs_hadamard", ["size=48"], "power of two"),
+    ("mri", ["degradation.operator.acceleration=0"], "acceleration"),
+    ("mri", ["degradation.operator.mask=spiral"], "equispaced"),
+    ("phase_fourier", ["degradation.operator.oversample=-1"], "oversample"),
+    ("phase_fourier", ["degradation.operator.domain=none"], "unit"),
+    ("phase_gaussian", ["size=256"], "phase_cdp"),
+    ("phase_cdp", ["degradation.operator.patterns=0"], "pattern"),
+    ("jpeg", ["degradation.operator.quality=0"], "quality"),
+    ("hdr", ["degradation.operator.scale=-2"], "scale"),
+    ("blind_motion", ["size=32"], "64"),
+    ("turbulence", ["size=32"], "64"),
+    ("deblur_nonlinear", [], "GOPRO_wVAE.pth"),
+    ("sr4", ["degradation.noise.sigma=-0.1"], "-0.1"),
+    ("sr4", ["++degradation.unknown=purple"], "grey"),
+    ("demosaic", ["degradation.operator.pattern=RGBR"], "RGGB"),
+    ("inpaint70", ["degradation.operator.removed=0"], "between 0 and 1"),
+    ("inpaint70", ["degradation.operator.removed=abc"], "removed is a number, not 'abc'"),
+    ("inpaint70", ["degradation.operator.removed=[0.5]"], "removed is a number"),
+    ("ct_sparse", ["degradation.operator.views=2.5"], "views is a whole number, not 2.5"),
+    ("mri_multicoil", ["degradation.operator.coils=1.5"], "coils is a whole number"),
+    ("sr4", ["degradation.operator.factor=nan"], "factor is a whole number"),
+    ("sr4", ["degradation.noise.sigma=abc"], "sigma is a number, not 'abc'"),
+    ("sr4", ["degradation.noise.sigma=null"], "give sigma, or level"),
+    ("sr4", ["+degradation.operator.foo=2"], "unknown option 'foo'"),
+    ("sr4", ["+degradation.noise.clip=foo"], "clip is true or false"),
+    ("sr4", ["degradation.noise._target_=sipbench.noise.Shot"], "unknown option 'sigma'"),
+    ("sr4", ["degradation.noise=null"], "noise is missing"),
+    ("sr4", ["noise=shot"], "give rate, or level"),
+    ("sr4", ["noise=mixture", "noise.noises=[1,2]"], "list of nodes"),
+    ("sr4", ["noise=mixture", "noise.noises=[{p: 0.2},{p: 0.3}]"], "_target_"),
+    ("sr4", ["degradation.reveal_noise=maybe"], "reveal_noise is true or false"),
+    ("sr4", ["size=abc"], "size is a whole number"),
+    ("sr4", ["seed=abc"], "seed is a whole number"),
+    ("sr4", ["batch_size=0"], "batch_size is a whole number"),
+    ("sr4", ["budget_seconds=abc"], "budget_seconds is a number"),
+    ("sr4", ["images=[99999999999]"], "outside"),
+    ("sr4", ["images=1.5"], "images is all"),
+    ("blind_motion", ["degradation.operator.intensity=3"], "intensity"),
+    ("blind_gaussian", ["degradation.operator.sigma=-1"], "sigma"),
+    ("blind_motion", ["degradation.operator.size=0"], "at least one pixel"),
+    ("turbulence", ["degradation.operator.sigma=-1"], "sigma"),
+    ("sr4", ["--cfg"], "unknown word '--cfg'"),
+]
+
+
+@pytest.mark.parametrize(("name", "words", "said"), MISTAKES)
+def test_a_mistake_is_one_line(name, words, said, tmp_path, capsys):
+    setting = [f"degradation={name}", "images=1", f"results={tmp_path}", "method=pinv", *words]
+    assert cli.main(["show", *setting, f"out={tmp_path / 'a.png'}"]) == 2
+    text = capsys.readouterr().err.strip()
+    assert said in text and text.startswith("sipbench: ") and "\n" not in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mask_of_the_wrong_size(tmp_path, capsys):
+    Image.fromarray(np.full((20, 24), 255, np.uint8)).save(tmp_path / "mask.png")
+    words = ["degradation=inpaint_file", f"degradation.operator.path={tmp_path / 'mask.png'}"]
+    assert cli.main(["show", *words, "images=1", f"out={tmp_path / 'a.png'}"]) == 2
+    text = capsys.readouterr().err
+    assert "20" in text and "24" in text and "64" in text
+
+
+def test_a_changed_mask_is_another_cell(tmp_path):
+    from sipbench import checkpoints, configs
+    from sipbench.bench.cell import Cell
+
+    words = ["degradation=inpaint_file", f"degradation.operator.path={tmp_path / 'mask.png'}", "size=32", "prior=none"]
+    found = []
+    for level in (255, 254):
+        Image.fromarray(np.full((32, 32), level, np.uint8)).save(tmp_path / "mask.png")
+        checkpoints.sha256.cache_clear()
+        found.append(Cell.of(configs.compose(words), words).hash)
+    assert found[0] != found[1]
