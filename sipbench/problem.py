@@ -17,7 +17,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from sipbench.noise import Noise
-    from sipbench.operators.base import Operator
+    from sipbench.operators.base import LinearOperator, Operator
     from sipbench.priors.base import Prior
 
 
@@ -111,7 +111,8 @@ class Problem:
         f: the forward map.
         noise: the noise model, or None where the setting hides it.
         shape: the shape of the unknown, (B, C, H, W).
-        prior: a pretrained model of p(x), or None.
+        prior: a pretrained model of p(x). None where the setting grants none: a solver that says that it needs one is
+            never without.
         rng: one random stream per image.
         setting: the public names of the dataset and the degradation.
     """
@@ -120,7 +121,7 @@ class Problem:
     f: Operator
     noise: Noise | None
     shape: tuple[int, ...]
-    prior: Prior | None
+    prior: Prior
     rng: Rng
     setting: Mapping[str, str] = field(default_factory=dict)
     _watch: Watch | None = field(default=None, repr=False)
@@ -128,6 +129,18 @@ class Problem:
     @property
     def device(self) -> torch.device:
         return self.y.device
+
+    @property
+    def linear(self) -> LinearOperator:
+        """The forward map of a solver that says that it needs a linear one."""
+        assert self.f.linear, "this forward map is not linear"
+        return self.f  # pyright: ignore
+
+    @property
+    def sigma(self) -> float:
+        """The standard deviation of the noise, for a solver that says that it needs to be told."""
+        assert self.noise is not None and self.noise.sigma is not None, "the noise level is not told"
+        return self.noise.sigma
 
     def steps(self, n: int) -> Iterator[int]:
         """Count from 0 to n-1, telling whoever watches; ends early when the budget is spent."""
