@@ -53,6 +53,11 @@ def reference(problem, steps, zeta, clip):
     return torch.from_numpy(np.stack(out))
 
 
+def witness(solve):
+    expected = reference(pose(), 20, 0.7, True)
+    assert (solve(pose(), steps=20, zeta=0.7) - expected).abs().max() < 1e-9
+
+
 @pytest.mark.parametrize("clip", [True, False])
 @pytest.mark.parametrize("steps", [1, 2, 20])
 @pytest.mark.parametrize("operator", [Inpainting, BicubicDownsampling])
