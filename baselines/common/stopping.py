@@ -9,6 +9,8 @@ between. Each image is judged by itself, and its choice is frozen once it has st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -162,6 +164,29 @@ def make_stopper(
     if rule not in rules:
         raise ValueError(f"unknown stopping rule {rule!r}: choose one of {', '.join(rules)}")
     return Stopper(rules[rule](), like, patience)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """How a solver stops early, as its one option `stop`: a rule by name, with the arguments of `make_stopper`."""
+
+    rule: Literal["fixed", "loss", "wmv", "emv", "self_validation"] = "fixed"
+    window: int | None = None
+    patience: int | None = None
+    alpha: float = 0.1
+    epochs: float = 1.0
+
+    def __call__(self, like: Tensor, rng: Rng | None = None) -> Stopper:
+        """The rule for iterates like this one."""
+        return make_stopper(
+            self.rule,
+            like,
+            window=self.window,
+            patience=self.patience,
+            alpha=self.alpha,
+            epochs=self.epochs,
+            rng=rng,
+        )
 
 
 def _where(better: Tensor, new: Tensor, old: Tensor) -> Tensor:
