@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from baselines.common.gradient import gradient, gradient_T
+from baselines.classical.gradient import gradient, gradient_T
 from sipbench.operators import LinearOperator
 from sipbench.problem import Problem
 

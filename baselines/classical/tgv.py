@@ -11,10 +11,10 @@ import math
 import torch
 from torch import Tensor
 
+from baselines.classical.gradient import SECOND_ORDER, gradient, gradient_T, symmetrised, symmetrised_T
 from baselines.classical.primal_dual import Data, minimise
 from baselines.classical.tv import dual_axes, mixed_norm, project
 from baselines.classical.weights import weight
-from baselines.common.gradient import SECOND_ORDER, gradient, gradient_T, symmetrised, symmetrised_T
 from sipbench.problem import Estimate, Problem
 
 

@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor
 
+from baselines.classical.gradient import SQUARED_NORM, gradient, gradient_T
 from baselines.classical.primal_dual import Data, minimise
 from baselines.classical.weights import weight
-from baselines.common.gradient import SQUARED_NORM, gradient, gradient_T
 from sipbench.problem import Estimate, Problem
 
 

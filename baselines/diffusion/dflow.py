@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from baselines.common.lbfgs import LBFGS
 from baselines.common.linear import conditioning
 from baselines.diffusion.sampling import level
+from baselines.optimisers.lbfgs import LBFGS
 from sipbench.operators import LinearOperator
 from sipbench.priors.base import Prior
 from sipbench.problem import Problem

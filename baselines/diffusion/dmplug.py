@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from baselines.common.lbfgs import LBFGS
 from baselines.common.stopping import make_stopper
 from baselines.diffusion.sampling import Level, ddim, level
+from baselines.optimisers.lbfgs import LBFGS
 from sipbench.operators.base import BlindOperator
 from sipbench.priors.schedules import named
 from sipbench.problem import Estimate, Problem

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from baselines.common.constrained import Statement, Unknown, by_multipliers, by_sqp, certify
 from baselines.common.linear import cg
 from baselines.common.losses import penalty
+from baselines.optimisers.constrained import Statement, Unknown, by_multipliers, by_sqp, certify
 from baselines.single.hourglass import Hourglass
 from baselines.single.inputs import fixed_input
 from sipbench.operators import LinearOperator

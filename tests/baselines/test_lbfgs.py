@@ -5,8 +5,8 @@ import inspect
 import pytest
 import torch
 
-from baselines.common import lbfgs as module
-from baselines.common.lbfgs import LBFGS
+from baselines.optimisers import lbfgs as module
+from baselines.optimisers.lbfgs import LBFGS
 
 BAD = torch.tensor([[-1.2, 1.0], [0.5, -0.5], [2.0, 2.0]], dtype=torch.float64)
 

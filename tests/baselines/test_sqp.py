@@ -5,9 +5,9 @@ import torch
 from scipy.optimize import minimize
 from torch.nn.functional import softmax
 
-from baselines.common import sqp
-from baselines.common.qp import least_combination, within_unit_box
-from baselines.common.sqp import SQP
+from baselines.optimisers import sqp
+from baselines.optimisers.qp import least_combination, within_unit_box
+from baselines.optimisers.sqp import SQP
 from sipbench.problem import Rng
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from baselines.classical import tgv as module
+from baselines.classical.gradient import SECOND_ORDER, symmetrised, symmetrised_T
 from baselines.classical.tgv import K_T, K, tgv
 from baselines.classical.tv import tv
-from baselines.common.gradient import SECOND_ORDER, symmetrised, symmetrised_T
 from sipbench.operators import Inpainting
 from sipbench.operators.colour import Denoise
 from tests.baselines.posed import blur, broken, far, motion, pose

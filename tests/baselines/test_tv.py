@@ -5,8 +5,8 @@ import torch
 
 from baselines.classical import primal_dual
 from baselines.classical import tv as module
+from baselines.classical.gradient import SQUARED_NORM, gradient, gradient_T
 from baselines.classical.tv import tv
-from baselines.common.gradient import SQUARED_NORM, gradient, gradient_T
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.operators.colour import Denoise
 from tests.baselines.posed import blur, broken, far, motion, pose

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from baselines.common.qp import least_combination, within_unit_box
+from baselines.optimisers.qp import least_combination, within_unit_box
 
 ARMIJO, CURVATURE, TRIALS = 1e-4, 0.5, 25
 ENOUGH, SHRINK, SHRINKS = 0.1, 0.9, 120  # steering: c_v, c_mu, and how often mu may shrink in one iteration

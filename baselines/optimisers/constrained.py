@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from baselines.common.losses import Loss
-from baselines.common.qp import least_combination
-from baselines.common.sqp import SQP, gradients
+from baselines.optimisers.qp import least_combination
+from baselines.optimisers.sqp import SQP, gradients
 from sipbench.problem import Problem
 
 ACTIVE = 0.01  # a constraint within 1 % of sigma counts as met with equality
