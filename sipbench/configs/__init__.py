@@ -18,6 +18,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from sipbench.configs.quoting import quoted
 from sipbench.errors import UserError, unknown
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -194,6 +195,7 @@ def compose(overrides: list[str], config: str = "config") -> Any:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    overrides = [quoted(word) for word in overrides]
     _check_choices(overrides)
     try:
         with hydra_ready():
