@@ -7,7 +7,7 @@ Dabov, Foi, Katkovnik, Egiazarian: Image Denoising by Sparse 3-D Transform-Domai
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ SMALLEST = 16  # the package ends the process on images of its blocks' size, 8: 
 
 
 @torch.no_grad()
-def bm3d(problem: Problem, *, profile: str = "np", strength: float = 1.0) -> Tensor:
+def bm3d(problem: Problem, *, profile: Literal["np", "refilter", "vn", "high"] = "np", strength: float = 1.0) -> Tensor:
     """x = BM3D(y), for y = x + sigma n: similar blocks stacked, thresholded, and filtered by Wiener's formula.
 
     Images of three channels are matched in their luminance (CBM3D); others are denoised channel by channel. It works
@@ -31,16 +31,13 @@ def bm3d(problem: Problem, *, profile: str = "np", strength: float = 1.0) -> Ten
         profile: the package's settings: np (normal), refilter, vn (very noisy) or high.
         strength: factor on the sigma that is told; 1 is the published choice.
     """
-    assert problem.noise is not None and problem.noise.sigma is not None
-    if profile not in PROFILES:
-        raise ValueError(f"the profile is one of {', '.join(PROFILES)}, not {profile!r}")
     package = load()
     settings = getattr(package, PROFILES[profile])()
     settings.num_threads = 1
     noisy = ((problem.y + 1) / 2).double().cpu()
     h, w = noisy.shape[-2:]
     wide = F.pad(noisy, (0, max(0, SMALLEST - w), 0, max(0, SMALLEST - h)), mode="replicate")
-    level = max(strength * problem.noise.sigma / 2, 1e-6)
+    level = max(strength * problem.sigma / 2, 1e-6)
     for k in problem.steps(len(noisy)):
         noisy[k] = denoised(package, wide[k], level, settings)[:, :h, :w]
     return (2 * noisy - 1).to(problem.y)

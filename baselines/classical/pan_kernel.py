@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.classical.pan_latent import otf
+from baselines.common.algebra import dot, each
+from baselines.common.differences import differences
 from baselines.common.shifts import moved, off_centre
 
 ROUNDS = 20  # of conjugate gradients
@@ -16,7 +18,8 @@ ROUNDS = 20  # of conjugate gradients
 
 def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
     """Forward differences (B, 1, h-1, w-1), downwards and to the right, without those across the border."""
-    return x[..., 1:, :-1] - x[..., :-1, :-1], x[..., :-1, 1:] - x[..., :-1, :-1]
+    down, right = differences(x)
+    return down[..., :-1], right[..., :-1, :]
 
 
 def strength(x: Tensor, side: int) -> Tensor:
@@ -39,7 +42,7 @@ def strong(x: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
     squares = down.square() + right.square()
     largest = squares.flatten(1).amax(1)
     steps = (torch.log(largest.clamp(min=1e-30) / threshold.clamp(min=1e-30)) / math.log(0.81)).ceil().clamp(min=0)
-    kept = squares >= torch.where(threshold > largest, threshold * 0.81**steps, threshold).view(-1, 1, 1, 1)
+    kept = squares >= each(torch.where(threshold > largest, threshold * 0.81**steps, threshold), squares)
     return down * kept, right * kept
 
 
@@ -62,15 +65,14 @@ def estimate(x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor], side: int, weig
 
     k = torch.full((len(x[0]), 1, side, side), 1 / side**2, dtype=x[0].dtype, device=x[0].device)
     r = window((X.conj() * Y).sum(1, keepdim=True)) - A(k)
-    p, rho = r, _dot(r, r)
+    p, rho = r, dot(r, r)
     for _ in range(ROUNDS):
         going = rho.sqrt() > 1e-5
         Ap = A(p)
-        step = torch.where(going, rho / _dot(p, Ap), 0.0)
+        step = each(torch.where(going, rho / dot(p, Ap), 0.0), p)
         k, r = k + step * p, r - step * Ap
-        new = _dot(r, r)
-        p = r + torch.where(going, new / rho, 0.0) * p
-        rho = new
+        new = dot(r, r)
+        p, rho = r + each(torch.where(going, new / rho, 0.0), p) * p, new
     k = torch.where(k < k.amax((-2, -1), keepdim=True) / 20, 0.0, k)
     return normalised(k)
 
@@ -119,7 +121,3 @@ def _parts(mask: Tensor) -> Tensor:
         if torch.equal(spread, labels):
             return labels
         labels = spread
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum((1, 2, 3), keepdim=True)

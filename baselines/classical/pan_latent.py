@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from baselines.common.algebra import each, where
+
 LARGEST = 1e5  # the weight of the split gradients at which the continuation ends
 DARKEST = 8.0  # that of the split pixels
 WINDOW = 35  # of the dark channel
@@ -72,11 +74,11 @@ def few_pixels(y: Tensor, k: Tensor, lam: float, mu: float, first: Tensor, some:
     In turn: u is x, with 0 where x^2 < lam / a among these pixels; x follows from u. The weight a of |x - u|^2, for
     each image, is doubled from `first` on up to 8.
     """
-    solve, x, a = Deconvolution(y, k), y, first.view(-1, 1, 1, 1)
+    solve, x, a = Deconvolution(y, k), y, each(first, y)
     rounds = torch.log2(DARKEST / first).ceil().clamp(min=0)
     for i in range(int(rounds.max())):
         u = torch.where(some(x) & (x.square() < lam / a), 0.0, x)
-        x = torch.where((i < rounds).view(-1, 1, 1, 1), few_gradients(x, solve, mu, a, u), x)
+        x = where(i < rounds, few_gradients(x, solve, mu, a, u), x)
         a = 2 * a
     return x
 

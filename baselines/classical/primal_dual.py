@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from baselines.classical.weights import norms, per_image
-from sipbench.operators import LinearOperator
+from baselines.classical.weights import norms
+from baselines.common.algebra import each, norm
 from sipbench.problem import Estimate, Problem
 
 CHECK = 10  # the objective is shown, and stopping judged, every so many iterations
@@ -41,21 +41,20 @@ class Data:
     box: bool
 
     def __post_init__(self) -> None:
-        f, self.y = self.problem.f, self.problem.y
-        assert isinstance(f, LinearOperator)
+        f, self.y = self.problem.linear, self.problem.y
         self.f, self.norm = f, norms(f, self.y)
         self.svd = None if self.box else f.svd(self.y.dtype)
         self.seen = None if self.svd is None else self.svd.Ut(self.y)
         x = f.T(self.y)
-        self.start = x / per_image(self.norm.square(), x)
+        self.start = x / each(self.norm.square(), x)
         self.smoothness = self.norm.square() if self.svd is None else torch.zeros_like(self.norm)
 
     def step(self, x: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         if self.svd is None or self.seen is None:
-            z = v - per_image(tau, x) * self.f.T(self.f(x) - self.y)
+            z = v - each(tau, x) * self.f.T(self.f(x) - self.y)
             return z.clamp_(-1, 1) if self.box else z
         s, a = self.svd.s, self.svd.Vt(v)
-        gain = s / (s.square() + per_image(1 / tau, a))
+        gain = s / (s.square() + each(1 / tau, a))
         return v + self.svd.V(gain * (self.seen - s * a))
 
     def loss(self, x: Tensor) -> Tensor:
@@ -94,7 +93,7 @@ def minimise(
     """
     stacked = z.ndim > data.start.ndim
     tau = 1 / (data.smoothness + sigma * bound)
-    tau_z = per_image(tau, z)
+    tau_z = each(tau, z)
     relax, stopped, ran = torch.full_like(tau, rho), torch.zeros_like(tau, dtype=torch.long), 0
     for k in data.problem.steps(iterations):
         v = K_T(u).mul_(-tau_z).add_(z)
@@ -102,13 +101,13 @@ def minimise(
         x_new = data.step(x, v[:, 0] if stacked else v, tau)
         moved = torch.cat([x_new[:, None], v[:, 1:]], 1).sub_(z) if stacked else x_new - x
         dual = project(K(torch.add(z, moved, alpha=2)).mul_(sigma).add_(u))
-        z.addcmul_(moved, per_image(relax, z))
-        u.addcmul_(dual.sub_(u), per_image(relax, u))
+        z.addcmul_(moved, each(relax, z))
+        u.addcmul_(dual.sub_(u), each(relax, u))
         ran = k + 1
         if ran % CHECK == 0:
             data.problem.show(x, loss=data.loss(x) + penalty(z))
             step = moved[:, 0] if stacked else moved
-            still = rho * step.flatten(1).norm(dim=1) <= tolerance * x.flatten(1).norm(dim=1)
+            still = rho * norm(step) <= tolerance * norm(x)
             stopped = torch.where(still & (relax > 0), ran, stopped)
             relax = relax.masked_fill(still, 0.0)
             if not bool((relax > 0).any()):

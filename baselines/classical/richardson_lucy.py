@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from baselines.classical.gradient import gradient, gradient_T
-from sipbench.operators import LinearOperator
+from baselines.common.algebra import each
 from sipbench.problem import Problem
 
 BRIGHTEST = 10.0  # intensities stay below it; only maps with negative entries would take them there
@@ -49,12 +49,11 @@ def richardson_lucy(
         epsilon: what A u is kept above.
         clip: keep the result within [0, 1].
     """
-    y, f = problem.y, problem.f
-    assert isinstance(f, LinearOperator)
+    y, f = problem.y, problem.linear
     one = torch.ones(problem.shape, dtype=y.dtype, device=y.device)
     b = ((y + f(one)) / 2).clamp(min=0)
     reach = f.T(torch.ones_like(y)) if normalise else one
-    seen = reach > torch.finfo(y.dtype).eps * 100 * reach.flatten(1).abs().amax(1).view(-1, 1, 1, 1)
+    seen = reach > torch.finfo(y.dtype).eps * 100 * each(reach.flatten(1).abs().amax(1), reach)
     per = torch.where(seen, 1 / reach, 0.0)
     u = start * one
     for _ in problem.steps(iterations):

@@ -7,6 +7,7 @@ Bredies, Kunisch, Pock: Total Generalized Variation, SIAM Journal on Imaging Sci
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ def tgv(
     lam: float = 0.02,
     alpha0: float = 2.0,
     alpha1: float = 1.0,
-    channels: str = "joint",
+    channels: Literal["joint", "separate"] = "joint",
     box: bool = False,
     iterations: int = 1000,
     tolerance: float = 1e-5,

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from baselines.classical.weights import per_image
+from baselines.common.algebra import each, norm
 from baselines.common.linear import cg, conditioning
-from sipbench.operators import LinearOperator
 from sipbench.operators.colour import Denoise
 from sipbench.problem import Problem
 
@@ -24,7 +24,7 @@ from sipbench.problem import Problem
 def tikhonov(
     problem: Problem,
     *,
-    prior: str = "power",
+    prior: Literal["white", "power"] = "power",
     std: float = 0.5,
     mean: float = 0.0,
     exponent: float = 2.0,
@@ -56,10 +56,7 @@ def tikhonov(
         restarts: how often they begin.
         tolerance: an image ends where its residual is below this part of y - A m.
     """
-    y, f = problem.y, problem.f
-    assert isinstance(f, LinearOperator)
-    if prior not in ("white", "power"):
-        raise ValueError(f"the prior is white or power, not {prior!r}")
+    y, f = problem.y, problem.linear
     told = None if problem.noise is None else problem.noise.sigma
     noise = max(sigma if told is None else told, torch.finfo(y.dtype).eps) ** 2
     m = torch.full(problem.shape, mean, dtype=y.dtype, device=y.device)
@@ -77,14 +74,14 @@ def tikhonov(
         return f(C(f.T(v))) + noise * v
 
     v, rest = torch.zeros_like(r), r
-    enough = tolerance * r.flatten(1).norm(dim=1)
+    enough = tolerance * norm(r)
     open_ = torch.ones_like(enough, dtype=torch.bool)
     for _ in problem.steps(restarts):
-        v = v + per_image(open_, v) * cg(matvec, rest, iterations)
+        v = v + each(open_, v) * cg(matvec, rest, iterations)
         rest = r - matvec(v)
-        norm = rest.flatten(1).norm(dim=1)
-        problem.show(m + C(f.T(v)), loss=norm)
-        open_ &= norm > enough
+        left = norm(rest)
+        problem.show(m + C(f.T(v)), loss=left)
+        open_ &= left > enough
         if not bool(open_.any()):
             break
     return m + C(f.T(v))

@@ -7,6 +7,7 @@ Chan: Color TV, IEEE TIP 1998. Minimised as in `baselines.classical.primal_dual`
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ def tv(
     c: float | None = 5.0,
     lam: float = 0.02,
     isotropic: bool = True,
-    channels: str = "joint",
+    channels: Literal["joint", "separate"] = "joint",
     box: bool = False,
     iterations: int = 1000,
     tolerance: float = 1e-5,
@@ -71,8 +72,6 @@ def tv(
 
 def dual_axes(isotropic: bool, channels: str) -> tuple[int, ...]:
     """The dimensions of a field (B, n, C, H, W) that share one Euclidean norm."""
-    if channels not in ("joint", "separate"):
-        raise ValueError(f"channels are joint or separate, not {channels!r}")
     return ((1,) if isotropic else ()) + ((2,) if channels == "joint" else ())
 
 

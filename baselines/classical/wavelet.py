@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from baselines.classical.daubechies import Wavelets
-from baselines.classical.weights import norms, per_image, weight
-from sipbench.operators import LinearOperator
+from baselines.classical.weights import norms, weight
+from baselines.common.algebra import each, norm, where
 from sipbench.operators.colour import Denoise
 from sipbench.problem import Estimate, Problem
 
@@ -48,16 +48,14 @@ def wavelet(
         iterations: at most so many.
         tolerance: an image stops where its relative change is below this.
     """
-    y, f = problem.y, problem.f
-    assert isinstance(f, LinearOperator)
+    y, f = problem.y, problem.linear
     x, strength = f.T(y), weight(problem, c, lam)
     W = Wavelets(order, levels, x)
     if isinstance(f, Denoise):
         return Estimate(W.inverse(shrink(W(y), y.new_tensor(strength), W.corner)))
-    norm = norms(f, y)
-    L = per_image(norm.square(), x)
+    L = each(norms(f, y).square(), x)
     x = x / L
-    z, t, moving = x, 1.0, torch.ones_like(norm, dtype=torch.bool)
+    z, t, moving = x, 1.0, torch.ones(len(x), dtype=torch.bool, device=x.device)
     stopped, ran = torch.zeros_like(moving, dtype=torch.long), 0
 
     for k in problem.steps(iterations):
@@ -66,10 +64,10 @@ def wavelet(
         t, before = (1 + math.sqrt(1 + 4 * t * t)) / 2, t
         change = new - x
         z = new.add(change, alpha=(before - 1) / t)
-        x, ran = torch.where(per_image(moving, x), new, x), k + 1
+        x, ran = where(moving, new, x), k + 1
         if ran % CHECK == 0 or ran == 1:
             problem.show(x, loss=(f(x) - y).square().flatten(1).sum(1) / 2 + strength * size(coefficients, W.corner))
-            still = change.flatten(1).norm(dim=1) <= tolerance * x.flatten(1).norm(dim=1)
+            still = norm(change) <= tolerance * norm(x)
             stopped = torch.where(still & moving, ran, stopped)
             moving &= ~still
             if not bool(moving.any()):

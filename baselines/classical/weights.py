@@ -22,8 +22,3 @@ def weight(problem: Problem, c: float | None, lam: float) -> float:
     """
     sigma = None if problem.noise is None else problem.noise.sigma
     return lam if sigma is None or c is None else c * sigma**2
-
-
-def per_image(values: Tensor, like: Tensor) -> Tensor:
-    """One number an image, (B,), shaped to multiply tensors with."""
-    return values.view(-1, *[1] * (like.ndim - 1))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import dot, each
 from sipbench.operators import LinearOperator
 
 
@@ -17,15 +18,15 @@ def cg(matvec: Callable[[Tensor], Tensor], b: Tensor, iterations: int, tolerance
     """
     tolerance = 10 * torch.finfo(b.dtype).eps if tolerance is None else tolerance
     v, r = torch.zeros_like(b), b
-    p, energy = r, _dot(r, r)
+    p, energy = r, dot(r, r)
     enough, tiny = energy * tolerance**2, torch.finfo(b.dtype).tiny
     for _ in range(iterations):
         q = matvec(p)
-        bend = _dot(p, q)
-        step = torch.where((energy > enough) & (bend > 0), energy / bend.clamp(min=tiny), 0.0)
+        bend = dot(p, q)
+        step = each(torch.where((energy > enough) & (bend > 0), energy / bend.clamp(min=tiny), 0.0), p)
         v, r = v + step * p, r - step * q
-        now = _dot(r, r)
-        p, energy = r + now / energy.clamp(min=tiny) * p, torch.where(energy > enough, now, energy)
+        now = dot(r, r)
+        p, energy = r + each(now / energy.clamp(min=tiny), p) * p, torch.where(energy > enough, now, energy)
     return v
 
 
@@ -41,8 +42,3 @@ def conditioning(
     if svd is None:
         return lambda r, a, b: f.T(cg(lambda v: a * f(f.T(v)) + b * v, r, iterations))
     return lambda r, a, b: svd.V(svd.s / (a * svd.s**2 + b) * svd.Ut(r))
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """One inner product an image, shaped to multiply images with."""
-    return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))

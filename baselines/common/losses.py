@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from baselines.common.differences import differences
+
 Loss = Callable[[Tensor], Tensor]
 
 
@@ -44,11 +46,6 @@ def l1_l2(x: Tensor, eps: float = 1e-8) -> Tensor:
     down, right = differences(x)
     squares = torch.cat([down.flatten(1), right.flatten(1)], 1).square()
     return (squares + eps).sqrt().mean(1) / (squares.mean(1) + eps).sqrt()
-
-
-def differences(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Forward differences along the columns and along the rows, without those across the border."""
-    return x[..., 1:, :] - x[..., :-1, :], x[..., 1:] - x[..., :-1]
 
 
 def _mean(x: Tensor) -> Tensor:

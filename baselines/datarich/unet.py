@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sipbench.operators import LinearOperator
 from sipbench.problem import Problem
 
 
 def unet(problem: Problem, *, net: nn.Module) -> Tensor:
     """x = v + net(v) with v = A^+ y: one evaluation. The network was trained for this very degradation."""
-    assert isinstance(problem.f, LinearOperator)
-    v = problem.f.pinv(problem.y)
+    v = problem.linear.pinv(problem.y)
     weight = next(net.parameters())
     return net(v.to(weight.dtype)).to(v.dtype)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import norm, where
 from baselines.common.losses import Loss
 from baselines.optimisers.qp import least_combination
 from baselines.optimisers.sqp import SQP, gradients
@@ -35,7 +36,7 @@ class Statement:
         self.root = self.mask.flatten(1).sum(1).clamp(min=1).sqrt()
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        rms = (self.mask * (self.y - self.problem.f(x))).flatten(1).norm(dim=1) / self.root
+        rms = norm(self.mask * (self.y - self.problem.f(x))) / self.root
         return self.R(x), rms / self.sigma - 1 if self.sigma else rms
 
 
@@ -133,7 +134,7 @@ def by_sqp(
         x = inner.image()
         R, c = statement(x)
         accepted = solver.step(R, c[:, None])
-        x_hat = torch.where(accepted.view(-1, 1, 1, 1), x.detach(), x_hat)
+        x_hat = where(accepted, x.detach(), x_hat)
         statement.problem.show(x_hat, loss=solver.F[:, 0])
         if k % 20 == 19:
             small = solver.stationarity() <= tolerance * solver.J[:, 0].norm(dim=1)

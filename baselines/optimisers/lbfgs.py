@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import dot
+
 ARMIJO, CURVATURE, GROWTH, TRIALS = 1e-4, 0.9, 4.0, 20
 
 
@@ -72,9 +74,9 @@ class LBFGS:
         """Which points are accepted, and whose search is given up; the others' brackets and steps are adjusted."""
         if not self.line_search or self.steps == 0:
             return torch.ones_like(loss, dtype=torch.bool), torch.zeros_like(loss, dtype=torch.bool)
-        slope = _dot(self.g, self.d)
+        slope = dot(self.g, self.d)
         lower = loss <= self.f + ARMIJO * self.t * slope
-        flat = _dot(g, self.d) >= CURVATURE * slope
+        flat = dot(g, self.d) >= CURVATURE * slope
         self.trials = self.trials + 1
         over = self.trials >= TRIALS
         accepted, given_up = lower & (flat | over), ~lower & over
@@ -87,8 +89,8 @@ class LBFGS:
 
     def _remember(self, accepted: Tensor, s: Tensor, y: Tensor) -> None:
         """Keep the pair (s, y) of the images that moved, if its curvature is positive; each has its own ring."""
-        sy, yy = _dot(s, y), _dot(y, y)
-        keep = accepted & (sy > torch.finfo(s.dtype).eps * (_dot(s, s) * yy).sqrt())
+        sy, yy = dot(s, y), dot(y, y)
+        keep = accepted & (sy > torch.finfo(s.dtype).eps * (dot(s, s) * yy).sqrt())
         images = torch.arange(len(s), device=s.device)
         slot = self.count % len(self.rho)
         for ring, new in ((self.S, s), (self.Y, y), (self.rho[..., None], (1 / sy)[:, None])):
@@ -104,12 +106,12 @@ class LBFGS:
         rho = [torch.where(self.count >= j, self.rho[at, images], 0.0) for j, at in zip(back, slots, strict=True)]
         q, a = -self.g, []
         for at, r in zip(slots, rho, strict=True):
-            a.append(r * _dot(self.S[at, images], q))
+            a.append(r * dot(self.S[at, images], q))
             q = q - a[-1][:, None] * self.Y[at, images]
         q = self.gamma[:, None] * q
         for at, r, a_j in zip(reversed(slots), reversed(rho), reversed(a), strict=True):
-            q = q + (a_j - r * _dot(self.Y[at, images], q))[:, None] * self.S[at, images]
-        return torch.where((_dot(q, self.g) < 0)[:, None], q, -self.g)
+            q = q + (a_j - r * dot(self.Y[at, images], q))[:, None] * self.S[at, images]
+        return torch.where((dot(q, self.g) < 0)[:, None], q, -self.g)
 
     def _write(self, x: Tensor) -> None:
         sizes = [v[0].numel() for v in self.unknowns]
@@ -120,7 +122,3 @@ class LBFGS:
 def _flat(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors (B, ...) as one (B, n)."""
     return torch.cat([v.detach().flatten(1) for v in tensors], 1)
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum(1)

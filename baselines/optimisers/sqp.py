@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import dot
 from baselines.optimisers.qp import least_combination, within_unit_box
 
 ARMIJO, CURVATURE, TRIALS = 1e-4, 0.5, 25
@@ -116,9 +117,9 @@ class SQP:
         if self.steps == 0:
             return torch.ones_like(self.stuck), torch.zeros_like(self.stuck)
         phi, g = self._value(F), self._gradient(F, J)
-        slope = _dot(self.g, self.d)
+        slope = dot(self.g, self.d)
         lower = phi <= self.phi + ARMIJO * self.t * slope
-        flat = _dot(g, self.d) >= CURVATURE * slope
+        flat = dot(g, self.d) >= CURVATURE * slope
         self.trials = self.trials + 1
         over = self.trials >= TRIALS
         accepted, given_up = lower & (flat | over), ~lower & over
@@ -151,7 +152,7 @@ class SQP:
 
         self.mu = torch.where(fresh, mu[images, chosen], self.mu)
         self.phi, self.g = self._value(self.F), self._gradient(self.F, self.J)
-        downhill = _dot(d, self.g) < 0
+        downhill = dot(d, self.g) < 0
         d = torch.where(downhill[:, None], d, -self.scale * self.g)
         self.d = torch.where(fresh[:, None], d, self.d)
 
@@ -178,8 +179,8 @@ class SQP:
 
     def _remember(self, accepted: Tensor, s: Tensor, y: Tensor) -> None:
         """Keep the pair (s, y) of the images that moved, if its curvature is positive; each has its own ring."""
-        sy, yy = _dot(s, y), _dot(y, y)
-        keep = accepted & (sy > torch.finfo(s.dtype).eps * (_dot(s, s) * yy).sqrt())
+        sy, yy = dot(s, y), dot(y, y)
+        keep = accepted & (sy > torch.finfo(s.dtype).eps * (dot(s, s) * yy).sqrt())
         h, images = self.SY.shape[1], torch.arange(len(s), device=s.device)
         slot, first = self.count % h, keep & (self.count == 0)
         for place, new in ((slot, s), (slot + h, y)):
@@ -236,7 +237,3 @@ def _ordered(M: Tensor, order: Tensor) -> Tensor:
 def _crossed(M: Tensor, here: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """M (B, h, h) with another row and column at one place, marked in `here` (B, h), of those images that have one."""
     return torch.where(here[:, None, :], column[:, :, None], torch.where(here[:, :, None], row[:, None, :], M))
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum(1)
