@@ -42,7 +42,7 @@ def card(kind: str, cfg: dict[str, Any], facts: dict[str, Any], network: nn.Modu
         f"{_what(kind, cfg)}, {cfg['size']} x {cfg['size']} pixels, {millions:.2f} million parameters, "
         "half precision, the moving average of the weights.",
         "",
-        f"- data: {cfg['dataset']['name']}, split {cfg['split']}, {facts['images']:,} images, each seen once",
+        f"- data: {cfg['dataset']['name']}, split {cfg['split']}, {seen(facts['images'], facts['of'])}",
         f"- steps: {facts['step']:,} of batch {cfg['schedule']['batch_size']}, Adam {cfg['schedule']['lr']}, "
         f"precision {cfg['schedule']['precision']}",
         *([f"- started from: {Path(cfg['init']).name}"] if cfg["init"] else []),
@@ -55,6 +55,15 @@ def card(kind: str, cfg: dict[str, Any], facts: dict[str, Any], network: nn.Modu
         "",
     ]
     return "\n".join(lines)
+
+
+def seen(shown: int, of: int) -> str:
+    """How often the training showed each of the split's images; it goes through them in order, again and again."""
+    if shown <= of:
+        return f"{shown:,} of its {of:,} images, each seen once"
+    times, more = divmod(shown, of)
+    often = f"{times:,} or {times + 1:,} times" if more else f"{times:,} times"
+    return f"all of its {of:,} images, each seen {often}"
 
 
 def _what(kind: str, cfg: dict[str, Any]) -> str:

@@ -2,17 +2,15 @@
 
 A run is a folder: `state.pt` (weights, their moving average, optimiser, step; written atomically), `log.csv` and
 sheets of pictures. Step k always sees the same images and the same noise, so a killed run goes on as if nothing had
-happened.
+happened; Ctrl-C saves it first.
 """
 
 from __future__ import annotations
 
 import copy
-import csv
-import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sipbench.problem import Rng
+from sipbench.training.state import State, patient
 
 Loss = Callable[[nn.Module, Tensor, Rng], Tensor]
 
@@ -43,6 +42,10 @@ class Schedule:
     seed: int = 0
     save_every: int = 500
 
+    def fixed(self) -> dict[str, Any]:
+        """What a run that goes on may not change: all but how long it is and how often it is saved."""
+        return {name: value for name, value in asdict(self).items() if name not in ("steps", "save_every")}
+
     def rate(self, step: int) -> float:
         up = min(1.0, (step + 1) / max(1, self.warmup))
         down = (self.steps - step) / max(1.0, self.decay * self.steps)
@@ -57,6 +60,7 @@ def fit(
     folder: Path,
     *,
     device: torch.device,
+    about: Mapping[str, Any] | None = None,
     sheet: Callable[[nn.Module, Path], None] | None = None,
     report: Callable[[str], None] = print,
 ) -> tuple[nn.Module, dict[str, Any]]:
@@ -65,70 +69,75 @@ def fit(
     Args:
         loss: the loss of the network on a batch of images, given one random stream per image.
         images: the training images of a range of indices, (B, C, H, W).
+        about: what else the result depends on; a run that began with other settings is refused.
         sheet: draws what the averaged network can do, at each save.
     """
     folder.mkdir(parents=True, exist_ok=True)
     network = network.to(device).train()
     average = copy.deepcopy(network).requires_grad_(False).eval()
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
-    state = _restore(folder / "state.pt", network, average, optimiser, device)
-    precision = getattr(torch, schedule.precision)
-    running, begin, first = None, time.monotonic(), state["step"]
-    for step in range(first, schedule.steps):
-        low = step * schedule.batch_size
-        x = images(range(low, low + schedule.batch_size)).to(device, non_blocking=True)
-        rng = Rng.of(schedule.seed, "train", range(low, low + schedule.batch_size), device)
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate(step)
-        with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-            value = loss(network, x, rng)
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
-        optimiser.step()
-        _average(average, network, min(schedule.ema, (step + 1) / (step + 10)))
-        running = value.detach() if running is None else torch.lerp(running, value.detach(), 0.02)
-        if (step + 1) % schedule.save_every == 0 or step + 1 == schedule.steps:
-            state = {
-                "step": step + 1,
-                "loss": float(running),
-                "seconds": state["seconds"] + time.monotonic() - begin,
-            }
-            speed = (step + 1 - first) * schedule.batch_size / max(1e-9, time.monotonic() - begin)
-            begin, first = time.monotonic(), step + 1
-            _save(folder, state, network, average, optimiser)
-            left = (schedule.steps - step - 1) * schedule.batch_size / speed
-            done = f"step {step + 1}/{schedule.steps}  loss {state['loss']:.5f}"
-            report(f"{done}  {speed:.1f} images/s  {left / 60:.0f} min left")
+    state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser)
+    facts = state.restore(device)
+    running = torch.tensor(facts["loss"], device=device) if facts["step"] else None
+    speed = Speed(schedule, facts["step"])
+    with patient() as interrupted:
+        for step in range(facts["step"], schedule.steps):
+            value = _step(state, loss, images, schedule, step, device)
+            running = value if running is None else torch.lerp(running, value, 0.02)
+            last = step + 1 == schedule.steps
+            stopped = interrupted()
+            if not (last or stopped or (step + 1) % schedule.save_every == 0):
+                continue
+            spent = facts["seconds"] + speed.lap(step + 1)
+            facts = {"step": step + 1, "loss": float(running), "seconds": spent}
+            state.save(facts)
+            report(f"step {step + 1}/{schedule.steps}  loss {facts['loss']:.5f}  {speed.said}")
+            if stopped:
+                raise KeyboardInterrupt
             if sheet is not None:
                 sheet(average, folder / f"sheet-{step + 1:07d}.png")
-    return average, state | {"images": state["step"] * schedule.batch_size}
+    return average, facts | {"images": facts["step"] * schedule.batch_size}
 
 
-def _restore(
-    path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device
-) -> dict[str, Any]:
-    if not path.is_file():
-        return {"step": 0, "loss": float("nan"), "seconds": 0.0}
-    saved = torch.load(path, map_location=device, weights_only=True)
-    network.load_state_dict(saved["network"])
-    average.load_state_dict(saved["average"])
-    optimiser.load_state_dict(saved["optimiser"])
-    return saved["facts"]
+class Speed:
+    """How fast the training goes, from save to save."""
+
+    def __init__(self, schedule: Schedule, step: int) -> None:
+        self.schedule, self.step, self.began, self.said = schedule, step, time.monotonic(), ""
+
+    def lap(self, step: int) -> float:
+        """The seconds since the last save; `said` is told what they mean."""
+        spent = time.monotonic() - self.began
+        speed = (step - self.step) * self.schedule.batch_size / max(1e-9, spent)
+        left = (self.schedule.steps - step) * self.schedule.batch_size / speed
+        self.said = f"{speed:.1f} images/s  {left / 60:.0f} min left"
+        self.step, self.began = step, time.monotonic()
+        return spent
 
 
-def _save(
-    folder: Path, facts: dict[str, Any], network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
-) -> None:
-    saved = {"facts": facts, "network": network.state_dict(), "average": average.state_dict()}
-    torch.save(saved | {"optimiser": optimiser.state_dict()}, folder / "state.pt.tmp")
-    os.replace(folder / "state.pt.tmp", folder / "state.pt")
-    new = not (folder / "log.csv").exists()
-    with open(folder / "log.csv", "a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(facts))
-        if new:
-            writer.writeheader()
-        writer.writerow(facts)
+def _step(
+    state: State,
+    loss: Loss,
+    images: Callable[[range], Tensor],
+    schedule: Schedule,
+    step: int,
+    device: torch.device,
+) -> Tensor:
+    """One step of Adam and of the moving average; the loss."""
+    numbers = range(step * schedule.batch_size, (step + 1) * schedule.batch_size)
+    x = images(numbers).to(device, non_blocking=True)
+    rng = Rng.of(schedule.seed, "train", numbers, device)
+    for group in state.optimiser.param_groups:
+        group["lr"] = schedule.rate(step)
+    precision = getattr(torch, schedule.precision)
+    with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
+        value = loss(state.network, x, rng)
+    state.optimiser.zero_grad(set_to_none=True)
+    value.backward()
+    nn.utils.clip_grad_norm_(state.network.parameters(), schedule.clip)
+    state.optimiser.step()
+    _average(state.average, state.network, min(schedule.ema, (step + 1) / (step + 10)))
+    return value.detach()
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sipbench import checkpoints, configs, device
 from sipbench.degradation import Degradation
+from sipbench.errors import UserError, unknown
 from sipbench.priors.latent import Autoencoder
 from sipbench.priors.load import autoencoder
 from sipbench.priors.network import NetworkPrior
@@ -59,18 +60,18 @@ def train_autoencoder(cfg: dict[str, Any], report: Report = print) -> Path:
     at = device.choose(cfg["device"])
 
     def sheet(average: nn.Module, path: Path) -> None:
-        x = held_out.load(range(8)).to(at)
+        x = _first(held_out, 8).to(at)
         codec = Autoencoder(average)
         with torch.no_grad():
             folder.save_sheet(torch.cat([x, codec.decode(codec.encode(x))]), path, columns=8)
 
     average, facts, target = _fit(cfg, autoencoder_loss(cfg["kl"], cfg["edges"]), sheet, at, report)
-    codec, x = Autoencoder(average), held_out.load(range(128)).to(at)
+    codec, x = Autoencoder(average), _first(held_out, 128).to(at)
     with torch.no_grad():
         z = codec.encode(x)
         error = ((codec.decode(z) - x).clamp(-2, 2) / 2).square().flatten(1).mean(1)
     scaled = {"scaling_factor": float(1 / z.std()), "shift_factor": float(z.mean())}
-    facts |= {"more": {"PSNR on 128 validation images": f"{float(-10 * error.log10().mean()):.2f} dB"}}
+    facts |= {"more": {f"PSNR on {len(x)} validation images": f"{float(-10 * error.log10().mean()):.2f} dB"}}
     checkpoints.write(target, average, folder.architecture(average, cfg["network"]) | scaled)
     return _present("autoencoder", cfg, average, facts, sheet, at, report)
 
@@ -82,8 +83,8 @@ def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
     at = device.choose(cfg["device"])
 
     def sheet(average: nn.Module, path: Path) -> None:
-        x = held_out.load(range(5)).to(at)
-        y, f = degradation.measure(x, Rng.of(0, held_out.name, range(5), at))
+        x = _first(held_out, 5).to(at)
+        y, f = degradation.measure(x, Rng.of(0, held_out.name, range(len(x)), at))
         v = f.pinv(y)  # pyright: ignore
         with torch.no_grad():
             folder.save_sheet(torch.cat([x, v, average(v)]), path, columns=5)
@@ -93,6 +94,7 @@ def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
     return _present("net", cfg, average, facts, sheet, at, report)
 
 
+PRECISIONS = ("float32", "bfloat16", "float16")
 TRAINEES = {"prior": train_prior, "autoencoder": train_autoencoder, "net": train_net}
 
 
@@ -100,8 +102,7 @@ def _fit(
     cfg: dict[str, Any], loss: Loss, sheet: Sheet, at: torch.device, report: Report
 ) -> tuple[nn.Module, dict[str, Any], Path]:
     """The averaged network, the facts of its training, and the folder it belongs in."""
-    dataset = configs.build(cfg["dataset"])
-    schedule = Schedule(**cfg["schedule"])
+    dataset, schedule = _training_images(cfg), _schedule(cfg["schedule"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)
         network = configs.build(cfg["network"])
@@ -113,8 +114,47 @@ def _fit(
     def images(numbers: range) -> Tensor:
         return dataset.load([n % size for n in numbers])
 
-    average, facts = fit(network, loss, images, schedule, place, device=at, sheet=sheet, report=report)
-    return average, facts, Path(cfg["weights"]) / cfg["name"]
+    about = _about(cfg, dataset)
+    average, facts = fit(network, loss, images, schedule, place, device=at, about=about, sheet=sheet, report=report)
+    return average, facts | {"of": size}, Path(cfg["weights"]) / cfg["name"]
+
+
+def _training_images(cfg: dict[str, Any]) -> Any:
+    """The dataset, of its training split alone."""
+    for split in (cfg["split"], cfg["dataset"].get("split", "train")):
+        if split != "train":
+            why = "test images are for the table, validation images for choosing settings"
+            raise UserError(f"training takes split=train, not {split}: {why}")
+    return configs.build(cfg["dataset"])
+
+
+def _schedule(node: dict[str, Any]) -> Schedule:
+    try:
+        schedule = Schedule(**configs.typed(Schedule, node))
+    except ValueError as error:
+        raise UserError(f"schedule: {error}") from error
+    if schedule.precision not in PRECISIONS:
+        raise unknown("schedule.precision", schedule.precision, PRECISIONS)
+    return schedule
+
+
+def _about(cfg: dict[str, Any], dataset: Any) -> dict[str, Any]:
+    """What a run that goes on must have begun with. What of the loss may change as it goes (`error`) is not in it."""
+
+    def own(node: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in node.items() if k not in ("root", *configs.META)} | {"name": node.get("name")}
+
+    kept: dict[str, Any] = {k: own(cfg[k]) for k in ("dataset", "degradation", "network") if cfg.get(k)}
+    kept["dataset"] |= {"version": dataset.version, "images": len(dataset)}
+    kept |= {k: cfg[k] for k in ("scheduler", "kl", "edges", "init") if cfg.get(k) is not None}
+    codec = checkpoints.find(cfg["codec"], cfg["weights"]) if cfg.get("codec") else None
+    kept |= {"codec": checkpoints.sha256(checkpoints.weight_file(codec))} if codec else {}
+    return kept
+
+
+def _first(dataset: Any, count: int) -> Tensor:
+    """So many of its images, or all where there are fewer."""
+    return dataset.load(range(min(count, len(dataset))))
 
 
 def _present(

@@ -1,0 +1,116 @@
+"""What a training that was cut short goes on from: `state.pt`, written whole, and only with what it began with."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from sipbench.errors import UserError
+
+BEGIN = {"step": 0, "loss": float("nan"), "seconds": 0.0}
+
+
+@dataclass(frozen=True)
+class State:
+    """The parts of a training, in its folder.
+
+    Attributes:
+        about: what the result depends on beside the number of steps, as plain data; another one is refused.
+    """
+
+    folder: Path
+    about: Mapping[str, Any]
+    network: nn.Module
+    average: nn.Module
+    optimiser: torch.optim.Optimizer
+
+    def restore(self, device: torch.device) -> dict[str, Any]:
+        """Put the parts back to where the folder left off; the facts of the training so far."""
+        path = self.folder / "state.pt"
+        path.with_name("state.pt.tmp").unlink(missing_ok=True)
+        if not path.is_file():
+            return dict(BEGIN)
+        try:
+            saved = torch.load(path, map_location=device, weights_only=True)
+            self._same(json.loads(saved["about"]))
+            self.network.load_state_dict(saved["network"])
+            self.average.load_state_dict(saved["average"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            return dict(saved["facts"])
+        except UserError:
+            raise
+        except Exception as error:  # a damaged file raises anything
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            raise UserError(f"{path} cannot be gone on from ({reason}): {_anew(self.folder)}") from error
+
+    def save(self, facts: Mapping[str, Any]) -> None:
+        """All or nothing; a line in the log beside it."""
+        saved = {"facts": dict(facts), "about": json.dumps(plain(self.about), sort_keys=True)}
+        saved |= {"network": self.network.state_dict(), "average": self.average.state_dict()}
+        torch.save(saved | {"optimiser": self.optimiser.state_dict()}, self.folder / "state.pt.tmp")
+        os.replace(self.folder / "state.pt.tmp", self.folder / "state.pt")
+        new = not (self.folder / "log.csv").exists()
+        with open(self.folder / "log.csv", "a", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(facts))
+            if new:
+                writer.writeheader()
+            writer.writerow(facts)
+
+    def _same(self, began: Mapping[str, Any]) -> None:
+        """Refuse to go on with anything else than what it began with."""
+        now, then = dict(_leaves(plain(self.about))), dict(_leaves(began))
+        others = [name for name in {**then, **now} if now.get(name) != then.get(name)]
+        if others:
+            shown = "; ".join(f"{name} was {then.get(name)}, now {now.get(name)}" for name in others[:3])
+            more = f"; and {len(others) - 3} more" if len(others) > 3 else ""
+            raise UserError(f"{self.folder} began with other settings: {shown}{more}: {_anew(self.folder)}")
+
+
+@contextmanager
+def patient() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C waits for the step to end, so that no half step is saved: asks whether it came. A second one waits not."""
+    asked = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def plain(node: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(node, sort_keys=True, default=str))
+
+
+def _leaves(node: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _anew(folder: Path) -> str:
+    return f"name=OTHER starts anew, and so does deleting {folder}"

@@ -1,0 +1,132 @@
+"""breaking.md 13 and 26: training takes the training split, goes on only with what it began with, and stops whole."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from sipbench import checkpoints, cli
+from sipbench.errors import UserError
+from sipbench.training import folder as laid_down
+from sipbench.training import recipes
+from sipbench.training.loop import Schedule, fit
+from tests.training.test_train import train
+
+NET = ["degradation=inpaint70", "network.width=8", "network.levels=2"]
+
+
+@pytest.mark.parametrize("words", [["split=test"], ["dataset.split=test"], ["split=validation"]])
+@pytest.mark.parametrize("kind", ["net", "prior", "autoencoder"])
+def test_13_only_the_training_split_is_trained_on(tmp_path, kind, words):
+    with pytest.raises(UserError, match="split=train"):
+        train(kind, tmp_path, 1, *words)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["dataset=kernels", "size=32", "name=unet-faces-32-inpaint70"], "dataset.name was faces, now kernels"),
+        (["network.width=16"], "network.width was 8, now 16"),
+        (["schedule.lr=0.01"], "schedule.lr was 0.0005, now 0.01"),
+        (["schedule.batch_size=1"], "schedule.batch_size was 2, now 1"),
+        (["degradation.operator.removed=0.5"], "degradation.operator.removed was 0.7, now 0.5"),
+    ],
+)
+def test_13_a_run_goes_on_with_what_it_began_with(tmp_path, words, said):
+    train("net", tmp_path, 2, *NET)
+    with pytest.raises(UserError) as caught:
+        train("net", tmp_path, 4, *NET, *words)
+    assert said in str(caught.value) and "name=OTHER" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_13_its_length_and_its_saves_may_change(tmp_path):
+    train("net", tmp_path, 2, *NET)
+    assert train("net", tmp_path, 4, *NET, "schedule.save_every=1", "error=rms").is_dir()
+
+
+def test_13_a_damaged_state_is_one_line(tmp_path):
+    train("net", tmp_path, 2, *NET)
+    state = next(tmp_path.rglob("state.pt"))
+    state.write_bytes(state.read_bytes()[:500])
+    with pytest.raises(UserError, match=r"state\.pt cannot be gone on from"):
+        train("net", tmp_path, 4, *NET)
+
+
+@pytest.mark.parametrize(
+    ("shown", "of", "said"),
+    [
+        (8, 100, "8 of its 100 images, each seen once"),
+        (100, 100, "each seen once"),
+        (150, 100, "all of its 100 images, each seen 1 or 2 times"),
+        (300, 100, "all of its 100 images, each seen 3 times"),
+    ],
+)
+def test_13_the_card_says_how_often_an_image_was_seen(shown, of, said):
+    assert said in laid_down.seen(shown, of)
+
+
+def test_13_the_card_of_a_small_folder_says_that_its_images_came_again(tmp_path):
+    from PIL import Image
+
+    for split in ("train", "validation"):
+        (tmp_path / "photos" / split).mkdir(parents=True)
+        for i in range(3):
+            Image.effect_noise((32, 32), 50 + i).convert("RGB").save(tmp_path / "photos" / split / f"{i}.png")
+    made = train("net", tmp_path, 4, "dataset=folder", f"dataset.root={tmp_path / 'photos'}", *NET)
+    assert "all of its 3 images, each seen 2 or 3 times" in (made / "README.md").read_text()
+
+
+def small(folder, steps, images, **options):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = torch.nn.Conv2d(3, 3, 3, padding=1)
+    schedule = Schedule(steps=steps, batch_size=2, warmup=1, decay=1e-4, save_every=100)
+
+    def loss(net, x, rng):
+        return (net(x + rng.normal_like(x)) - x).square().mean()
+
+    return fit(network, loss, images, schedule, folder, device=torch.device("cpu"), report=lambda _: None, **options)
+
+
+def pictures(numbers):
+    return torch.stack([torch.full((3, 8, 8), (n % 7) / 7) for n in numbers])
+
+
+def test_26_an_interrupt_is_saved_and_changes_nothing(tmp_path):
+    def interrupting(numbers):
+        if numbers[0] == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        return pictures(numbers)
+
+    whole, facts = small(tmp_path / "whole", 8, pictures)
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path / "cut", 8, interrupting)
+    saved = torch.load(tmp_path / "cut" / "state.pt", weights_only=True)
+    assert saved["facts"]["step"] == 4
+    resumed, again = small(tmp_path / "cut", 8, pictures)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+    assert again["loss"] == pytest.approx(facts["loss"]) and again["images"] == facts["images"] == 16
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_26_the_command_says_that_it_goes_on(tmp_path, capsys, monkeypatch):
+    def stop(cfg):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(recipes.TRAINEES, "net", stop)
+    assert cli.main(["train", "net"]) == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_the_weights_are_laid_down_after_a_finished_run_too(tmp_path):
+    first = train("net", tmp_path, 2, *NET)
+    (first / checkpoints.WEIGHTS[0]).unlink()
+    assert checkpoints.weight_file(train("net", tmp_path, 2, *NET)).is_file()
+
+
+@pytest.mark.parametrize("word", ["schedule.precision=float8", "schedule.steps=many"])
+def test_a_schedule_that_makes_no_sense_is_one_line(tmp_path, word):
+    with pytest.raises(UserError, match=r"precision|steps"):
+        train("net", tmp_path, 1, *NET, word)
