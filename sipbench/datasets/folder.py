@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sipbench.datasets import layouts
 from sipbench.datasets.layouts import FFHQ_TRAIN, SPLITS, Listing
-from sipbench.datasets.reading import BadImage, read
+from sipbench.datasets.reading import BadImage, dimensions, read
 from sipbench.errors import UserError, unknown
 
 VERSION = 1  # of the treatment of an image; it enters the protocol hash
@@ -98,6 +98,23 @@ class _Images:
         wanted = range(len(self)) if indices is None else indices
         paths = [(self.path(i), self._listing.names[i]) for i in wanted]
         return [str(path) for path, name in paths if name not in self._listing.found]
+
+    def unfit(self, indices: Sequence[int]) -> str | None:
+        """Why some of these images are too small, and what would do; None where all will do. Headers alone are read."""
+        enlarge = "or dataset.upsample=true to enlarge them"
+        if self.crop and self.crop < self.size and not self.upsample:
+            return f"{self.name}: dataset.crop={self.crop} is less than size={self.size}: size={self.crop}, {enlarge}"
+        least = self.crop or (0 if self.upsample else self.size)
+        found = {path: sides for path in map(self.path, indices) if (sides := dimensions(path))}
+        small = {path: sides for path, sides in found.items() if min(sides) < least}
+        if not small:
+            return None
+        path, sides = min(small.items(), key=lambda item: min(item[1]))
+        fits = max(8, min(sides) // 8 * 8)
+        need, do = (f"crop={self.crop}", f"dataset.crop={fits}") if self.crop else (f"size={self.size}", f"size={fits}")
+        many = f"{len(small)} of {len(indices)} images are too small for {need}"
+        example = f"{path} has {sides[0]} x {sides[1]} pixels"
+        return f"{self.name}: {many} ({example}): {do}{'' if self.crop else f', {enlarge}'}"
 
 
 @dataclass(kw_only=True)

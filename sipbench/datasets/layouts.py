@@ -124,8 +124,13 @@ def _images(folder: Path, recursive: bool = False) -> Iterator[str]:
     for entry in entries:
         if recursive and entry.is_dir(follow_symlinks=False):
             yield from (f"{entry.name}/{name}" for name in _images(folder / entry.name, recursive))
-        elif Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir():
+        elif Path(entry.name).suffix.lower() in SUFFIXES and regular(entry.path):
             yield entry.name
+
+
+def regular(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a file, or a link that leads nowhere. What is read from a pipe or a device never ends."""
+    return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
 
 
 def _partition(path: Path, split: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sipbench.datasets.layouts import SUFFIXES, natural
+from sipbench.datasets.layouts import SUFFIXES, natural, regular
 from sipbench.datasets.reading import BadImage, read_whole
 from sipbench.errors import UserError
 from sipbench.problem import Rng
@@ -50,7 +50,7 @@ class Measured:
         folder = Path(root).expanduser()
         if not folder.is_dir():
             raise UserError(f"measured: no folder {folder.absolute()}: name one with dataset.root=FOLDER")
-        found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES | ARRAYS]
+        found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES | ARRAYS and regular(p)]
         self.paths = sorted(found, key=lambda p: natural(p.name))
         if not self.paths:
             raise UserError(f"measured: no picture, .npy or .safetensors in {folder.absolute()}")
@@ -94,6 +94,19 @@ class Measured:
                     "and degradation.operator.... as then"
                 )
 
+    def brings(self, indices: Sequence[int], degradation: dict[str, Any]) -> bool:
+        """Whether these measurements remember their noise, and it is that of the degradation."""
+        return all(_about(self._path(i)).get("noise") == degradation["noise"] for i in indices)
+
+    def unfit(self, indices: Sequence[int]) -> str | None:
+        """Why what some of these files say of themselves cannot be read; None where all can."""
+        for index in indices:
+            try:
+                _about(self._path(index))
+            except BadImage as error:
+                return f"measured: {error}"
+        return None
+
     def fingerprint(self, index: int) -> str:
         """The sha256 of the file's bytes."""
         with self._path(index).open("rb") as file:
@@ -129,9 +142,18 @@ def _array(path: Path) -> Tensor:
 
 
 def _about(path: Path) -> dict[str, Any]:
+    """What a saved measurement says of itself; of other files nothing is known."""
     if path.suffix.lower() != ".safetensors":
         return {}
     from safetensors import safe_open
 
-    with safe_open(str(path), "pt") as file:
-        return json.loads((file.metadata() or {}).get("sipbench", "{}"))
+    try:
+        with safe_open(str(path), "pt") as file:
+            about = json.loads((file.metadata() or {}).get("sipbench", "{}"))
+    except Exception as error:  # a damaged file raises anything
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise BadImage(f"{path}: cannot be read: {reason}") from error
+    for name, kind in (("key", str), ("operator", dict)):
+        if not isinstance(about, dict) or not isinstance(about.get(name, kind()), kind):
+            raise BadImage(f"{path}: what it says of itself is damaged ({name}): write it again with sipbench measure")
+    return about

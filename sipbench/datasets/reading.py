@@ -34,6 +34,15 @@ def read(path: Path, size: int, crop: int | None = None, upsample: bool = False)
     return image.clamp(0, 255) / 127.5 - 1
 
 
+def dimensions(path: Path) -> tuple[int, int] | None:
+    """Width and height by the file's header, or None where it cannot be told without reading it."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except Exception:  # decoders of damaged files raise anything; reading it says what is wrong
+        return None
+
+
 def read_whole(path: Path) -> Tensor:
     """A whole picture, (3, H, W) float32 in [-1, 1]."""
     image = torch.from_numpy(np.stack([np.asarray(band, dtype=np.float32) for band in _decode(path)]))

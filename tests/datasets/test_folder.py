@@ -266,3 +266,28 @@ def test_celeba_keeps_the_width_and_is_enlarged_on_demand(tmp_path):
     assert CelebA(root=str(tmp_path), size=256, upsample=True).load([0]).shape == (1, 3, 256, 256)
     with pytest.raises(BadImage, match="178 pixels is smaller than 256"):
         CelebA(root=str(tmp_path), size=256).load([0])
+
+
+def test_12_images_that_are_too_small_are_told_by_their_headers(tmp_path):
+    for i in range(10):
+        flat(tmp_path / f"{i}.png", size=(70, 90))
+    data = only(tmp_path, size=256)
+    said = data.unfit(range(10)) or ""
+    assert "10 of 10 images are too small for size=256" in said and "70 x 90" in said
+    assert "size=64" in said and "upsample=true" in said
+    assert only(tmp_path, size=64).unfit(range(10)) is None
+    assert only(tmp_path, size=256, upsample=True).unfit(range(10)) is None
+    assert "dataset.crop=64" in (only(tmp_path, size=256, crop=80, upsample=True).unfit([0]) or "")
+
+
+def test_12_a_damaged_header_is_left_to_the_reading(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    assert only(tmp_path).unfit([0]) is None
+
+
+def test_25_a_pipe_in_the_folder_is_passed_over(tmp_path):
+    flat(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    data = only(tmp_path)
+    assert len(data) == 1 and data.unfit([0]) is None
+    assert data.load([0]).shape[0] == 1

@@ -127,3 +127,34 @@ def test_no_folder_or_an_empty_one(tmp_path, make):
     make(tmp_path / "y")
     with pytest.raises(UserError, match="measured: no"):
         Measured(str(tmp_path / "y"))
+
+
+BROKEN = ["no json", "[]", '{"key": 5}', '{"operator": "sr4"}', "null"]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_23_broken_metadata_is_one_line_that_names_the_file(tmp_path, text):
+    from safetensors.torch import save_file
+
+    save_file({"y": torch.zeros(3, 8, 8)}, str(tmp_path / "a.safetensors"), {"sipbench": text})
+    data = Measured(str(tmp_path))
+    said = data.unfit([0]) or ""
+    assert "a.safetensors" in said and "\n" not in said
+    for ask in (lambda: data.streams([0], 0), lambda: data.check([0], {"operator": {}})):
+        with pytest.raises(BadImage, match="a.safetensors"):
+            ask()
+
+
+def test_23_a_broken_header_is_one_line(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"\xff" * 64)
+    assert "a.safetensors" in (Measured(str(tmp_path)).unfit([0]) or "")
+    with pytest.raises(BadImage):
+        Measured(str(tmp_path)).streams([0], 0)
+
+
+def test_25_a_pipe_among_measurements_is_passed_over(tmp_path):
+    import os
+
+    np.save(tmp_path / "a.npy", np.zeros((4, 4), np.float32))
+    os.mkfifo(tmp_path / "b.npy")
+    assert len(Measured(str(tmp_path))) == 1
