@@ -13,6 +13,8 @@ from typing import Any
 
 from sipbench import checkpoints, configs
 from sipbench.bench.needs import wants_prior
+from sipbench.bench.options import Options, resolve
+from sipbench.bench.options import typed as typed_options
 from sipbench.errors import UserError, unknown
 
 PROTOCOL = 1  # raised when the harness itself changes what a number means
@@ -50,12 +52,10 @@ class Cell:
             plain["degradation"]["noise"] = plain["noise"]
         _sound(plain)  # pyright: ignore
         keys = [o.lstrip("+~").partition("=")[0] for o in overrides]
-        names = {k.removeprefix("method.solver.") for k in keys if k.startswith("method.solver.")} - {"_target_"}
         kind = None if "prior" in keys else plain["method"].get("prior")
         typed = [k.removeprefix("prior.") for k in keys if k.startswith("prior.")]
         plain["prior"] = _variant(plain.get("prior"), kind, typed)
-        solver = plain["method"].get("solver", {})
-        return cls(plain, {name: solver[name] for name in sorted(names) if name in solver})  # pyright: ignore
+        return cls(plain, typed_options(plain["method"].get("solver", {}), keys))  # pyright: ignore
 
     @property
     def method(self) -> dict[str, Any]:
@@ -87,21 +87,30 @@ class Cell:
         return chosen
 
     @cached_property
-    def tuned(self) -> bool:
-        """Whether values that the paper sets per task are in use."""
-        return bool(self.cfg.get("tuned", True)) and self.degradation["name"] in (self.method.get("tuned") or {})
+    def settings(self) -> Options:
+        """The solver's options, where each comes from, and the precision that it works in."""
+        tuned = bool(self.cfg.get("tuned", True))
+        return resolve(self.method, self.degradation["name"], self.profile, tuned, self.chosen)
 
-    @cached_property
+    @property
+    def tuned(self) -> bool:
+        """Whether an option is set for the task or for the demo."""
+        return self.settings.tuned
+
+    @property
     def options(self) -> dict[str, Any]:
-        """The solver's keyword arguments: defaults, then tuned, then the profile's, then those named by hand."""
-        task, method = self.degradation["name"], self.method
-        merged = {k: v for k, v in method["solver"].items() if k != "_target_"}
-        if self.tuned:
-            merged |= method["tuned"][task]
-        cheaper = dict((method.get("profiles") or {}).get(self.profile) or {})
-        per_task = cheaper.pop("tuned", {})
-        merged |= cheaper | (per_task.get(task) or {})
-        return merged | self.chosen
+        """The solver's keyword arguments; nodes with a `_target_` as plain data."""
+        return self.settings.values
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each option comes from (see options.py)."""
+        return self.settings.origins
+
+    @property
+    def precision(self) -> str:
+        """float32 or float64, of the measurement that the solver is handed."""
+        return self.settings.precision
 
     @cached_property
     def solver(self) -> Any:
@@ -115,7 +124,7 @@ class Cell:
             if name not in own:
                 raise unknown(f"option of method {self.method['name']}", name, own)
         try:
-            configs.typed(target, self.options)
+            configs.typed(target, configs.built(self.options))
         except ValueError as error:
             raise UserError(f"{self.method['name']}: {error}") from error
         return target

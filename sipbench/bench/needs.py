@@ -5,7 +5,7 @@ svd            its singular value decomposition
 denoising      that the forward map is the identity
 phase          a forward map that loses the phase of a linear one, whose field and its adjoint it gives (lift, lower)
 far_field      one whose linear map is the Fourier transform of a frame, in and out of which it leads (embed, crop)
-blind          a forward map that leaves a part of itself open; one that also takes these lists it under `handles`
+blind          a forward map that leaves a part of itself open; blind.also: one that may leave a part open
 noise.sigma    to be told the noise, and that it has one standard deviation everywhere
 prior          any prior; prior.pixel: one of the image itself; prior.latent: one of codes
 training_pairs what its network was trained on: stated, not checked
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sipbench.operators.base import Operator
 
 KNOWN = (
-    "linear", "svd", "denoising", "phase", "far_field", "blind", "noise.sigma", "prior", "prior.pixel", "prior.latent",
-    "training_pairs",
+    "linear", "svd", "denoising", "phase", "far_field", "blind", "blind.also", "noise.sigma", "prior", "prior.pixel",
+    "prior.latent", "training_pairs",
 )  # fmt: skip
 PHASE = {"phase": ("lift", "lower"), "far_field": ("embed", "crop")}  # the methods that a forward map must have
 
@@ -37,7 +37,7 @@ def unmet(method: dict[str, Any], degradation: str, f: Operator, noise: Any, pri
     needs, name = method.get("needs"), method["name"]
     if needs is None:
         return None
-    if f.blind and "blind" not in (*needs, *method.get("handles", [])):
+    if f.blind and not {"blind", "blind.also"} & set(needs):
         return f"{name} is told f; {degradation} leaves a part of it open"
     if "linear" in needs and not f.linear:
         return f"{name} needs a linear forward map; {degradation} has none"

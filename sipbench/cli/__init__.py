@@ -108,7 +108,7 @@ def _list(words: list[str]) -> int:
     entries = [(name, configs.read(group, name)) for name in configs.names(group)]
     width = max(len(name) for name, _ in entries)
     for name, node in entries:
-        about = [node.get(k) for k in ("title", "family", "paper", "protocol") if node.get(k)]
+        about = [node.get(k) for k in ("title", "family", "citation", "protocol") if node.get(k)]
         print(f"{name:<{width}}  {'; '.join(map(str, about))}".rstrip())
     return 0
 
@@ -120,7 +120,7 @@ def _facts(group: str, name: str) -> dict[str, Any]:
         from sipbench.degradation import facts
 
         return facts(name)
-    keys = ("title", "family", "paper", "needs", "data", "knowledge", "published")
+    keys = ("title", "family", "citation", "needs", "data", "knowledge", "published")
     return {"name": name, **{k: node[k] for k in keys if k in node}}
 
 

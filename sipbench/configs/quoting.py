@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 READABLE = re.compile(r"[\w /+.$%*@?|:\\-]*", re.ASCII)  # what the grammar takes without quotes
-ITSELF = re.compile(r"\w+\(.*\)|.*[][{}\"].*|'.*'|.*\$\{.*", re.ASCII | re.DOTALL)  # a function, a list, quotes of one's own
+ITSELF = re.compile(
+    r"\w+\(.*\)|.*[][{}\"].*|'.*'|.*\$\{.*", re.ASCII | re.DOTALL
+)  # a function, a list, quotes of one's own
 
 
 def quoted(word: str) -> str:

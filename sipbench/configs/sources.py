@@ -1,4 +1,4 @@
-"""How Hydra finds the configs of others: those of installed packages, and solvers in a file of one's own.
+"""How Hydra finds methods made whole, the configs of other packages, and solvers in a file of one's own.
 
 A job on a cluster needs no set-up for it: the config sources travel with the job and bring this module along.
 """
@@ -14,34 +14,45 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from sipbench import configs
+from sipbench.configs.find import find, is_file_target, path_of, plugin_folders, root
+from sipbench.configs.methods import complete
 from sipbench.configs.own_file import describe
 
 GROUP = "method/"
 
 
 class Others(SearchPathPlugin):
-    """Puts the configs of others behind the project's own, and touches no other Hydra application."""
+    """Puts whole methods first and the configs of others last, and touches no other Hydra application."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         mains = [part.path or "" for part in search_path.get_path() if part.provider == "main"]
-        if str(configs.root()) not in [path.removeprefix("file://") for path in mains]:
+        if str(root()) not in [path.removeprefix("file://") for path in mains]:
             return
-        for folder in configs.plugin_folders():
+        search_path.prepend("sipbench", f"{Methods.scheme()}://{Path.cwd()}")
+        for folder in plugin_folders():
             search_path.append("sipbench.plugins", f"file://{folder}")
-        search_path.append("sipbench", f"{FileMethods.scheme()}://{Path.cwd()}")
 
 
-class FileMethods(ConfigSource):
-    """Answers `method=path/to/file.py:function`. Its path is the folder that relative paths start from."""
+class Methods(ConfigSource):
+    """Answers `method=NAME`, made whole from its YAML and its signature, and `method=path/to/file.py:function`.
+
+    Its path is the folder that relative paths start from.
+    """
 
     @staticmethod
     def scheme() -> str:
         return "sipbench"
 
     def load_config(self, config_path: str) -> ConfigResult:
-        config = OmegaConf.create(describe(config_path.removeprefix(GROUP), Path(self.path)))
-        return ConfigResult(self.provider, self.full_path(), config, header={"package": None})
+        name, header = config_path.removeprefix(GROUP), {}
+        if is_file_target(name):
+            node = describe(name, Path(self.path))
+        else:
+            path = find("method", name)
+            header = self._get_header_dict(path.read_text(encoding="utf-8"))
+            node = complete(OmegaConf.to_container(OmegaConf.load(path)))  # pyright: ignore
+        header.setdefault("package", None)
+        return ConfigResult(self.provider, self.full_path(), OmegaConf.create(node), header=header)
 
     def available(self) -> bool:
         return True
@@ -50,7 +61,10 @@ class FileMethods(ConfigSource):
         return False
 
     def is_config(self, config_path: str) -> bool:
-        return config_path.startswith(GROUP) and configs.is_file_target(config_path)
+        name = config_path.removeprefix(GROUP)
+        if name == config_path:
+            return False
+        return is_file_target(name) or path_of("method", name) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         return []
@@ -58,5 +72,5 @@ class FileMethods(ConfigSource):
 
 def register() -> None:
     """Tell Hydra; as often as you like."""
-    for plugin in (Others, FileMethods):
+    for plugin in (Others, Methods):
         Plugins.instance().register(plugin)

@@ -128,7 +128,7 @@ class Trial:
         """Run the solver once on a copy of the problem, with everything around it watched and put back."""
         meter, trace, printed = Meter(limit), Trace(), io.StringIO()
         networks, priors = self.bench.networks, self.bench.priors
-        solver = partial(self.bench.cell.solver, **self.bench.cell.options, **networks, **priors)
+        solver = partial(self.bench.cell.solver, **configs.built(self.bench.cell.options), **networks, **priors)
         posed = replace(
             problem, y=problem.y.clone(), f=copy.deepcopy(problem.f), rng=problem.rng.select(slice(None)), _watch=meter
         )

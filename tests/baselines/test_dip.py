@@ -160,7 +160,7 @@ def test_in_double_a_batch_is_its_images_even_where_y_is_single(operator):
 
 def test_the_demo_works_in_double():
     """In single precision Adam's growth of rounding moves an image by 0.01 within 30 iterations, with its batch."""
-    assert configs.read("method", "dip")["profiles"]["demo"]["double"] is True
+    assert configs.read("method", "dip")["demo"]["all"]["double"] is True
 
 
 def test_spare_channels_change_nothing():

@@ -45,7 +45,7 @@ def blind(cell, tmp_path):
             return made
         path = tmp_path / "mine.py"
         path.write_text("def solve(problem, *, kernel_prior):\n" + textwrap.indent(textwrap.dedent(body), "    "))
-        method = made.method | {"name": "mine", "solver": {"_target_": f"{path}:solve"}, "profiles": {}}
+        method = made.method | {"name": "mine", "solver": {"_target_": f"{path}:solve"}, "demo": {}}
         return Cell(made.cfg | {"method": method})
 
     return make

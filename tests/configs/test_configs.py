@@ -31,21 +31,3 @@ def test_a_negative_sigma(cell):
 
     with pytest.raises(UserError, match="sigma must be zero or positive, not -1"):
         Bench.of(cell("degradation.noise.sigma=-1"))
-
-
-def test_code_hash_is_blind_to_comments_and_sees_code(tmp_path):
-    path = tmp_path / "mine.py"
-    hashes = []
-    for text in ("def f():\n    return 1\n", "# a comment\ndef f():\n    return (1)\n", "def f():\n    return 2\n"):
-        path.write_text(text)
-        configs._code.cache_clear()
-        hashes.append(configs.code_hash(f"{path}:f"))
-    assert hashes[0] == hashes[1] != hashes[2]
-
-
-def test_code_hash_follows_imports_of_the_own_package(monkeypatch):
-    before, other = (configs.code_hash(t) for t in ("baselines.single.dip.dip", "baselines.classical.pinv.pinv"))
-    real = configs._code
-    monkeypatch.setattr(configs, "_code", lambda path: real(path) + ("#" if path.name == "stopping.py" else ""))
-    assert configs.code_hash("baselines.single.dip.dip") != before
-    assert configs.code_hash("baselines.classical.pinv.pinv") == other

@@ -32,6 +32,13 @@ def test_a_package_cannot_replace_a_method_of_the_project(theirs, tmp_path):
     assert configs.compose(["method=pinv"]).method.solver._target_ == "baselines.classical.pinv.pinv"
 
 
+def test_a_package_s_method_gets_the_options_of_its_signature(theirs, tmp_path):
+    (tmp_path / "site/theirs/conf/method/theirs.yaml").write_text("name: theirs\nsolver: {_target_: theirs.solve}\n")
+    solver = {"_target_": "theirs.solve", "scale": 1.0, "precision": "float32"}
+    assert configs.compose(["method=theirs"]).method.solver == configs.read("method", "theirs")["solver"] == solver
+    assert configs.compose(["method=theirs", "method.solver.scale=2"]).method.solver.scale == 2
+
+
 def test_other_hydra_applications_are_left_alone(theirs, tmp_path):
     from hydra import compose, initialize_config_dir
 
@@ -46,7 +53,7 @@ def test_a_file_is_read_and_not_imported(here):
     method = configs.compose(["method=mine.py:solve"]).method
     assert method.name == "mine:solve"
     assert "needs" not in method
-    options = {"steps": 3, "zeta": -1.5, "names": ["a", "b"]}
+    options = {"steps": 3, "zeta": -1.5, "names": ["a", "b"], "precision": "float32"}
     assert method.solver == {"_target_": f"{here}/mine.py:solve", **options}
 
 
@@ -55,7 +62,7 @@ def test_a_file_is_found_however_its_path_is_written(here, path):
     (here / "mine.py").write_text(HALF)
     (here / "below").mkdir()
     method = configs.compose([f"method={path.format(here=here)}:solve", "method.solver.scale=2"]).method
-    assert method.solver == {"_target_": f"{here}/mine.py:solve", "scale": 2}
+    assert method.solver == {"_target_": f"{here}/mine.py:solve", "scale": 2, "precision": "float32"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""From words and nodes to objects: what a `_target_` names, called with the node's other keys."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sipbench.configs.find import is_file_target
+from sipbench.errors import UserError
+
+META = ("name", "title", "published", "get", "citation")  # what only describes a node
+
+
+def locate(target: str) -> Any:
+    """The object that `package.module.name` or `path/to/file.py:name` names."""
+    if is_file_target(target):
+        path, _, name = target.rpartition(":")
+        module = _module_from_file(Path(path).expanduser().resolve())
+    else:
+        path, _, name = target.rpartition(".")
+        try:
+            module = importlib.import_module(path)
+        except ModuleNotFoundError as error:
+            raise UserError(f"{target!r} cannot be imported: {error}. Is its package installed?") from error
+    if not hasattr(module, name):
+        raise UserError(f"{path} has no {name!r}; it has {', '.join(n for n in vars(module) if n[0] != '_')}.")
+    return getattr(module, name)
+
+
+@cache
+def _module_from_file(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"no file {path}: a method of your own is named as path/to/file.py:function")
+    name = f"sipbench_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def build(node: dict[str, Any], *args: Any, **extra: Any) -> Any:
+    """Call a node's `_target_` with the node's other keys; what only describes it is left out."""
+    if "_target_" not in node:
+        raise UserError(f"{node} names no _target_")
+    kwargs = {k: v for k, v in node.items() if k not in META and not k.startswith("_")}
+    target = locate(node["_target_"])
+    try:
+        return target(*args, **typed(target, kwargs, *args), **extra)
+    except ValueError as error:
+        raise UserError(f"{node.get('name', node['_target_'])}: {error}") from error
+
+
+def built(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with each that is a node, a mapping with a `_target_`, built."""
+    return {k: build(v) if isinstance(v, dict) and "_target_" in v else v for k, v in options.items()}
+
+
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a word"),
+    "bool": ((bool,), "true or false"),
+}
+
+
+def typed(target: Any, options: dict[str, Any], *args: Any) -> dict[str, Any]:
+    """The options, refused where the target does not know them, or where a plain annotation names another kind.
+
+    null stands for the default of a parameter that does not take None itself.
+    """
+    kept, known = dict(options), inspect.signature(target).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+        for name in kept:
+            if name not in known:
+                own = ", ".join(list(known)[len(args) :]) or "none"
+                raise ValueError(f"unknown option {name!r}: it knows {own} (take one out with ~, as in ~noise.{name})")
+    for name, parameter in known.items():
+        kind = str(getattr(parameter.annotation, "__name__", parameter.annotation))
+        kind = kind.removeprefix("InitVar[").removesuffix("]") if kind.startswith("InitVar[") else kind
+        if name not in kept or kind.removesuffix(" | None") not in KINDS:
+            continue
+        value, (types, called) = kept[name], KINDS[kind.removesuffix(" | None")]
+        if value is None:
+            if not kind.endswith("| None"):
+                del kept[name]
+        elif not isinstance(value, types) or (isinstance(value, bool) and kind[:4] != "bool"):
+            raise ValueError(f"{name} is {called}, not {value!r}")
+    return kept

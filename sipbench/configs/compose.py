@@ -1,0 +1,95 @@
+"""A config composed by Hydra, with plain errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sipbench.configs.find import is_file_target, names, root
+from sipbench.configs.methods import refusal
+from sipbench.configs.quoting import quoted
+from sipbench.errors import UserError, unknown
+
+
+def compose(overrides: list[str], config: str = "config") -> Any:
+    """The composed config (an OmegaConf DictConfig) for these overrides, with plain errors."""
+    from hydra import compose as hydra_compose
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    overrides = [quoted(word) for word in overrides]
+    _check_choices(overrides)
+    try:
+        with hydra_ready():
+            return hydra_compose(config, overrides=overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _explain(error, overrides, config) from error
+
+
+def resolvers() -> None:
+    """What configs may ask for.
+
+    `${channels:KIND}`: the channels of an unknown of that kind (see unknowns.py); `${divide:N,BY}`: a whole number.
+    """
+    from omegaconf import OmegaConf
+
+    channels = {"image": 3, "grey": 1, "complex": 2, "object": 2}
+    OmegaConf.register_new_resolver("channels", channels.__getitem__, replace=True)
+    OmegaConf.register_new_resolver("divide", lambda n, by: int(n) // int(by), replace=True)
+
+
+@contextmanager
+def hydra_ready() -> Iterator[Any]:
+    """Hydra's config loader over the project's configs and those of others.
+
+    Hydra keeps one global state; a run that is under way gets its own back.
+    """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from sipbench.configs.sources import register
+
+    register()
+    resolvers()
+    state = GlobalHydra.instance()
+    kept, state.hydra = state.hydra, None
+    try:
+        with initialize_config_dir(str(root()), version_base="1.3"):
+            yield state.config_loader()
+    finally:
+        state.hydra = kept
+
+
+def _check_choices(overrides: list[str]) -> None:
+    """A choice that does not exist; Hydra itself is silent about optional groups."""
+    for override in overrides:
+        group, equals, value = override.lstrip("+").partition("=")
+        value = value.strip("'\"").replace("\\", "")
+        if equals and (root() / group).is_dir() and not is_file_target(value) and value not in names(group):
+            raise unknown(group, value, names(group))
+
+
+def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
+    """Hydra's words made plain: a misspelt option with the nearest known one, or what it could not read."""
+    text = " ".join(str(error).split())
+    found = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
+    if found is None:
+        return UserError(text.split(" Set the environment variable")[0])
+    key = found.group(1)
+    others = [o for o in overrides if o.lstrip("+~").partition("=")[0] != key]
+    if len(others) == len(overrides):
+        return UserError(f"unknown option {key!r}: {text}")
+    node, parents = compose(others, config), key.split(".")[:-1]
+    if parents == ["method", "solver"] and (why := refusal(node.method.solver, key.split(".")[-1])):
+        return why
+    for depth, name in enumerate(parents):
+        if not hasattr(node, "keys") or name not in node:
+            return unknown("option", ".".join(parents[: depth + 1]), [str(k) for k in node])
+        node = node[name]
+    prefix = "".join(f"{p}." for p in parents)
+    known = [f"{prefix}{k}" for k in node if k not in ("hydra", "_target_")]
+    if key in known:
+        return UserError(f"{key} cannot be replaced as a whole: set its parts, such as {key}.NAME=VALUE")
+    return unknown("option", key, known)
