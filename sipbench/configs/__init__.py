@@ -1,7 +1,8 @@
 """Configuration: from words and YAML to objects.
 
 find       where the configs lie        read       one file as plain data     methods    a method made whole
-compose    Hydra, with plain errors     build      what a `_target_` names    code_hash  the code behind it
+overrides  the words of a command line  compose    Hydra, with plain errors   sources    where Hydra looks
+build      what a `_target_` names      code_hash  the code behind it         signature  its options, from its text
 
 Nothing here imports torch, so that listing and help answer at once.
 """
@@ -10,10 +11,12 @@ from sipbench.configs.build import META, build, built, locate, typed
 from sipbench.configs.code_hash import code_hash
 from sipbench.configs.compose import compose, hydra_ready, resolvers
 from sipbench.configs.find import find, folders, is_file_target, names, plugin_folders, root
+from sipbench.configs.overrides import Overrides
 from sipbench.configs.read import read
 
 __all__ = [
     "META",
+    "Overrides",
     "build",
     "built",
     "code_hash",

@@ -10,6 +10,7 @@ from typing import Any
 from sipbench.configs.find import is_file_target, names, root
 from sipbench.configs.methods import refusal
 from sipbench.configs.quoting import quoted
+from sipbench.configs.word import Word
 from sipbench.errors import UserError, unknown
 
 
@@ -64,11 +65,12 @@ def hydra_ready() -> Iterator[Any]:
 
 def _check_choices(overrides: list[str]) -> None:
     """A choice that does not exist; Hydra itself is silent about optional groups."""
-    for override in overrides:
-        group, equals, value = override.lstrip("+").partition("=")
-        value = value.strip("'\"").replace("\\", "")
-        if equals and (root() / group).is_dir() and not is_file_target(value) and value not in names(group):
-            raise unknown(group, value, names(group))
+    for word in map(Word.of, overrides):
+        name = word.plain
+        if word.value is None or not (root() / word.key).is_dir() or is_file_target(name) or name == "null":
+            continue
+        if name not in names(word.key):
+            raise unknown(word.key, name, names(word.key))
 
 
 def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
@@ -78,7 +80,7 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
     if found is None:
         return UserError(text.split(" Set the environment variable")[0])
     key = found.group(1)
-    others = [o for o in overrides if o.lstrip("+~").partition("=")[0] != key]
+    others = [o for o in overrides if Word.of(o).key != key]
     if len(others) == len(overrides):
         return UserError(f"unknown option {key!r}: {text}")
     node, parents = compose(others, config), key.split(".")[:-1]
