@@ -43,11 +43,6 @@ def test_it_hands_over_intensities(calls, channels, size, shapes):
     assert calls[-1][2] == pytest.approx(0.15)
 
 
-def test_an_unknown_profile_is_named(calls):
-    with pytest.raises(ValueError, match="one of np, refilter, vn, high, not 'fast'"):
-        bm3d(pose(), profile="fast")
-
-
 def test_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "bm3d", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'sipbench\[bm3d\]'"):
