@@ -8,7 +8,7 @@ Nothing here imports torch, so that listing and help answer at once.
 """
 
 from sipbench.configs.build import META, build, built, locate, typed
-from sipbench.configs.code_hash import code_hash
+from sipbench.configs.code_hash import code_hash, without_place
 from sipbench.configs.compose import compose, hydra_ready, resolvers
 from sipbench.configs.find import find, folders, is_file_target, names, plugin_folders, root
 from sipbench.configs.overrides import Overrides
@@ -32,4 +32,5 @@ __all__ = [
     "resolvers",
     "root",
     "typed",
+    "without_place",
 ]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sipbench.configs.find import is_file_target
+from sipbench.configs.own_module import module_from_file
 from sipbench.errors import UserError
 
 META = ("name", "title", "published", "get", "citation")  # what only describes a node
@@ -20,7 +18,7 @@ def locate(target: str) -> Any:
     """The object that `package.module.name` or `path/to/file.py:name` names."""
     if is_file_target(target):
         path, _, name = target.rpartition(":")
-        module = _module_from_file(Path(path).expanduser().resolve())
+        module = module_from_file(Path(path).expanduser().resolve())
     else:
         path, _, name = target.rpartition(".")
         try:
@@ -30,21 +28,6 @@ def locate(target: str) -> Any:
     if not hasattr(module, name):
         raise UserError(f"{path} has no {name!r}; it has {', '.join(n for n in vars(module) if n[0] != '_')}.")
     return getattr(module, name)
-
-
-@cache
-def _module_from_file(path: Path) -> Any:
-    if not path.is_file():
-        raise UserError(f"no file {path}: a method of your own is named as path/to/file.py:function")
-    name = f"sipbench_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    return module
 
 
 def build(node: dict[str, Any], *args: Any, **extra: Any) -> Any:

@@ -4,40 +4,46 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 from pathlib import Path
+from typing import Any
 
 from sipbench.configs.find import is_file_target
-from sipbench.configs.source_text import parsed
+from sipbench.configs.source_text import Module, without_layout
 
 
 def code_hash(target: str) -> str:
-    """A hash of the code behind a target, blind to comments and layout.
+    """A hash of the code behind a target, blind to comments, layout and place.
 
-    It covers the file that holds the target and what that imports from its own package.
+    It covers the module that holds the target and what that imports, directly or not, from its own package; of a file
+    of one's own, what it imports from its own folder.
     """
-    if is_file_target(target):
-        path = Path(target.rpartition(":")[0])
-        texts = {str(path): _code(path)} if path.is_file() else {}
-    else:
-        texts = _imported(target.rpartition(".")[0], {})
+    texts: dict[str, str] = {}
+    module = Module.of(target)
+    if module is not None and module.path.is_file():
+        _collect(module, texts)
     if not texts:
         return "unknown"
     return hashlib.sha256("\n".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:12]
 
 
-def _code(path: Path) -> str:
-    return ast.unparse(parsed(path))
+def _collect(module: Module, texts: dict[str, str]) -> None:
+    if module.name in texts:
+        return
+    texts[module.name] = without_layout(module.path)
+    for other in module.imports():
+        if not _is_bare(other):
+            _collect(other, texts)
 
 
-def _imported(module: str, texts: dict[str, str]) -> dict[str, str]:
-    """The code of a module and, following its imports, of the modules of its own package."""
-    spec = importlib.util.find_spec(module)
-    path = Path(spec.origin) if spec and spec.origin else None
-    if module in texts or path is None or path.suffix != ".py":
-        return texts
-    texts[module] = _code(path)
-    for node in ast.walk(ast.parse(texts[module])):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == module.split(".")[0]:
-            _imported(node.module, texts)
-    return texts
+def _is_bare(module: Module) -> bool:
+    """Whether it is a package that holds nothing of its own but words."""
+    return module.path.name == "__init__.py" and all(isinstance(node, ast.Expr) for node in module.tree.body)
+
+
+def without_place(node: Any) -> Any:
+    """Plain data with each target in a file of one's own named by the file alone: it is the same in another folder."""
+    if isinstance(node, dict):
+        return {key: without_place(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [without_place(value) for value in node]
+    return Path(node).name if isinstance(node, str) and is_file_target(node) else node

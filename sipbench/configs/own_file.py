@@ -14,7 +14,7 @@ def describe(target: str, base: Path) -> dict[str, Any]:
     """The method config of `path/to/file.py:function`; a relative path is relative to `base`."""
     place, _, function = target.rpartition(":")
     path = (base / Path(place).expanduser()).resolve()
-    module = Module("", path)
+    module = Module(path.stem, path, path.parent)
     if module.find(function) is None:
         own = ", ".join(functions(module)) or "none"
         raise UserError(f"{path} defines no function {function!r}; it defines {own}")

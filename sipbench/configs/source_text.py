@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from sipbench.configs.find import is_file_target
@@ -25,32 +25,36 @@ class Module:
     """A module as text.
 
     Attributes:
-        name: its dotted name; "" for a file of one's own.
+        name: its dotted name.
         path: its file.
+        folder: of a file of one's own and of what it imports from beside it, the folder that they are named from.
     """
 
     name: str
     path: Path
-
-    @classmethod
-    def named(cls, name: str) -> Module | None:
-        """The module of a dotted name, None where there is none that is Python text. No parent is imported."""
-        head, *rest = name.split(".")
-        try:
-            spec = importlib.util.find_spec(head)
-            for end in range(2, len(rest) + 2):
-                inside = spec.submodule_search_locations if spec else None
-                spec = PathFinder.find_spec(".".join([head, *rest][:end]), inside) if inside else None
-        except (ImportError, ValueError):
-            return None
-        return cls(name, Path(spec.origin)) if spec and (spec.origin or "").endswith(".py") else None  # pyright: ignore
+    folder: Path | None = None
 
     @classmethod
     def of(cls, target: str) -> Module | None:
         """The module of a target: `package.module.name` or `path/to/file.py:name`."""
         if is_file_target(target):
-            return cls("", Path(target.rpartition(":")[0]))
+            path = Path(target.rpartition(":")[0])
+            return cls(path.stem, path, path.parent)
         return cls.named(target.rpartition(".")[0])
+
+    @classmethod
+    def named(cls, name: str, folder: Path | None = None) -> Module | None:
+        """The module of a dotted name, None where there is none that is Python text. No parent is imported.
+
+        What lies in the folder comes before what is installed.
+        """
+        if folder is not None:
+            place = folder.joinpath(*name.split("."))
+            for path in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+                if path.is_file():
+                    return cls(name, path, folder)
+        spec = _spec(name)
+        return cls(name, Path(spec.origin)) if spec and (spec.origin or "").endswith(".py") else None  # pyright: ignore
 
     @property
     def tree(self) -> ast.Module:
@@ -58,7 +62,7 @@ class Module:
 
     def target(self, name: str) -> str:
         """How a config names something in this module."""
-        return f"{self.name}.{name}" if self.name else f"{self.path}:{name}"
+        return f"{self.path}:{name}" if self.folder else f"{self.name}.{name}"
 
     def find(self, name: str, depth: int = FOLLOWED) -> tuple[Module, Definition] | None:
         """Where a name of this module is defined, and its definition, following imports of names."""
@@ -72,18 +76,56 @@ class Module:
             if isinstance(node, ast.ImportFrom) and depth:
                 for alias in node.names:
                     if (alias.asname or alias.name) == name:
-                        other = self.imported(node)
+                        other = Module.named(self.origin(node), self.folder)
                         return other.find(alias.name, depth - 1) if other else None
         return None
 
-    def imported(self, node: ast.ImportFrom) -> Module | None:
-        """The module that `from ... import` names."""
+    def origin(self, node: ast.ImportFrom) -> str:
+        """The dotted name of what `from ... import` imports from."""
         if not node.level:
-            beside = self.path.parent / f"{node.module}.py" if node.module and not self.name else None
-            return Module("", beside) if beside and beside.is_file() else Module.named(node.module or "")
+            return node.module or ""
         package = self.name.split(".") if self.path.name == "__init__.py" else self.name.split(".")[:-1]
-        base = package[: len(package) - node.level + 1]
-        return Module.named(".".join([*base, *(node.module or "").split(".")]).strip(".")) if base else None
+        return ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+
+    def imports(self) -> Iterator[Module]:
+        """What this module imports, anywhere in it, from its own package, or from its folder if it is of one's own."""
+        own = None if self.folder else self.name.split(".")[0]
+        for name in _imported_once(self, self.path.read_bytes()):
+            other = Module.named(name, self.folder) if own in (None, name.split(".")[0]) else None
+            if other is not None and other.folder == self.folder:
+                yield other
+
+
+def _imported(module: Module) -> Iterator[str]:
+    """Every dotted name of an import that may be a module, with the packages that it lies in."""
+    for node in ast.walk(module.tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = module.origin(node)
+            names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+@lru_cache(1024)
+def _imported_once(module: Module, text: bytes) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_imported(module)))
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """How an installed module would be imported."""
+    head, *rest = name.split(".")
+    try:
+        spec = importlib.util.find_spec(head)
+        for end in range(2, len(rest) + 2):
+            inside = spec.submodule_search_locations if spec else None
+            spec = PathFinder.find_spec(".".join([head, *rest][:end]), inside) if inside else None
+    except (ImportError, ValueError):
+        return None
+    return spec
 
 
 def parsed(path: Path) -> ast.Module:
@@ -103,6 +145,16 @@ def parsed(path: Path) -> ast.Module:
 @lru_cache(1024)
 def _parsed(path: Path, text: bytes) -> ast.Module:
     return ast.parse(text, filename=str(path))
+
+
+def without_layout(path: Path) -> str:
+    """The code of a file without comments, in one layout."""
+    return _without_layout(path, path.read_bytes())
+
+
+@lru_cache(1024)
+def _without_layout(path: Path, text: bytes) -> str:
+    return ast.unparse(parsed(path))
 
 
 def functions(module: Module) -> Iterator[str]:

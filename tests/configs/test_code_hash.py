@@ -2,6 +2,8 @@
 
 import sys
 
+import pytest
+
 from sipbench import configs
 
 
@@ -17,7 +19,62 @@ def test_it_is_blind_to_comments_and_sees_code(tmp_path):
 def test_it_follows_imports_of_the_own_package(monkeypatch):
     before, other = (configs.code_hash(t) for t in ("baselines.single.dip.dip", "baselines.classical.pinv.pinv"))
     module = sys.modules["sipbench.configs.code_hash"]
-    real = module._code
-    monkeypatch.setattr(module, "_code", lambda path: real(path) + ("#" if path.name == "stopping.py" else ""))
+    real = module.without_layout
+    monkeypatch.setattr(module, "without_layout", lambda path: real(path) + ("#" if path.name == "stopping.py" else ""))
     assert configs.code_hash("baselines.single.dip.dip") != before
     assert configs.code_hash("baselines.classical.pinv.pinv") == other
+
+
+PACKAGE = {
+    "__init__.py": "from . import beside\n",
+    "solver.py": "from pan import kernel as kernels\n\ndef solve(problem):\n    return kernels.f()\n",
+    "plain.py": "import pan.kernel\n\ndef solve(problem):\n    return pan.kernel.f()\n",
+    "relative.py": "from . import kernel\nfrom .deep.inner import g\n\ndef solve(problem):\n    return kernel.f()\n",
+    "within.py": "def solve(problem):\n    from .deep import inner\n    return inner.g()\n",
+    "kernel.py": "from pan.deep import inner\n\ndef f():\n    return inner.g()\n",
+    "beside.py": "B = 1\n",
+    "alone.py": "import json\n\ndef solve(problem):\n    return 1\n",
+    "deep/__init__.py": "C = 1\n",
+    "deep/inner.py": "def g():\n    return 1\n",
+}
+
+
+@pytest.fixture
+def pan(tmp_path, monkeypatch):
+    """A package whose modules import each other in every way."""
+    for name, text in PACKAGE.items():
+        (tmp_path / "pan" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "pan" / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "pan"
+
+
+@pytest.mark.parametrize("module", ["solver", "plain", "relative", "within", "kernel"])
+@pytest.mark.parametrize("changed", ["deep/inner.py", "kernel.py", "alone.py", "deep/__init__.py", "beside.py"])
+def test_it_follows_every_kind_of_import(pan, module, changed):
+    """`from package import module`, `import a.b`, relative ones, within functions; the packages' own code counts."""
+    before = configs.code_hash(f"pan.{module}.solve")
+    (pan / changed).write_text((pan / changed).read_text() + "\nX = 1\n")
+    unused = changed == "alone.py" or (module, changed) == ("within", "kernel.py")
+    assert (configs.code_hash(f"pan.{module}.solve") == before) == unused
+    assert "pan" not in sys.modules
+
+
+@pytest.mark.parametrize("line", ["from helper import gain", "import helper", "from tools.helper import gain"])
+def test_its_helpers_count_too(tmp_path, line):
+    place = tmp_path / ("tools" if "tools" in line else "")
+    place.mkdir(exist_ok=True)
+    (place / "helper.py").write_text("gain = 2\n")
+    (tmp_path / "mine.py").write_text(f"{line}\n\ndef f():\n    return 1\n")
+    before = configs.code_hash(f"{tmp_path}/mine.py:f")
+    (place / "helper.py").write_text("gain = 3\n")
+    assert configs.code_hash(f"{tmp_path}/mine.py:f") != before
+
+
+def test_a_cell_of_a_file_is_the_same_cell_in_another_folder(tmp_path, cell):
+    hashes = {}
+    for folder, name in (("here", "mine"), ("there", "mine"), ("third", "other")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.py").write_text("def solve(problem, *, a=1):\n    return problem.y\n")
+        hashes[folder] = cell(f"method={tmp_path}/{folder}/{name}.py:solve").hash
+    assert hashes["here"] == hashes["there"] != hashes["third"]

@@ -1,0 +1,73 @@
+"""A file of one's own as a module, with what it imports from beside it.
+
+Its folder is on the path while it is imported, and what it took from there is then taken out of `sys.modules` again:
+two folders may each have a `helper.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from sipbench.errors import UserError
+
+SHARED = {"sipbench", "baselines", *sys.stdlib_module_names}  # never hidden by a file of that name
+_helpers: dict[Path, dict[str, ModuleType]] = {}  # what each folder's files have imported from it
+
+
+@cache
+def module_from_file(path: Path) -> ModuleType:
+    """The module of a file, imported once a process."""
+    if not path.is_file():
+        raise UserError(f"no file {path}: a method of your own is named as path/to/file.py:function")
+    name = f"sipbench_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        with _folder_first(path.parent):
+            sys.modules[name] = module  # dataclasses look for the module of a class there
+            spec.loader.exec_module(module)
+    except Exception as error:
+        sys.modules.pop(name, None)
+        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+@contextmanager
+def _folder_first(folder: Path) -> Iterator[None]:
+    """The folder first on the path, and its modules alone under their names."""
+    hidden = {name: module for name, module in sys.modules.items() if _hides(folder, name, module)}
+    for name in hidden:
+        del sys.modules[name]
+    before = set(sys.modules)
+    sys.modules.update(_helpers.get(folder, {}))
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        own = {n: m for n, m in sys.modules.items() if n not in before and _lies_in(folder, m)}
+        for name in own:
+            del sys.modules[name]
+        _helpers.setdefault(folder, {}).update(own)
+        sys.modules.update(hidden)
+
+
+def _hides(folder: Path, name: str, module: ModuleType) -> bool:
+    """Whether a module of the folder has the name of this one, which is of elsewhere."""
+    head = name.split(".")[0]
+    here = (folder / f"{head}.py").is_file() or (folder / head / "__init__.py").is_file()
+    return here and head not in SHARED and not _lies_in(folder, module)
+
+
+def _lies_in(folder: Path, module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    return bool(file) and Path(file).resolve().is_relative_to(folder)
