@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from baselines.classical.projections import Frame
+from baselines.classical.projections import Frame, Shrinkwrap
 from sipbench.problem import Problem
 
 
@@ -24,12 +24,7 @@ def hio_er(
     er: int = 20,
     restarts: int = 10,
     box: float = 0.5,
-    shrinkwrap: bool = True,
-    every: int = 20,
-    sigma: float = 3.0,
-    decay: float = 0.99,
-    sigma_min: float = 1.5,
-    threshold: float = 0.2,
+    shrinkwrap: Shrinkwrap | None = Shrinkwrap(),  # noqa: B008
     twin: int | None = None,
     double: bool = False,
 ) -> Tensor:
@@ -48,8 +43,7 @@ def hio_er(
         first: share of the steps that pass before the first ER.
         restarts: random starts run side by side; that with the smallest residual of the data is returned.
         box: side of the first box in each direction, as a share of the frame.
-        every, sigma, decay, sigma_min, threshold: shrinkwrap's steps between updates, width of the blur in pixels,
-            what it is multiplied with at each update, its last value, and the share of the maximum that is kept.
+        shrinkwrap: how the support follows the object where it is not told; None keeps the box.
         twin: step at which all but one quadrant is set to zero, which tells an object from its turned twin.
         double: work in float64, so that an image's result does not depend on its batch.
     """
@@ -61,8 +55,8 @@ def hio_er(
         u = torch.where(frame.good(v), v, u - beta * v if hybrid else 0)
         if k == twin:
             u = frame.quadrant(u)
-        if shrinkwrap and (k + 1) % every == 0:
-            frame.shrinkwrap(u, max(sigma * decay ** (k // every), sigma_min), threshold)
+        if shrinkwrap:
+            shrinkwrap(frame, u, k)
         if k % 20 == 0:
             problem.show(*frame.best(u))
     return frame.best(u)[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,32 @@ Latent = Callable[[Tensor, Tensor, float, float], Tensor]
 RATIO = 0.5**0.5
 
 
+@dataclass(frozen=True)
+class Final:
+    """x of all channels from y and the last kernel: by total variation, less ringing.
+
+    Attributes:
+        lam_tv: weight of the total variation; published are 1e-4 to 1e-2.
+        lam_l0: that of the number of gradients; published are 5e-4 to 2e-3.
+        ring: the weight of what is taken off, 0 to 1.
+    """
+
+    lam_tv: float = 2e-3
+    lam_l0: float = 5e-4
+    ring: float = 1.0
+
+    def __call__(self, problem: Problem, y: Tensor, k: Tensor) -> Tensor:
+        """x of the size that f wants from all of y (on [0, 1])."""
+        blur, (h, w) = _blur(problem), problem.shape[-2:]
+        wide = periodic(y, max(blur.box) - 1)
+        x = total_variation(wide, k, self.lam_tv)
+        if self.ring:
+            x = x - self.ring * bilateral(x - few_gradients(wide, Deconvolution(wide, k), self.lam_l0))
+        if blur.boundary == "valid":
+            x = x.roll([(n - 1) - n // 2 for n in blur.box], (-2, -1))
+        return x[..., :h, :w].clamp(0, 1)
+
+
 def pan_dcp(
     problem: Problem,
     *,
@@ -41,9 +68,7 @@ def pan_dcp(
     iterations: int = 5,
     weight: float = 2.0,
     kernel_size: int | None = None,
-    lam_tv: float = 2e-3,
-    lam_l0: float = 5e-4,
-    ring: float = 1.0,
+    final: Final = Final(),
 ) -> Estimate:
     """min over x, k of |k * x - y|^2 + weight |k|^2 + mu |grad x|_0 + lam |D(x)|_0, D the least value of each window.
 
@@ -53,23 +78,19 @@ def pan_dcp(
     deconvolved with the last kernel by total variation, less what a bilateral filter keeps of the difference to a
     deconvolution with few gradients: ringing.
 
-    y is made periodic by going from each border to the opposite one in a straight line; the public code does so with
-    the least curvature, and resizes with slightly different filters. The kernel's side is the box that f names, less
-    one where that is even; the public code is given it by hand. In a box with an even side the pair of kernel and image
-    is moved so that the kernel lies before the middle, as the published kernels do. A tilt map is left at zero.
+    How it stands to the public code: docs/notes/pan.md.
 
     Args:
         iterations: turns at each scale.
         weight: of the kernel's squares, against a sum over pixels.
         kernel_size: the side of the kernel within the box; null is the box.
-        lam_tv, lam_l0: weights of the final deconvolutions; published are 1e-4 to 1e-2, and 5e-4 to 2e-3.
-        ring: the weight of the filtered difference, 0 to 1.
+        final: the weights of the final deconvolution.
     """
 
     def latent(y: Tensor, k: Tensor, lam: float, mu: float) -> Tensor:
         return few_pixels(y, k, lam, mu, lam / otsu(y.square()), darkest)
 
-    return deblurred(problem, latent, lam, mu, iterations, weight, kernel_size, (lam_tv, lam_l0, ring))
+    return deblurred(problem, latent, lam, mu, iterations, weight, kernel_size, final)
 
 
 def pan_l0(
@@ -80,16 +101,14 @@ def pan_l0(
     iterations: int = 5,
     weight: float = 2.0,
     kernel_size: int | None = None,
-    lam_tv: float = 2e-3,
-    lam_l0: float = 5e-4,
-    ring: float = 1.0,
+    final: Final = Final(),
 ) -> Estimate:
     """min over x, k of |k * x - y|^2 + weight |k|^2 + mu |grad x|_0 + lam |x|_0; all else as in `pan_dcp`."""
 
     def latent(y: Tensor, k: Tensor, lam: float, mu: float) -> Tensor:
         return few_pixels(y, k, lam, mu, y.new_full((len(y),), 2 * lam), everywhere)
 
-    return deblurred(problem, latent, lam, mu, iterations, weight, kernel_size, (lam_tv, lam_l0, ring))
+    return deblurred(problem, latent, lam, mu, iterations, weight, kernel_size, final)
 
 
 def deblurred(
@@ -100,7 +119,7 @@ def deblurred(
     iterations: int,
     weight: float,
     kernel_size: int | None,
-    final: tuple[float, float, float],
+    final: Final,
 ) -> Estimate:
     """From coarse to fine, then the final deconvolution of all channels. lam = 0 leaves the pixels out."""
     y, blur = (problem.y + 1) / 2, _blur(problem)
@@ -125,7 +144,7 @@ def deblurred(
     if k.shape[-1] != side:
         k = kernels.resized(k, side, side / k.shape[-1])
     k = cut(k, 1 / 20)
-    x, k = centred(2 * deconvolved(problem, y, k, *final) - 1, blur.boxed(k), 1 / 20)
+    x, k = centred(2 * final(problem, y, k) - 1, blur.boxed(k), 1 / 20)
     left = {name: y.new_zeros(len(y), *shape) for name, shape in problem.f.theta_shapes.items()}  # pyright: ignore
     return Estimate(x, theta=left | {"kernel": k})
 
@@ -157,18 +176,6 @@ def periodic(x: Tensor, reach: int) -> Tensor:
         first, last = x.narrow(axis, 0, 1), x.narrow(axis, n - 1, 1)
         x = torch.cat([x, last + t * (first - last)], axis)
     return x
-
-
-def deconvolved(problem: Problem, y: Tensor, k: Tensor, lam_tv: float, lam_l0: float, ring: float) -> Tensor:
-    """x of the size that f wants from all of y (on [0, 1]) and a kernel, by total variation less ringing."""
-    blur, (h, w) = _blur(problem), problem.shape[-2:]
-    wide = periodic(y, max(blur.box) - 1)
-    x = total_variation(wide, k, lam_tv)
-    if ring:
-        x = x - ring * bilateral(x - few_gradients(wide, Deconvolution(wide, k), lam_l0))
-    if blur.boundary == "valid":
-        x = x.roll([(n - 1) - n // 2 for n in blur.box], (-2, -1))
-    return x[..., :h, :w].clamp(0, 1)
 
 
 def _shown(x: Tensor, problem: Problem) -> Tensor:

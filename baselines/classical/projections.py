@@ -8,6 +8,7 @@ https://arxiv.org/abs/physics/0306174 (shrinkwrap)
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -104,3 +105,27 @@ class Frame:
         if self.real:
             return torch.fft.irfft2(z, s=self.f.frame, norm="ortho")
         return torch.fft.ifft2(z, norm="ortho")
+
+
+@dataclass(frozen=True)
+class Shrinkwrap:
+    """How the support follows the object where it is not told.
+
+    Attributes:
+        every: steps between updates.
+        sigma: width of the blur in pixels at first.
+        decay: what the width is multiplied with at each update.
+        sigma_min: its last value.
+        threshold: the share of the maximum that is kept.
+    """
+
+    every: int = 20
+    sigma: float = 3.0
+    decay: float = 0.99
+    sigma_min: float = 1.5
+    threshold: float = 0.2
+
+    def __call__(self, frame: Frame, u: Tensor, k: int) -> None:
+        """Update the support after step k, if it is time."""
+        if (k + 1) % self.every == 0:
+            frame.shrinkwrap(u, max(self.sigma * self.decay ** (k // self.every), self.sigma_min), self.threshold)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from baselines.classical.projections import Frame
+from baselines.classical.projections import Frame, Shrinkwrap
 from sipbench.problem import Problem
 
 
@@ -22,12 +22,7 @@ def raar(
     er: int = 20,
     restarts: int = 10,
     box: float = 0.5,
-    shrinkwrap: bool = True,
-    every: int = 20,
-    sigma: float = 3.0,
-    decay: float = 0.99,
-    sigma_min: float = 1.5,
-    threshold: float = 0.2,
+    shrinkwrap: Shrinkwrap | None = Shrinkwrap(),  # noqa: B008
     double: bool = False,
 ) -> Tensor:
     """u <- beta / 2 (R_S R_M + 1) u + (1 - beta) P_M u with the reflections R = 2 P - 1, from random phases.
@@ -45,8 +40,7 @@ def raar(
     Args:
         restarts: random starts run side by side; that with the smallest residual of the data is returned.
         box: side of the first box in each direction, as a share of the frame.
-        every, sigma, decay, sigma_min, threshold: shrinkwrap's steps between updates, width of the blur in pixels,
-            what it is multiplied with at each update, its last value, and the share of the maximum that is kept.
+        shrinkwrap: how the support follows the object where it is not told; None keeps the box.
         double: work in float64, so that an image's result does not depend on its batch.
     """
     frame = Frame(problem, restarts, box, double)
@@ -57,8 +51,8 @@ def raar(
             u = torch.where(frame.good(2 * v - u), v, beta * u + (1 - 2 * beta) * v)
         else:
             u = frame.confine(v)
-        if shrinkwrap and (k + 1) % every == 0:
-            frame.shrinkwrap(u, max(sigma * decay ** (k // every), sigma_min), threshold)
+        if shrinkwrap:
+            shrinkwrap(frame, u, k)
         if k % 20 == 0:
             problem.show(*frame.best(u))
     return frame.best(u)[0]
