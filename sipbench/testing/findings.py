@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Finding:
         check: what was checked.
         status: PASS; WARN, worth a look; FAIL; or SKIP, nothing could be checked here.
         seen, expected, advice: what there was, what there should be, and what to do.
+        problem: what the solver was tried on.
     """
 
     check: str
@@ -22,6 +24,7 @@ class Finding:
     seen: str
     expected: str = ""
     advice: str = ""
+    problem: str = ""
 
     @property
     def passed(self) -> bool:
@@ -35,9 +38,12 @@ def verdict(check: str, good: bool, seen: str, expected: str, advice: str, *, ot
 
 
 def render(findings: Sequence[Finding]) -> str:
-    """One line for what is right, a paragraph for what is not, and the count."""
+    """For each problem one line for what is right and a paragraph for what is not; then the count."""
     width = max((len(f.check) for f in findings), default=0)
-    lines = [line for finding in findings for line in _tell(finding, width)]
+    lines: list[str] = []
+    for problem, found in groupby(findings, lambda f: f.problem):
+        lines += [*([""] if lines else []), *([f"on {problem}"] if problem else [])]
+        lines += [line for finding in found for line in _tell(finding, width)]
     names = {"PASS": "passed", "FAIL": "failed", "WARN": "to look at", "SKIP": "cannot be checked"}
     counts = {s: sum(f.status == s for f in findings) for s in names}
     return "\n".join([*lines, "", ", ".join(f"{counts[s]} {names[s]}" for s in names if counts[s])])

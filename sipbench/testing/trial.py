@@ -87,15 +87,21 @@ class Trial:
         if not named:
             if "." not in target:
                 raise unknown("method", target, configs.names("method"))
-            cell.cfg["method"] = {"name": target, "solver": {"_target_": target}}
-        cell = replace(cell, chosen={**cell.method.get("check", {}), **options})
-        cell.cfg["degradation"] = small(cell.degradation)
+            cell = replace(cell, method={"name": target, "solver": {"_target_": target}})
+        typed = {**cell.method.get("check", {}), **options}
+        cell = replace(cell, typed=typed, degradation=small(cell.degradation))
         at = device.choose("auto")
         nodes = cell.method.get("networks") or {}
         networks = {name: _network(node).to(at) for name, node in nodes.items()}
         bench = Bench(cell, Degradation.of(cell.degradation), _prior(cell), networks, at, _priors(cell))
         bench.check()
         return cls(bench, list(networks))
+
+    @property
+    def title(self) -> str:
+        """The problem in words: its name and the shapes of image and measurement."""
+        x, y = (" x ".join(map(str, shape[1:])) for shape in (self.problem.shape, self.problem.y.shape))
+        return f"{self.bench.cell.degradation['name']}: two images of {x}, each measured as {y}"
 
     def pose(self, images: list[int]) -> Problem:
         return self.bench.pose(images)

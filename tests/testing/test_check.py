@@ -26,15 +26,15 @@ BROKEN = {
 DOUBTFUL = {"unit_range": "range", "plain_loop": "budget", "on_the_cpu": "device"}
 
 
-def check(name, **options):
-    return testing.check(f"{FILE}:{name}", **options)
+def check(name, degradation="inpaint70", **options):
+    return testing.check(f"{FILE}:{name}", degradation=degradation, **options)
 
 
 @pytest.mark.parametrize("target", [f"{FILE}:good", "tests.testing.solvers.good", f"{FILE}:with_prior"])
 def test_a_good_solver_passes(target):
     findings = testing.check(target)
     assert [f.check for f in findings if f.status != "PASS"] == []
-    assert len(findings) > 12
+    assert len(findings) > 2 * 12
 
 
 @pytest.mark.parametrize(("name", "clause"), BROKEN.items())
@@ -74,6 +74,45 @@ def test_the_report_says_what_to_do_and_where():
 def test_an_error_names_the_line_of_the_solver():
     (finding,) = check("raises")
     assert f"{FILE}:" in finding.seen and "no_such_thing" in finding.seen
+
+
+def test_without_a_name_two_problems_are_tried_and_named():
+    """One whose measurement has another shape than the image: what fails there is seen."""
+    findings = testing.check(f"{FILE}:takes_y_for_an_image")
+    inpainting, upscaling = dict.fromkeys(f.problem for f in findings)
+    assert inpainting == "inpaint70: two images of 3 x 32 x 32, each measured as 3 x 32 x 32"
+    assert upscaling == "sr4: two images of 3 x 32 x 32, each measured as 3 x 8 x 8"
+    assert [f.check for f in findings if f.status == "FAIL" and f.problem == inpainting] == []
+    assert [f.check for f in findings if f.status == "FAIL" and f.problem == upscaling] == ["output"]
+    text = testing.render(findings)
+    assert f"on {inpainting}" in text and f"on {upscaling}" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "problems"),
+    [("hio_er", ["phase_fourier"]), ("blinddps", ["blind_motion"]), ("tv", ["inpaint70", "sr4"])],
+)
+def test_a_method_is_tried_on_problems_that_it_is_for(method, problems):
+    assert list(dict.fromkeys(f.problem.partition(":")[0] for f in testing.check(method))) == problems
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "loud", "first_is_special"])
+def test_images_are_compared_in_double_precision(name):
+    clause = BROKEN[name]
+    for solver in (name, "good"):
+        (finding,) = (f for f in check(solver) if f.check == clause)
+        assert finding.seen.endswith("in float64")
+        assert finding.passed == (solver == "good")
+
+
+def test_a_small_dependence_that_single_precision_hides_is_seen():
+    (finding,) = (f for f in check("feels_a_little") if f.check == "batch independence")
+    assert finding.status == "FAIL" and finding.seen == "differs by 5e-06 in float64"
+
+
+def test_what_runs_in_single_precision_only_is_compared_there():
+    seen = {f.check: f for f in check("single_precision")}["batch independence"]
+    assert seen.status == "PASS" and seen.seen.endswith("in float32")
 
 
 def test_a_missing_network_cannot_be_checked():
