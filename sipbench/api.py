@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from sipbench import configs
-from sipbench.bench.cell import Cell
+from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.needs import unmet
 from sipbench.bench.run import Bench
+from sipbench.bench.score import Truth, score_images
 from sipbench.problem import Estimate, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
+
+YOURS = "your problem"  # how one that was built by hand is named
 
 
 def pose(
@@ -46,32 +50,49 @@ def pose(
 
 
 def solve(problem: Problem, method: str = "pinv", **options: Any) -> Estimate:
-    """What a method makes of a problem. Options are the solver's keyword arguments, under the paper's names."""
-    bench = _bench(problem, method, options)
-    public = {k: problem.setting[k] for k in ("dataset", "degradation")}  # not how to pose it again, truth and all
+    """What a method makes of a problem. Options are the solver's keyword arguments, under the paper's names.
+
+    A problem that was built by hand is solved with the paper's defaults and the prior that it brings.
+    """
+    posed = "overrides" in problem.setting
+    bench = _posed(problem, method, options) if posed else _by_hand(problem, method, options)
+    public = {k: problem.setting.get(k, YOURS) for k in ("dataset", "degradation")}  # not how to pose it again
     return bench.solve(replace(problem, prior=bench.prior, setting=public), None).estimate
 
 
 def score(estimate: Estimate | Tensor, truth: Tensor | None, problem: Problem) -> pd.DataFrame:
     """One row an image: the metrics, and how well the estimate explains the measurement.
 
-    Where f is blind the row also says how like the true kernel the estimate's is.
+    Where f is blind, and the problem was posed here, the row also says how like the true kernel the estimate's is. Of a
+    real measurement nobody knows a kernel, nor a noise level that was not told: nothing is said of them.
     """
     import pandas as pd
 
-    from sipbench.bench.record import Truth, score_images
-
     found = estimate if isinstance(estimate, Estimate) else Estimate(estimate)
-    cell = _cell([*problem.setting["overrides"], f"images={list(problem.setting['images'])}"])
-    theta = Bench.of(cell, check=False).theta(cell.images, problem.f) if problem.f.blind else None
-    known = None if truth is None else Truth(truth, theta)
     found = replace(found, x=found.x.detach().float())
-    return pd.DataFrame(score_images(cell.cfg["metrics"], found, known, problem))
+    if "overrides" not in problem.setting:
+        known = None if truth is None else Truth(truth)
+        return pd.DataFrame(score_images(_cell(["method=pinv", "prior=none"]).metrics, found, known, problem))
+    cell = _cell([*problem.setting["overrides"], f"images={list(problem.setting['images'])}"])
+    bench = Bench.of(cell, check=False)
+    known = None if truth is None else Truth(truth, bench.theta(cell.images, problem.f))
+    return pd.DataFrame(score_images(cell.metrics, found, known, bench.as_known(problem, cell.images)))
 
 
-def _bench(problem: Problem, method: str, options: dict[str, Any]) -> Bench:
+def _posed(problem: Problem, method: str, options: dict[str, Any]) -> Bench:
     cell = _cell([*problem.setting["overrides"], f"method={method}"])
-    return Bench.of(replace(cell, chosen=options))
+    return Bench.of(replace(cell, typed=options))
+
+
+def _by_hand(problem: Problem, method: str, options: dict[str, Any]) -> Bench:
+    """The method without a prior of its own; NotApplicable says what the problem lacks."""
+    cell = _cell([f"method={method}", "prior=none", "profile=paper", f"device={problem.device}"])
+    node = cell.degradation | {"name": problem.setting.get("degradation", YOURS)}
+    bench = Bench.of(replace(cell, typed=options, degradation=node), check=False)
+    reason = unmet(cell.method, node["name"], problem.f, problem.noise, problem.prior)
+    if reason:
+        raise NotApplicable(reason)
+    return replace(bench, prior=problem.prior)
 
 
 def _cell(words: list[str]) -> Cell:

@@ -35,7 +35,7 @@ def make(request, data):
 
     def make(size=32, split="test"):
         words = [f"dataset={request.param}", f"data={data}", f"size={size}", f"split={split}", "prior=none"]
-        dataset = configs.build(listed.cell(*words).cfg["dataset"])
+        dataset = configs.build(listed.cell(*words).source)
         assert getattr(dataset, "missing", lambda _: [])(range(COUNT)) == []
         return dataset
 

@@ -91,7 +91,7 @@ def test_two_steps_of_the_published_settings(weights, tmp_path, method, degradat
     words += ["method.solver.latent_iterations=2"] if latent else []  # the last fit: hundreds of decodings
     words += ["+prior.precision=bfloat16", f"weights={weights}", f"results={tmp_path}"]
     cell = Cell.of(configs.compose(words), words)
-    assert cell.cfg["size"] == 256 and cell.profile == "paper"
+    assert cell.size == 256 and cell.profile == "paper"
     ready = bench.Bench.of(cell)
     meter = Meter(limit=2)
     result = cell.solver(replace(ready.pose([0]), _watch=meter), **cell.options)

@@ -19,14 +19,13 @@ def bench(monkeypatch):
     monkeypatch.setattr(seeker, "FOUND", [])
     words = ["dataset=faces", "degradation=inpaint70", "size=32", "prior=none", "metrics=[psnr]", f"images={IMAGES}"]
     cell = Cell.of(configs.compose(words), words)
-    cell.cfg["method"] = {"name": "seeker", "solver": {"_target_": "tests.seeker.seek"}}
-    return Bench.of(cell)
+    return Bench.of(replace(cell, method={"name": "seeker", "solver": {"_target_": "tests.seeker.seek"}}))
 
 
 def seek(bench):
     """Run the seeker as any method is run; what it has found is in seeker.FOUND."""
     gc.collect()
-    (row, *_) = bench.attempt(IMAGES, None)
+    (row, *_) = bench.rows(IMAGES, None)
     assert row["status"] == "ok", row["reason"]
     assert len(seeker.FOUND) > 1
 
@@ -81,7 +80,7 @@ LEAKS = [in_setting, in_a_closure, as_an_array, in_the_graph, behind_a_view]
 def test_what_leaks_is_found(bench, monkeypatch):
     """Each leak has a picture of its own, and one lies in a frame up the stack; the seeker gets hold of them all."""
     hidden = range(471_201, 471_201 + len(LEAKS) + 1)
-    pose, one_batch = Bench.pose, Bench.one_batch
+    pose, once = Bench.pose, Bench._rows
 
     def leaky(self, images):
         problem = pose(self, images)
@@ -91,12 +90,12 @@ def test_what_leaks_is_found(bench, monkeypatch):
 
     def careless(self, images, report):
         x = self.cell.dataset.load([hidden[-1]])
-        rows = one_batch(self, images, report)
+        rows = once(self, images, report)
         assert x is not None
         return rows
 
     monkeypatch.setattr(Bench, "pose", leaky)
-    monkeypatch.setattr(Bench, "one_batch", careless)
+    monkeypatch.setattr(Bench, "_rows", careless)
     seek(bench)
     found = {i: likeness(bench.cell.dataset.load([i])[0]) for i in (*hidden, 471_301)}
     assert found.pop(471_301) < 0.999

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sipbench import checkpoints, configs
+from sipbench.bench import validate
+from sipbench.bench.identity import digest, identity
 from sipbench.bench.needs import wants_prior
 from sipbench.bench.options import Options, resolve
 from sipbench.bench.options import typed as typed_options
 from sipbench.errors import UserError, unknown
 
-PROTOCOL = 1  # raised when the harness itself changes what a number means
+Node = dict[str, Any]
 
 
 class NotApplicable(UserError):
@@ -26,60 +27,90 @@ class NotApplicable(UserError):
 
 @dataclass(frozen=True)
 class Cell:
-    """What a resolved config says of one cell.
+    """What a resolved config says of one cell. Nodes are a config's entries as plain data.
 
     Attributes:
-        cfg: the resolved config as plain data.
-        chosen: solver options that were named by hand; they win over tuned values and profiles.
+        method, degradation, source, prior: the nodes of the method, the degradation, the dataset and the prior.
+        typed: solver options that were named by hand; they win over all others.
+        seed, split, size, chosen_images: which images, and of how many pixels along one side.
+        tuned: whether settings that the paper or the demo names are used; else the paper's defaults alone.
+        metrics, keep_images: what is scored, and whether what the solver returned is kept.
+        device, batch_size, budget_seconds, retry_failed: how it is run.
+        weights_folder, data, results: where things lie.
+        wandb: what is sent there, and how.
+        noise_told: whether the noise was named by hand, as it must be for real measurements.
     """
 
-    cfg: dict[str, Any]
-    chosen: dict[str, Any] = field(default_factory=dict)
+    method: Node
+    degradation: Node
+    source: Node = field(default_factory=dict)
+    prior: Node | None = None
+    typed: dict[str, Any] = field(default_factory=dict)
+    profile: str = "none"
+    seed: int = 0
+    split: str = "test"
+    size: int = 0
+    chosen_images: Any = 8
+    tuned: bool = True
+    metrics: tuple[str, ...] = ()
+    keep_images: bool = True
+    device: str = "auto"
+    batch_size: int = 8
+    budget_seconds: float | None = None
+    retry_failed: bool = False
+    weights_folder: str = "weights"
+    data: str = "data"
+    results: Path = Path("results")
+    wandb: Mapping[str, Any] = field(default_factory=dict)
+    noise_told: bool = False
 
     @classmethod
     def of(cls, cfg: Any, overrides: list[str]) -> Cell:
         """From a composed config and the overrides that were typed."""
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-
-        configs.resolvers()
-        try:
-            plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-        except OmegaConfBaseException as error:
-            raise UserError(" ".join(str(error).split())) from error
-        assert isinstance(plain, dict)
+        plain = _plain(cfg)
         if plain.get("noise"):
             plain["degradation"]["noise"] = plain["noise"]
-        _sound(plain)  # pyright: ignore
-        keys = [o.lstrip("+~").partition("=")[0] for o in overrides]
+        _sound(plain)
+        validate.options(plain)
+        keys = configs.Overrides(overrides).leaves
         kind = None if "prior" in keys else plain["method"].get("prior")
         typed = [k.removeprefix("prior.") for k in keys if k.startswith("prior.")]
-        plain["prior"] = _variant(plain.get("prior"), kind, typed)
-        return cls(plain, typed_options(plain["method"].get("solver", {}), keys))  # pyright: ignore
+        same = ("degradation", "method", "seed", "split", "size", "device", "batch_size", "retry_failed", "keep_images")
+        return cls(
+            **{name: plain[name] for name in same},
+            source=plain["dataset"],
+            prior=_variant(plain.get("prior"), kind, typed),
+            typed=typed_options(plain["method"].get("solver", {}), keys),
+            profile=(plain.get("profile") or {}).get("name", "none"),
+            chosen_images=plain["images"],
+            tuned=bool(plain.get("tuned", True)),
+            metrics=tuple(plain["metrics"]),
+            budget_seconds=plain.get("budget_seconds"),
+            weights_folder=str(plain["weights"]),
+            data=str(plain["data"]),
+            results=Path(plain["results"]),
+            wandb=plain.get("wandb") or {"mode": "disabled"},
+            noise_told=any(k.split(".")[0] == "noise" or k.startswith("degradation.noise") for k in keys),
+        )
 
     @property
-    def method(self) -> dict[str, Any]:
-        return self.cfg["method"]
-
-    @property
-    def degradation(self) -> dict[str, Any]:
-        return self.cfg["degradation"]
-
-    @property
-    def profile(self) -> str:
-        return (self.cfg.get("profile") or {}).get("name", "none")
+    def names(self) -> tuple[str, str, str]:
+        """The names of the dataset, the degradation and the method."""
+        return self.source["name"], self.degradation["name"], self.method["name"]
 
     @property
     def label(self) -> str:
         """How progress and messages name this cell."""
-        return f"{self.cfg['dataset']['name']} / {self.degradation['name']} / {self.method['name']}"
+        return " / ".join(self.names)
 
-    @property
+    @cached_property
     def images(self) -> list[int]:
         """The indices of the images, in order."""
-        images = self.cfg["images"]
+        images = self.chosen_images
         if images == "all":
             return list(range(len(self.dataset)))
+        if type(images) is int:
+            validate.count(self, images)
         chosen = list(range(images)) if isinstance(images, int) else images
         whole = isinstance(chosen, list) and all(type(i) is int and i >= 0 for i in chosen)
         if isinstance(images, bool) or not whole or not chosen or len(set(chosen)) < len(chosen):
@@ -87,30 +118,23 @@ class Cell:
         return chosen
 
     @cached_property
-    def settings(self) -> Options:
-        """The solver's options, where each comes from, and the precision that it works in."""
-        tuned = bool(self.cfg.get("tuned", True))
-        return resolve(self.method, self.degradation["name"], self.profile, tuned, self.chosen)
-
-    @property
-    def tuned(self) -> bool:
-        """Whether an option is set for the task or for the demo."""
-        return self.settings.tuned
+    def _resolved(self) -> Options:
+        return resolve(self.method, self.degradation["name"], self.profile, self.tuned, self.typed)
 
     @property
     def options(self) -> dict[str, Any]:
-        """The solver's keyword arguments; nodes with a `_target_` as plain data."""
-        return self.settings.values
+        """The solver's keyword arguments."""
+        return self._resolved.values
 
     @property
     def origins(self) -> dict[str, str]:
-        """Where each option comes from (see options.py)."""
-        return self.settings.origins
+        """Where each option comes from."""
+        return self._resolved.origins
 
     @property
     def precision(self) -> str:
-        """float32 or float64, of the measurement that the solver is handed."""
-        return self.settings.precision
+        """The precision of what the solver is handed."""
+        return self._resolved.precision
 
     @cached_property
     def solver(self) -> Any:
@@ -132,13 +156,18 @@ class Cell:
     @cached_property
     def dataset(self) -> Any:
         """The dataset; building it only lists what there is."""
-        return configs.build(self.cfg["dataset"])
+        return configs.build(self.source)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the dataset holds measurements, without their truth."""
+        return getattr(self.dataset, "measured", False)
 
     @property
     def takes_prior(self) -> bool:
         """Whether the solver is handed a prior. One that states no needs is handed what there is."""
         needs = self.method.get("needs")
-        has = bool((self.cfg.get("prior") or {}).get("_target_"))
+        has = bool((self.prior or {}).get("_target_"))
         return has and (needs is None or wants_prior(self.method))
 
     @cached_property
@@ -152,7 +181,7 @@ class Cell:
         return f.theta_shapes if f.blind else {}  # pyright: ignore
 
     @cached_property
-    def priors(self) -> dict[str, dict[str, Any]]:
+    def priors(self) -> dict[str, Node]:
         """Further priors that the solver is handed: `NAME_prior` is one of the part NAME of theta, where it is open.
 
         `{side}` in a path stands for the largest multiple of four that fits into the box of that part: the networks
@@ -167,68 +196,65 @@ class Cell:
     @cached_property
     def weights(self) -> dict[str, Path]:
         """Every weight file that the cell uses, by the name of its part. Missing ones are an error that says how."""
-        cfg, found = self.cfg, {}
-        if self.takes_prior and "path" in cfg["prior"]:
-            try:
-                folder = checkpoints.find(cfg["prior"]["path"], cfg["weights"], cfg["prior"].get("get", ""))
-                found["prior"] = checkpoints.weight_file(folder)
-                codec = checkpoints.codec_folder(folder)
-                found |= {"codec": checkpoints.weight_file(codec)} if codec else {}
-            except UserError:
-                if self.method.get("needs") is not None:
-                    raise
+        found = self._prior_weights()
         for name, node in self.priors.items():
             if "path" in node:
-                found[name] = checkpoints.weight_file(
-                    checkpoints.find(node["path"], cfg["weights"], node.get("get", ""))
-                )
+                found[name] = self._weight_file(node["path"], node.get("get", ""))
         operator = {k: v for k, v in self.degradation["operator"].items() if k != "_target_"}
         if "checkpoint" in operator:
             kind = configs.locate(self.degradation["operator"]["_target_"])
             found["degradation"] = kind.weight_file(**operator)
         if operator.get("path"):
             found["degradation"] = checkpoints.existing(operator["path"], self.degradation["name"])
+        dataset, degradation, _ = self.names if self.source else ("", "", "")
+        how = f"sipbench train net dataset={dataset} size={self.size} degradation={degradation}"
         for name, node in (self.method.get("networks") or {}).items():
-            how = f"sipbench train net dataset={cfg['dataset']['name']} size={cfg['size']} "
-            how += f"degradation={self.degradation['name']}"
-            folder = checkpoints.find(node["weights"], cfg["weights"], node.get("get", how))
-            found[name] = checkpoints.weight_file(folder)
+            found[name] = self._weight_file(node["weights"], node.get("get", how))
         return found
+
+    def _prior_weights(self) -> dict[str, Path]:
+        """The weights of the prior and of its codec. A solver that states no needs does without, where they lack."""
+        if not (self.takes_prior and self.prior and "path" in self.prior):
+            return {}
+        try:
+            folder = checkpoints.find(self.prior["path"], self.weights_folder, self.prior.get("get", ""))
+        except UserError:
+            if self.method.get("needs") is not None:
+                raise
+            return {}
+        codec = checkpoints.codec_folder(folder)
+        own = {"prior": checkpoints.weight_file(folder)}
+        return own | ({"codec": checkpoints.weight_file(codec)} if codec else {})
+
+    def _weight_file(self, path: str, how: str) -> Path:
+        return checkpoints.weight_file(checkpoints.find(path, self.weights_folder, how))
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """All that can change the result, and nothing else (no device, batch size, launcher or logging)."""
-        cfg, target = self.cfg, self.method["solver"]["_target_"]
-        networks = {k: v for k, v in (self.method.get("networks") or {}).items()}
-        prior = cfg["prior"] if self.takes_prior and ("prior" in self.weights or "path" not in cfg["prior"]) else None
-        strip = (*configs.META, "variants", "weights", "root", "protocol", "check", "range")
-        operator = {k: v for k, v in self.degradation["operator"].items() if k not in (*strip, "path")}
-        identity = {
-            "protocol": PROTOCOL,
-            "dataset": [cfg["dataset"]["name"], self.dataset.version, cfg["split"], cfg["size"]],
-            "degradation": {k: v for k, v in self.degradation.items() if k not in strip} | {"operator": operator},
-            "method": [self.method["name"], target, configs.code_hash(target), self.options],
-            "networks": {k: {n: v for n, v in node.items() if n not in strip} for k, node in networks.items()},
-            "prior": {k: v for k, v in prior.items() if k not in (*strip, "path")} if prior else None,
-            "weights": {name: checkpoints.sha256(path) for name, path in self.weights.items()},
-            "budget": cfg.get("budget_seconds"),
-            "seed": cfg["seed"],
-        }
-        if self.priors:
-            own = {k: {n: v for n, v in node.items() if n not in (*strip, "path")} for k, node in self.priors.items()}
-            identity["priors"] = own
-        return json.loads(json.dumps(identity, sort_keys=True, default=str))
+        return identity(self)
 
     @cached_property
     def hash(self) -> str:
-        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
+        return digest(self.identity)
 
     @property
     def folder(self) -> Path:
         """Where the rows of this cell lie, below the results folder."""
-        names = (self.cfg["dataset"]["name"], self.degradation["name"], self.method["name"])
-        plain = [re.sub(r"[^\w.+-]", "_", name) for name in names]
-        return Path(self.cfg["results"], "runs", *plain, self.hash)
+        plain = [re.sub(r"[^\w.+-]", "_", name) for name in self.names]
+        return Path(self.results, "runs", *plain, self.hash)
+
+
+def _plain(cfg: Any) -> dict[str, Any]:
+    """A composed config as plain data, everything resolved."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    configs.resolvers()
+    try:
+        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # pyright: ignore
+    except OmegaConfBaseException as error:
+        raise UserError(" ".join(str(error).split())) from error
 
 
 def _variant(prior: dict[str, Any] | None, kind: str | None, typed: list[str]) -> dict[str, Any] | None:

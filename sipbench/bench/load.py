@@ -15,7 +15,7 @@ from sipbench.bench.watch import Counted
 
 def load_prior(cell: Cell, device: torch.device) -> Any:
     """The prior of the images."""
-    return _ready(cell, cell.cfg["prior"], device)
+    return _ready(cell, cell.prior or {}, device)
 
 
 def load_priors(cell: Cell, device: torch.device) -> dict[str, Counted]:
@@ -26,7 +26,7 @@ def load_priors(cell: Cell, device: torch.device) -> dict[str, Counted]:
 def _ready(cell: Cell, node: dict[str, Any], device: torch.device) -> Any:
     node = {k: v for k, v in node.items() if k != "get"}
     if "path" in node:
-        node["weights"] = str(cell.cfg["weights"])
+        node["weights"] = str(cell.weights_folder)
     return _prior(json.dumps(node, sort_keys=True), device)
 
 
@@ -34,6 +34,18 @@ def _ready(cell: Cell, node: dict[str, Any], device: torch.device) -> Any:
 def _prior(node: str, device: torch.device) -> Any:
     content = json.loads(node)
     return configs.build(content, device=device) if "path" in content else configs.build(content)
+
+
+def built(options: dict[str, Any]) -> dict[str, Any]:
+    """A solver's options with each node that names a `_target_` built."""
+    nodes = {name for name, value in options.items() if isinstance(value, dict) and "_target_" in value}
+    return {name: configs.build(value) if name in nodes else value for name, value in options.items()}
+
+
+def forget() -> None:
+    """Load everything anew from here on: what is kept in memory may have been written into."""
+    _prior.cache_clear()
+    _network.cache_clear()
 
 
 def load_networks(cell: Cell, device: torch.device) -> dict[str, torch.nn.Module]:

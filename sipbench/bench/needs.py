@@ -1,61 +1,93 @@
-"""What a method may need, in its config's `needs`, and why a problem does not give it.
-
-linear         a linear forward map
-svd            its singular value decomposition
-denoising      that the forward map is the identity
-phase          a forward map that loses the phase of a linear one, whose field and its adjoint it gives (lift, lower)
-far_field      one whose linear map is the Fourier transform of a frame, in and out of which it leads (embed, crop)
-blind          a forward map that leaves a part of itself open; blind.also: one that may leave a part open
-noise.sigma    to be told the noise, and that it has one standard deviation everywhere
-prior          any prior; prior.pixel: one of the image itself; prior.latent: one of codes
-training_pairs what its network was trained on: stated, not checked
-"""
+"""What a method may need, in its config's `needs`, and why a problem does not give it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from sipbench.operators.colour import Denoise
 
 if TYPE_CHECKING:
     from sipbench.operators.base import Operator
 
-KNOWN = (
-    "linear", "svd", "denoising", "phase", "far_field", "blind", "blind.also", "noise.sigma", "prior", "prior.pixel",
-    "prior.latent", "training_pairs",
-)  # fmt: skip
-PHASE = {"phase": ("lift", "lower"), "far_field": ("embed", "crop")}  # the methods that a forward map must have
+
+@dataclass(frozen=True)
+class Given:
+    """What a problem gives: the forward map, the noise as the solver is told it, and the prior."""
+
+    f: Any
+    noise: Any
+    prior: Any
 
 
-def wants_prior(method: dict[str, Any]) -> bool:
+@dataclass(frozen=True)
+class Need:
+    """Whether a problem meets a need, and what is said where it does not."""
+
+    met: Callable[[Given], bool]
+    says: str
+
+
+def _has(*names: str) -> Callable[[Given], bool]:
+    return lambda given: all(hasattr(given.f, name) for name in names)
+
+
+def _denoises(given: Given) -> bool:
+    from sipbench.operators.colour import Denoise
+
+    return isinstance(given.f, Denoise)
+
+
+TOLD = Need(lambda g: not g.f.blind, "{method} is told f; {degradation} leaves a part of it open")
+NEEDS: dict[str, Need] = {
+    "linear": Need(lambda g: g.f.linear, "{method} needs a linear forward map; {degradation} has none"),
+    "svd": Need(
+        lambda g: g.f.linear and g.f.svd() is not None,
+        "{method} needs a singular value decomposition of the forward map",
+    ),
+    # a forward map that loses the phase of a linear one, whose field and its adjoint it gives
+    "phase": Need(_has("lift", "lower"), "{method} is for phase retrieval; {degradation} is none"),
+    # one whose linear map is the Fourier transform of a frame, in and out of which it leads
+    "far_field": Need(_has("embed", "crop"), "{method} is for phase retrieval from far fields; {degradation} is none"),
+    "denoising": Need(_denoises, "{method} only denoises; {degradation} does more than add noise"),
+    "blind": Need(
+        lambda g: g.f.blind, "{method} is for forward maps that leave a part open; {degradation} is told whole"
+    ),
+    "blind.also": Need(lambda g: True, ""),  # a forward map told whole, or one that leaves a part open
+    "noise.sigma": Need(
+        lambda g: g.noise is not None and g.noise.sigma is not None,
+        "{method} needs to be told the noise's standard deviation; {degradation} does not give one",
+    ),
+    "prior": Need(lambda g: g.prior is not None, "{method} needs a prior: name one with prior=..."),
+    "prior.pixel": Need(
+        lambda g: g.prior is not None and g.prior.kind == "pixel",
+        "{method} needs a pixel prior: name one with prior=...",
+    ),
+    "prior.latent": Need(
+        lambda g: g.prior is not None and g.prior.kind == "latent",
+        "{method} needs a latent prior: name one with prior=...",
+    ),
+    "training_pairs": Need(lambda g: True, ""),  # what its network was trained on: stated, not checked
+}
+
+
+def wants_prior(method: Mapping[str, Any]) -> bool:
     """Whether a method says that it needs a prior."""
     return any(need.split(".")[0] == "prior" for need in method.get("needs") or [])
 
 
-def unmet(method: dict[str, Any], degradation: str, f: Operator, noise: Any, prior: Any) -> str | None:
+def unmet(method: Mapping[str, Any], degradation: str, f: Operator, noise: Any, prior: Any) -> str | None:
     """Why this method cannot do this problem, or None. Methods that state no needs are handed what there is."""
-    needs, name = method.get("needs"), method["name"]
-    if needs is None:
+    if method.get("needs") is None:
         return None
-    if f.blind and not {"blind", "blind.also"} & set(needs):
-        return f"{name} is told f; {degradation} leaves a part of it open"
-    if "linear" in needs and not f.linear:
-        return f"{name} needs a linear forward map; {degradation} has none"
-    if "svd" in needs and (not f.linear or f.svd() is None):  # pyright: ignore
-        return f"{name} needs a singular value decomposition of the forward map"
-    for need, parts in PHASE.items():
-        if need in needs and not all(hasattr(f, part) for part in parts):
-            kind = "phase retrieval" if need == "phase" else "phase retrieval from far fields"
-            return f"{name} is for {kind}; {degradation} is none"
-    if "denoising" in needs and not isinstance(f, Denoise):
-        return f"{name} only denoises; {degradation} does more than add noise"
-    if "blind" in needs and not f.blind:
-        return f"{name} is for forward maps that leave a part open; {degradation} is told whole"
-    if "noise.sigma" in needs and (noise is None or noise.sigma is None):
-        return f"{name} needs to be told the noise's standard deviation; {degradation} does not give one"
-    if wants_prior(method) and prior is None:
-        return f"{name} needs a prior: name one with prior=..."
-    for kind in ("pixel", "latent"):
-        if f"prior.{kind}" in needs and prior.kind != kind:
-            return f"{name} needs a {kind} prior: name one with prior=..."
-    return None
+    given = Given(f, noise, prior)
+    said = (need.says for need in _stated(method["needs"]) if not need.met(given))
+    reason = next(said, None)
+    return reason.format(method=method["name"], degradation=degradation) if reason is not None else None
+
+
+def _stated(needs: list[str]) -> Iterator[Need]:
+    """The needs in the order of NEEDS; before them, that f is told whole, where a method does not say otherwise."""
+    if not {"blind", "blind.also"} & set(needs):
+        yield TOLD
+    stated = {*needs, *(["prior"] if any(need.startswith("prior.") for need in needs) else [])}
+    yield from (NEEDS[name] for name in NEEDS if name in stated)

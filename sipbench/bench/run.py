@@ -16,12 +16,14 @@ from typing import Any
 import torch
 
 from sipbench import device
-from sipbench.bench import record as rows
-from sipbench.bench import store
+from sipbench.bench import guard, record, store
 from sipbench.bench.cell import Cell, NotApplicable
-from sipbench.bench.load import load_networks, load_prior, load_priors
+from sipbench.bench.load import built, forget, load_networks, load_prior, load_priors
 from sipbench.bench.needs import unmet
+from sipbench.bench.record import Outcome
+from sipbench.bench.score import Truth
 from sipbench.bench.watch import Counted, Follow, PeakMemory, counting
+from sipbench.datasets.reading import BadImage
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError
 from sipbench.metrics import available
@@ -43,13 +45,13 @@ def run(cell: Cell, report: Report | None = None) -> Iterator[list[dict[str, Any
 
 def _batches(bench: Bench, report: Report | None) -> Iterator[list[dict[str, Any]]]:
     cell = bench.cell
-    have = store.done(cell, retry_failed=cell.cfg["retry_failed"])
-    for batch in _chunks(cell.images, cell.cfg["batch_size"]):
-        todo = [i for i in batch if i not in have]
-        if todo:
-            landed = bench.attempt(todo, report)
-            store.write(cell, landed)
-            yield landed
+    todo = store.missing(cell, retry_failed=cell.retry_failed)
+    for batch in _chunks(cell.images, cell.batch_size):
+        left = [i for i in batch if i in todo]
+        if left:
+            rows = bench.rows(left, report)
+            store.write(cell, rows)
+            yield rows
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Bench:
     @classmethod
     def of(cls, cell: Cell, *, check: bool = True) -> Bench:
         """Load what the cell needs, and say at once what it lacks."""
-        at = device.choose(cell.cfg["device"])
+        at = device.choose(cell.device)
         device.settle(at)
         prior = Counted(load_prior(cell, at)) if "prior" in cell.weights or _analytic(cell) else None
         if prior is not None and cell.method.get("needs") is None and not _fits(prior, cell):
@@ -82,99 +84,108 @@ class Bench:
             bench.check()
         return bench
 
-    def one_batch(self, images: Sequence[int], report: Report | None) -> list[dict[str, Any]]:
+    def rows(self, images: list[int], report: Report | None) -> list[dict[str, Any]]:
+        """The rows of one batch. Out of memory halves it; whatever else goes wrong becomes rows with the reason."""
+        try:
+            return self._rows(images, report)
+        except BadImage as error:
+            if len(images) == 1:
+                return record.failures(self.cell, images, f"unreadable image: {error}")
+            half = 1
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            if type(error).__module__.startswith("submitit"):
+                raise
+            if not guard.out_of_memory(error):
+                return record.failures(self.cell, images, f"{type(error).__name__}: {error}", error)
+            device.release(self.device)
+            if len(images) == 1:
+                return record.failures(self.cell, images, f"out of memory with one image: {error}", error)
+            half = len(images) // 2
+        return self.rows(images[:half], report) + self.rows(images[half:], report)
+
+    def _rows(self, images: Sequence[int], report: Report | None) -> list[dict[str, Any]]:
         problem = self.pose(images)
         outcome = self.solve(problem, report)
-        return rows.score(self.cell, images, self.truth(images, problem), problem, outcome)
+        return record.rows(self.cell, images, self.truth(images, problem), self.as_known(problem, images), outcome)
 
     def pose(self, images: Sequence[int]) -> Problem:
         """y from x, on the CPU so that every device agrees; x is not kept. A measured dataset gives y itself."""
         cell, rng = self.cell, self.streams(images)
-        if self.measured:
+        if cell.measured:
             cell.dataset.check(images, cell.degradation)
             y, f = self.degradation.accept(cell.dataset.load(images), rng)
         else:
             y, f = self.degradation.measure_exactly(self.degradation.x(cell.dataset.load(images), rng), rng)
         f = f.sealed() if isinstance(f, BlindOperator) else f
         noise = self.degradation.noise if self.degradation.reveal_noise else None
-        setting = {"dataset": cell.cfg["dataset"]["name"], "degradation": cell.degradation["name"]}
+        setting = {"dataset": cell.names[0], "degradation": cell.names[1]}
         public = rng.child("public", self.device)
         return Problem(y.to(self.device), f.to(self.device), noise, f.shape, self.prior, public, setting)
 
-    def truth(self, images: Sequence[int], problem: Problem) -> rows.Truth | None:
+    def as_known(self, problem: Problem, images: Sequence[int]) -> Problem:
+        """The problem as a score may take it: the noise level of a real measurement is not known unless it was told."""
+        told = not self.cell.measured or self.cell.noise_told or self.cell.dataset.brings(images, self.cell.degradation)
+        return problem if told else replace(problem, noise=None)
+
+    def truth(self, images: Sequence[int], problem: Problem) -> Truth | None:
         """x, and theta where f is blind, made again for the score; None for real measurements."""
-        if self.measured:
+        if self.cell.measured:
             return None
-        rng = self.streams(images)
-        x = self.degradation.x(self.cell.dataset.load(images), rng)
-        return rows.Truth(x, self.theta(images, problem.f))
+        x = self.degradation.x(self.cell.dataset.load(images), self.streams(images))
+        return Truth(x, self.theta(images, problem.f))
 
     def theta(self, images: Sequence[int], f: Operator) -> Mapping[str, torch.Tensor] | None:
-        """What a blind f left open, drawn again for the score."""
+        """What a blind f left open, drawn again for the score; nobody has that of a real measurement."""
+        if self.cell.measured or not f.blind:
+            return None
         rng = self.streams(images)
-        return self.degradation.theta(self.degradation.build(f.shape, rng), rng) if f.blind else None
+        return self.degradation.theta(self.degradation.build(f.shape, rng), rng)
 
     def streams(self, images: Sequence[int]) -> Rng:
         """The root streams of these images. A saved measurement brings those that it was made with."""
-        cfg, dataset = self.cell.cfg, self.cell.dataset
-        if self.measured:
-            return dataset.streams(images, cfg["seed"])
-        return Rng.of(cfg["seed"], f"{cfg['dataset']['name']}/{cfg['split']}", images)
+        cell = self.cell
+        if cell.measured:
+            return cell.dataset.streams(images, cell.seed)
+        return Rng.of(cell.seed, f"{cell.source['name']}/{cell.split}", images)
 
-    @property
-    def measured(self) -> bool:
-        """Whether the dataset holds measurements, without their truth."""
-        return getattr(self.cell.dataset, "measured", False)
+    def solve(self, problem: Problem, report: Report | None) -> Outcome:
+        """The solver's own time, evaluations and memory; loading, warm-up and metrics are outside the clock.
 
-    def solve(self, problem: Problem, report: Report | None) -> rows.Outcome:
-        """The solver's own time, evaluations and memory; loading, warm-up and metrics are outside the clock."""
-        solver = partial(self.cell.solver, **self.cell.options, **self.networks, **self.priors)
-        follow = Follow(report, self.cell.cfg.get("budget_seconds"))
+        The solver works on a y of its own, and what else it is lent is watched: see `guard`.
+        """
+        solver = partial(self.cell.solver, **built(self.cell.options), **self.networks, **self.priors)
+        follow = Follow(report, self.cell.budget_seconds)
         self._warm_up(problem)
-        with counting(problem, self.networks, self.priors.values()) as evaluations:
-            memory = PeakMemory(self.device)
-            follow.start()
-            result = solver(replace(problem, rng=problem.rng.child("solver"), _watch=follow))
-            device.wait(self.device)
-            seconds = follow.seconds
-        estimate = result if isinstance(result, Estimate) else Estimate(result)
-        return rows.Outcome(estimate, seconds, evaluations(), memory.read(), follow.snapshots)
-
-    def attempt(self, images: list[int], report: Report | None) -> list[dict[str, Any]]:
-        """One batch. Out of memory halves it; whatever else goes wrong becomes rows with the reason."""
+        y = problem.y.clone() if self.cell.precision == "float32" else problem.y.double()
+        own = replace(problem, y=y, rng=problem.rng.child("solver"), _watch=follow)
         try:
-            return self.one_batch(images, report)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            device.release(self.device)
-            if len(images) == 1:
-                return rows.failures(self.cell, images, "out of memory with one image", error)
-            half = len(images) // 2
-        except rows.BadImage as error:
-            if len(images) == 1:
-                return rows.failures(self.cell, images, "unreadable image", error)
-            half = 1
-        except UserError:
+            counter = counting(problem, self.networks, self.priors.values())
+            with guard.guarded(own, self._lent()), counter as evaluations:
+                memory = PeakMemory(self.device)
+                follow.start()
+                result = solver(own)
+                device.wait(self.device)
+                seconds = follow.seconds
+        except guard.Trespass:
+            forget()
             raise
-        except Exception as error:
-            if type(error).__module__.startswith("submitit"):
-                raise
-            return rows.failures(self.cell, images, type(error).__name__, error)
-        return self.attempt(images[:half], report) + self.attempt(images[half:], report)
+        estimate = result if isinstance(result, Estimate) else Estimate(result)
+        return Outcome(estimate, seconds, evaluations(), memory.read(), follow.snapshots)
 
     def check(self) -> None:
         """Whether the method can do this cell at all; if not, NotApplicable says why."""
-        cell = self.cell
-        for name in cell.cfg["metrics"]:
+        cell, (_, degradation, method) = self.cell, self.cell.names
+        for name in cell.metrics:
             available(name)
         f = self.degradation.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
         noise = self.degradation.noise if self.degradation.reveal_noise else None
-        reason = unmet(cell.method, cell.degradation["name"], f, noise, self.prior)
+        reason = unmet(cell.method, degradation, f, noise, self.prior)
         if reason:
             raise NotApplicable(reason)
-        if self.prior is not None and not _fits(self.prior, cell):
-            raise NotApplicable(
-                f"prior {cell.cfg['prior']['name']} is for {self.prior.image_shape}, not {_shape(cell)}"
-            )
+        if self.prior is not None and cell.prior is not None and not _fits(self.prior, cell):
+            raise NotApplicable(f"prior {cell.prior['name']} is for {self.prior.image_shape}, not {_shape(cell)}")
         for name, prior in self.priors.items():
             box = cell.theta_shapes[name.removesuffix("_prior")]
             if not _within(prior.shape, box):
@@ -182,7 +193,13 @@ class Bench:
         given = {**cell.options, **self.networks, **self.priors}
         missing = [n for n in _required(cell.solver) if n not in given]
         if missing:
-            raise NotApplicable(f"{cell.method['name']} is given no {', '.join(missing)}: set it in its config")
+            raise NotApplicable(f"{method} is given no {', '.join(missing)}: set it in its config")
+
+    def _lent(self) -> dict[str, torch.nn.Module]:
+        """The networks that a solver can get hold of, its priors' among them."""
+        priors = {"prior": self.prior, **self.priors}
+        inside = {f"problem.{name}": getattr(prior, "network", None) for name, prior in priors.items() if prior}
+        return self.networks | {name: net for name, net in inside.items() if isinstance(net, torch.nn.Module)}
 
     def _warm_up(self, problem: Problem) -> None:
         """One evaluation of everything heavy, so that no first call is on the clock."""
@@ -215,7 +232,7 @@ def _within(shape: Sequence[int], box: Sequence[int]) -> bool:
 
 
 def _analytic(cell: Cell) -> bool:
-    return cell.takes_prior and "path" not in cell.cfg["prior"]
+    return cell.takes_prior and cell.prior is not None and "path" not in cell.prior
 
 
 def _required(solver: Callable[..., Any]) -> list[str]:

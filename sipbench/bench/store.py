@@ -1,8 +1,9 @@
 """Results on disk: atomic, resumable, mergeable.
 
 A cell is a folder named by its hash. A finished batch is one Parquet file in it, written beside and renamed into
-place; the same images always get the same file name. Merging the results of two machines is copying their folders
-together.
+place; the same images always get the same file name. It holds the rows and what the solver returned, so that a score
+that is asked for later is computed from it: such scores are Parquet files of their own beside it. Merging the results
+of two machines is copying their folders together.
 """
 
 from __future__ import annotations
@@ -18,53 +19,80 @@ from typing import Any
 
 from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
+from sipbench.problem import Estimate
+
+HEAVY = ("estimate", "png")  # columns that are read only when they are named
+SMALL = 4 * 2**20  # bytes of posterior samples an image that are kept
 
 
 def prepare(cell: Cell) -> None:
     """Make the cell's folder and write what the cell is. Says at once where results cannot be written."""
-    content = {"label": cell.label, "identity": cell.identity, "weights": {k: v.name for k, v in cell.weights.items()}}
-    with plainly(cell.folder):
-        cell.folder.mkdir(parents=True, exist_ok=True)
-        land(cell.folder / "cell.json", json.dumps(content, indent=2, sort_keys=True).encode())
+    content = {
+        "label": cell.label,
+        "identity": cell.identity,
+        "weights": {k: v.name for k, v in cell.weights.items()},
+        "origins": cell.origins,
+    }
+    write_whole(cell.folder / "cell.json", json.dumps(content, indent=2, sort_keys=True).encode())
 
 
 def write(cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
     """Land a finished batch: all of its rows, or none."""
-    import io
+    _land(cell, rows, f"rows-{rows[0]['image']:06d}-{_digest(rows)}.parquet")
 
-    import pandas as pd
 
-    images = ",".join(str(row["image"]) for row in rows)
-    name = f"rows-{rows[0]['image']:06d}-{hashlib.sha256(images.encode()).hexdigest()[:8]}.parquet"
-    buffer = io.BytesIO()
-    pd.DataFrame(list(rows)).to_parquet(buffer, index=False)
-    with plainly(cell.folder):
-        land(cell.folder / name, buffer.getvalue())
+def write_scores(cell: Cell, scores: Sequence[dict[str, Any]]) -> None:
+    """Land scores that were computed from stored estimates: an image, and a column for each metric."""
+    names = "-".join(sorted(name for name in scores[0] if name != "image"))
+    _land(cell, scores, f"scores-{hashlib.sha256(names.encode()).hexdigest()[:8]}-{_digest(scores)}.parquet")
 
 
 def read(folder: Path, columns: list[str] | None = None) -> Any:
-    """The rows of a cell as a DataFrame, one an image; a row that succeeded stands before one that failed."""
+    """The rows of a cell as a DataFrame, one an image; a row that succeeded stands before one that failed.
+
+    Without names all columns come but the heavy ones; scores that were computed later are filled in.
+    """
     import pandas as pd
 
-    frames = [_rows(path, columns) for path in sorted(folder.glob("rows-*.parquet"))]
+    wanted = None if columns is None else [*columns, "image", "status", "metrics_version"]
+    frames = [_table(path, wanted) for path in sorted(folder.glob("rows-*.parquet"))]
     if not frames:
         return pd.DataFrame(columns=columns or ["image", "status"])
     rows = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     order = rows.sort_values(["image", "status"], ascending=[True, False], kind="stable")
-    return order.drop_duplicates("image").reset_index(drop=True)
+    order = _with_scores(folder, order.drop_duplicates("image").reset_index(drop=True), wanted)
+    return order if columns is None else order[[name for name in columns if name in order]]
 
 
-def _rows(path: Path, columns: list[str] | None) -> Any:
-    import pandas as pd
+def estimate(cell: Cell, image: int) -> Estimate | None:
+    """What the solver returned for an image, a batch of one; None where nothing was kept."""
+    rows = read(cell.folder, ["image", "status", "estimate"])
+    kept = rows[(rows["image"] == image) & rows["estimate"].notna()] if "estimate" in rows else rows[:0]
+    return unpacked(kept["estimate"].iloc[0]) if len(kept) else None
 
-    try:
-        return pd.read_parquet(path, columns=columns)
-    except (ValueError, OSError) as error:
-        raise UserError(f"damaged results {path}: {error}. Delete the file and run again.") from error
+
+def packed(estimate: Estimate, i: int) -> bytes:
+    """Image i of an estimate as safetensors: x in single precision, theta, and samples where they are small."""
+    from safetensors.torch import save
+
+    parts = {"x": estimate.x, **{f"theta.{name}": part for name, part in (estimate.theta or {}).items()}}
+    samples = estimate.samples
+    if samples is not None and 4 * samples[i].numel() <= SMALL:
+        parts["samples"] = samples
+    return save({name: part[i].detach().float().cpu().contiguous() for name, part in parts.items()})
+
+
+def unpacked(content: bytes) -> Estimate:
+    """The estimate, a batch of one."""
+    from safetensors.torch import load
+
+    parts = {name: part[None] for name, part in load(content).items()}
+    theta = {name.removeprefix("theta."): part for name, part in parts.items() if name.startswith("theta.")}
+    return Estimate(parts["x"], theta=theta or None, samples=parts.get("samples"))
 
 
 def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:
-    """The images of a cell that need no more work."""
+    """The images of a cell that need no more work of its solver."""
     rows = read(cell.folder, ["image", "status"])
     kept = rows[rows["status"] == "ok"] if retry_failed else rows
     return {int(i) for i in kept["image"]}
@@ -81,24 +109,68 @@ def cells(results: Path) -> Iterator[Path]:
     return (path.parent for path in sorted((results / "runs").glob("*/*/*/*/cell.json")))
 
 
-def land(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> Path:
     """Write beside, flush to the disk, rename into place: a reader sees the whole file or none."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return path
 
 
 @contextmanager
-def plainly(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     """What the file system refuses, in plain words."""
     try:
         yield
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror or error)
         raise UserError(f"results cannot be written to {folder}: {reason}. Choose another with results=...") from error
+
+
+def _land(cell: Cell, rows: Sequence[dict[str, Any]], name: str) -> None:
+    import io
+
+    import pandas as pd
+
+    buffer = io.BytesIO()
+    pd.DataFrame(list(rows)).to_parquet(buffer, index=False, write_page_checksum=True)
+    write_whole(cell.folder / name, buffer.getvalue())
+
+
+def _digest(rows: Sequence[dict[str, Any]]) -> str:
+    images = ",".join(str(row["image"]) for row in rows)
+    return hashlib.sha256(images.encode()).hexdigest()[:8]
+
+
+def _table(path: Path, columns: list[str] | None) -> Any:
+    """A Parquet file, its checksums verified."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            names = file.schema_arrow.names
+            wanted = [n for n in names if (n in columns if columns else n not in HEAVY)]
+            return file.read(columns=wanted).to_pandas()
+    except (ValueError, TypeError, KeyError, OSError, ArrowException) as error:
+        raise UserError(f"damaged results {path}: {error}. Delete the file and run again.") from error
+
+
+def _with_scores(folder: Path, rows: Any, columns: list[str] | None) -> Any:
+    """The rows, with what was scored later where they have nothing, or something by an older version of the metrics."""
+    for path in sorted(folder.glob("scores-*.parquet")):
+        scores = _table(path, columns).set_index("image").reindex(rows["image"]).set_axis(rows.index)
+        newer = scores["metrics_version"] > rows["metrics_version"].fillna(0)
+        for name in scores.columns.difference(["metrics_version", "scored_on"]):
+            before = rows[name] if name in rows else float("nan")
+            empty = rows[name].isna() if name in rows else True
+            rows[name] = scores[name].where(newer | (scores[name].notna() & empty), before)
+        rows["metrics_version"] = scores["metrics_version"].where(newer, rows["metrics_version"])
+    return rows

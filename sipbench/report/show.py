@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sipbench.bench import store
 from sipbench.bench.cell import Cell
+from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
 from sipbench.metrics import align, as_image
 from sipbench.operators.base import LinearOperator
@@ -26,15 +27,11 @@ def show(cell: Cell, path: Path) -> Path:
     panels = [("truth", look(truth.x))] if truth is not None else []
     panels.append(("measurement", problem.f.picture(problem.y)))
     if truth is not None and truth.theta is not None and "kernel" in truth.theta:
-        k = truth.theta["kernel"]
-        panels.append(("kernel", k / k.flatten(1).amax(1).view(-1, 1, 1, 1)))
+        panels.append(("kernel", kernel(truth.theta["kernel"])))
     if isinstance(problem.f, LinearOperator):
         name = "A⁺y" if problem.f.exact_pinv else "A⁺y, about"
-        panels.append((name, look(_aligned(problem.f.pinv(problem.y), truth, problem))))
-    with store.plainly(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store.land(path, draw(panels))
-    return path
+        panels.append((name, look(aligned(problem.f.pinv(problem.y), truth, problem))))
+    return store.write_whole(path, draw(panels))
 
 
 def look(x: Tensor) -> Tensor:
@@ -45,18 +42,20 @@ def look(x: Tensor) -> Tensor:
     return torch.cat([(as_image(x) + 1) / 2, turn], -1).clamp(0, 1)
 
 
-def draw(panels: list[tuple[str, Tensor]]) -> bytes:
-    """Columns of pictures (B, 1 or 3, h, w) in [0, 1] as one PNG."""
+def draw(panels: Sequence[tuple[str, Iterable[Tensor]]]) -> bytes:
+    """Columns of pictures (1 or 3, h, w) in [0, 1] as one PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = len(panels[0][1])
+    columns = [(title, list(pictures)) for title, pictures in panels]
+    rows = len(columns[0][1])
     figure = Figure(figsize=(2.4 * len(panels), 2.5 * rows), layout="tight")
     FigureCanvasAgg(figure)
-    for column, (title, pictures) in enumerate(panels):
-        for row, picture in enumerate(pictures.detach().cpu().float()):
+    for column, (title, pictures) in enumerate(columns):
+        for row, picture in enumerate(pictures):
             axes: Any = figure.add_subplot(rows, len(panels), row * len(panels) + column + 1)
-            axes.imshow(picture.permute(1, 2, 0).expand(-1, -1, 3).numpy(), interpolation="nearest")
+            pixels = picture.detach().cpu().float().permute(1, 2, 0).expand(-1, -1, 3)
+            axes.imshow(pixels.numpy(), interpolation="nearest")
             axes.set_title(f"{title} {tuple(picture.shape[-2:])}", fontsize=8)
             axes.set_axis_off()
     buffer = io.BytesIO()
@@ -64,11 +63,11 @@ def draw(panels: list[tuple[str, Tensor]]) -> bytes:
     return buffer.getvalue()
 
 
-def _aligned(x_hat: Tensor, truth: Any, problem: Problem) -> Tensor:
+def kernel(k: Tensor) -> Tensor:
+    """Kernels (B, 1, h, w) in [0, 1], each with its largest value white."""
+    return (k / k.flatten(1).amax(1).clamp_min(1e-12).view(-1, 1, 1, 1)).clamp(0, 1)
+
+
+def aligned(x_hat: Tensor, truth: Any, problem: Problem) -> Tensor:
+    """An estimate aligned with the truth over the symmetries of f, where there is a truth."""
     return x_hat if truth is None else align(x_hat, truth.x.to(x_hat), problem.f.symmetries, problem.f.margin)
-
-
-def unsolved(cell: Cell) -> Cell:
-    """The cell without what only a solver needs, so that nothing heavy is loaded to look at its problem."""
-    method = cell.cfg["method"] | {"needs": [], "networks": {}}
-    return replace(cell, cfg=cell.cfg | {"method": method, "prior": None})

@@ -1,4 +1,4 @@
-"""Weights & Biases: a copy of what a cell gave, for looking at. The store stays the only source.
+"""Weights & Biases: a copy of what is stored of a cell, for looking at. The store stays the only source.
 
 It may be off, offline (no network is touched) or online. A wandb that is absent or fails costs one line of warning and
 some seconds, never a result.
@@ -11,14 +11,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any, ClassVar
 
+from sipbench.bench import store
 from sipbench.bench.cell import Cell
+from sipbench.bench.validate import WANDB
 from sipbench.errors import unknown
 
-MODES = ("disabled", "offline", "online")
 PATIENCE = 10.0  # seconds that a start or an end may take
 QUIET = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
 LEAKS = ("WANDB_SERVICE",)  # set by wandb itself: a process started later would look for a service that is gone
@@ -26,7 +27,7 @@ LEAKS = ("WANDB_SERVICE",)  # set by wandb itself: a process started later would
 
 @contextmanager
 def session(cell: Cell, warn: Callable[[str], None] | None = None) -> Iterator[Log]:
-    """A run for one cell: `with session(cell) as log: log.batch(rows)`."""
+    """A run for one cell: `with session(cell) as log: log.batch(rows)`. What is stored already is logged with it."""
     log = Log(cell, warn or _to_stderr)
     try:
         yield log
@@ -47,22 +48,23 @@ class Log:
 
     def __init__(self, cell: Cell, warn: Callable[[str], None]) -> None:
         self.cell, self.warn = cell, warn
-        self.rows: list[dict[str, Any]] = []
+        self.rows: dict[int, dict[str, Any]] = {}
         self._run: Any = None
-        self._wanted: dict[str, Any] = cell.cfg.get("wandb") or {"mode": "disabled"}
+        self._wanted: dict[str, Any] = dict(cell.wandb)
         mode = str(self._wanted["mode"])
-        if mode not in MODES:
-            raise unknown("wandb.mode", mode, MODES)
+        if mode not in WANDB:
+            raise unknown("wandb.mode", mode, WANDB)
         if mode != "disabled" and mode not in self.broken:
             self._try(self._start)
+            self.rows = _stored(cell) if self._run is not None else {}
             if self._run is None:
                 self.broken.add(mode)
 
     def batch(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Rows of a finished batch."""
+        """Rows of a finished batch, beside those that were there before; an image that is solved again counts once."""
         if self._run is not None:
-            self.rows += rows
-            self._try(lambda: self._run.log({"images": len(self.rows), **_means(self.rows)}))
+            self.rows |= {int(row["image"]): row for row in rows}
+            self._try(lambda: self._run.log({"images": len(self.rows), **_means(self._all())}))
 
     def close(self, exit_code: int = 0) -> None:
         """Send what needs all rows, and end the run."""
@@ -73,18 +75,18 @@ class Log:
         self._run = None
 
     def _start(self) -> None:
-        cell, names = self.cell, [self.cell.cfg["dataset"]["name"], self.cell.degradation["name"]]
-        folder = Path(cell.cfg["results"]).resolve() / "wandb"
-        folder.mkdir(parents=True, exist_ok=True)
+        cell, names = self.cell, [*self.cell.names[:2]]
+        folder = cell.results.resolve()
+        (folder / "wandb").mkdir(parents=True, exist_ok=True)  # wandb makes it by itself, and elsewhere where it cannot
         with _environment(QUIET):
             import wandb
 
             self._run = wandb.init(
                 project=self._wanted["project"],
                 group="/".join(names),
-                name=f"{cell.method['name']}-s{cell.cfg['seed']}",
+                name=f"{cell.method['name']}-s{cell.seed}",
                 tags=[tag[:64] for tag in (*names, cell.method["name"], cell.profile)],
-                config={**cell.cfg, "options": cell.options, "cell": cell.hash},
+                config={**asdict(cell), "options": cell.options, "cell": cell.hash},
                 dir=str(folder),
                 mode=self._wanted["mode"],
                 reinit="create_new",
@@ -96,17 +98,20 @@ class Log:
         import wandb
         from PIL import Image
 
-        for point in curves(self.rows):
+        rows = self._all()
+        for point in curves(rows):
             self._run.log(point)
-        columns: list[Any] = [
-            k for k in {k: None for row in self.rows for k in row} if k != "png" and not k.startswith("curve_")
-        ]
-        data: list[Any] = [[row.get(k) for k in columns] for row in self.rows]
+        columns: list[Any] = [k for k in {k: None for row in rows for k in row} if _told(k)]
+        data: list[Any] = [[row.get(k) for k in columns] for row in rows]
         table = wandb.Table(columns=columns, data=data, allow_mixed_types=True)
-        shown = [row for row in self.rows if row.get("png")][: self._wanted.get("images", 4)]
+        shown = [row for row in rows if row.get("png")][: self._wanted.get("images", 4)]
         images = [wandb.Image(Image.open(io.BytesIO(r["png"])), caption=f"image {r['image']}") for r in shown]
         self._run.log({"rows": table, **({"reconstructions": images} if images else {})})
-        self._run.summary.update({**_means(self.rows), "failed": sum(r["status"] != "ok" for r in self.rows)})
+        self._run.summary.update({**_means(rows), "failed": sum(r["status"] != "ok" for r in rows)})
+
+    def _all(self) -> list[dict[str, Any]]:
+        """The rows in the order of their images."""
+        return [self.rows[image] for image in sorted(self.rows)]
 
     def _try(self, action: Callable[[], Any]) -> None:
         """Whatever goes wrong is said once, and wandb is left alone from there on."""
@@ -119,6 +124,26 @@ class Log:
                 f"wandb: {reason}. Going on without it; the results are stored. Turn it off with wandb.mode=disabled."
             )
             _abandon(run)
+
+
+def _stored(cell: Cell) -> dict[int, dict[str, Any]]:
+    """What is stored of the cell's images, as it was when it landed: what a row lacks is not in it."""
+    rows, pictures = store.read(cell.folder), store.read(cell.folder, ["image", "png"])
+    if not len(rows):
+        return {}
+    if "png" in pictures:
+        rows = rows.merge(pictures, on="image", how="left")
+    records = rows[rows["image"].isin(cell.images)].to_dict("records")
+    return {int(record["image"]): {k: v for k, v in record.items() if _given(v)} for record in records}
+
+
+def _given(value: object) -> bool:
+    return value is not None and not (isinstance(value, float) and value != value)
+
+
+def _told(column: str) -> bool:
+    """Whether a column belongs into the table: no picture, curve, array or traceback."""
+    return column not in (*store.HEAVY, "traceback") and not column.startswith("curve_")
 
 
 def curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, float]]:

@@ -30,8 +30,9 @@ COLUMNS = (
         "published",
         "profile",
     ),
-    *("published_dataset", "status", "reason", "todo", "tuned", "device", "cell"),
+    *("published_dataset", "status", "reason", "todo", "settings", "device", "cell"),
 )
+ORIGINS = ("config", "paper", "searched", "demo", "hand")
 NAN = float("nan")
 
 
@@ -94,7 +95,7 @@ def _rows(cells: tuple[Cell, ...]) -> Any:
     for cell in cells:
         with readable(cell):
             rows = store.read(cell.folder)
-        frames.append(rows[rows["image"].isin(cell.images)].assign(seed=cell.cfg["seed"]))
+        frames.append(rows[rows["image"].isin(cell.images)].assign(seed=cell.seed))
     kept = [frame for frame in frames if len(frame)]
     return pd.concat(kept, ignore_index=True) if kept else frames[0]
 
@@ -110,10 +111,19 @@ def _state(cells: tuple[Cell, ...], rows: Any) -> dict[str, Any]:
         "reason": reasons,
         "failed": len(failed),
         "todo": todo,
-        "tuned": cells[0].tuned,
+        "settings": settings(cells[0]),
         "device": " + ".join(sorted(set(rows["device"].dropna()))) if "device" in rows else "",
         "cell": " ".join(cell.hash for cell in cells),
     }
+
+
+def settings(cell: Cell) -> str:
+    """Where the options come from that are not the signature's: `searched: zeta; demo: steps`."""
+    groups: dict[str, list[str]] = {}
+    for name, origin in cell.origins.items():
+        groups.setdefault(origin, []).append(name)
+    said = {origin: ", ".join(groups[origin]) for origin in ORIGINS if origin in groups}
+    return "; ".join(f"{origin}: {names}" for origin, names in said.items())
 
 
 def _scores(rows: Any, metric: str, column: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sipbench import configs
 from sipbench.errors import UserError, unknown
+from sipbench.tables.place import is_partial
 from sipbench.tables.published import Published
 from sipbench.tables.spec import Row, TableSpec, Task
 
@@ -22,6 +23,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
     node = _checked(name)
     if profile not in node["profiles"]:
         raise unknown(f"profile of table {name}", profile, node["profiles"])
+    overrides = tuple(overrides)
     axes, typed = _axes(overrides)
     rows = [Row(m, family, p) for family, methods in node["rows"].items() for m, p in (methods or {}).items()]
     published = Published.read(**node["published"]) if node.get("published") else Published({}, "", "", 0)
@@ -44,6 +46,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         places={heading: c.get("places", 3) for heading, c in (node.get("columns") or {}).items()},
         notes=tuple(" ".join(line.split()) for line in node.get("notes") or ()),
         words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
+        partial=is_partial(overrides),
     )
 
 

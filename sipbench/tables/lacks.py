@@ -45,7 +45,7 @@ def pending(spec: TableSpec) -> list[tuple[Cell, int]]:
 def left(cell: Cell) -> int:
     """How many images of a cell are still to do."""
     with readable(cell):
-        return len(store.missing(cell, retry_failed=cell.cfg["retry_failed"]))
+        return len(store.missing(cell, retry_failed=cell.retry_failed))
 
 
 @contextmanager
@@ -75,15 +75,16 @@ def obstacle(cell: Cell) -> str | None:
 
 def _dataset(cell: Cell) -> Iterator[str]:
     """Why the dataset cannot serve the cell at all."""
-    cfg, images = cell.cfg, cell.images
     try:
         count = len(cell.dataset)
     except UserError as error:
-        yield f"{error} Datasets are looked for below {cfg['data']}: name another place with data=FOLDER."
+        yield f"{error} Datasets are looked for below {cell.data}: name another place with data=FOLDER."
         return
-    if max(images) >= count:
-        label = f"{cfg['dataset']['name']}: split {cfg['split']!r}"
-        yield f"{label} has {count} images, but image {max(images)} is asked for: add more, or set images={count}."
+    chosen = cell.chosen_images
+    last = chosen - 1 if type(chosen) is int else max(cell.images)
+    if last >= count:
+        label = f"{cell.names[0]}: split {cell.split!r}"
+        yield f"{label} has {count} images, but image {last} is asked for: add more, or set images={count}."
 
 
 def _images(cell: Cell) -> Iterator[str]:
@@ -94,7 +95,7 @@ def _images(cell: Cell) -> Iterator[str]:
     except UserError:
         return
     if lost:
-        node = cell.cfg["dataset"]
+        node = cell.source
         how = node.get("get", "Complete the folder.").rstrip()
         yield f"{node['name']}: {len(lost)} of {len(cell.images)} images are absent: {_some(lost)}. {how}"
 
@@ -112,10 +113,10 @@ def _checkpoints(cell: Cell) -> Iterator[str]:
 def _one_by_one(cell: Cell) -> Iterator[Cell]:
     """The cell with its prior alone, then with each of its networks and of its further priors alone."""
     bare = cell.method | {"networks": {}, "priors": {}}
-    yield replace(cell, cfg=cell.cfg | {"method": bare})
+    yield replace(cell, method=bare)
     for group in ("networks", "priors"):
         for name, node in (cell.method.get(group) or {}).items():
-            yield replace(cell, cfg=cell.cfg | {"prior": {}, "method": bare | {group: {name: node}}})
+            yield replace(cell, prior={}, method=bare | {group: {name: node}})
 
 
 def _some(names: list[str], most: int = 4) -> str:

@@ -15,6 +15,7 @@ from sipbench import configs
 from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.errors import UserError, unknown
+from sipbench.tables.place import is_partial, place
 
 PROTOCOL = 1  # raised when what a number means changes
 KEYS = ("title", "draws", "profiles", "problems", "methods")
@@ -81,7 +82,7 @@ class Task:
         told = {"sigma": self.problem["sigma"], "d": math.prod(self.problem["prior"]["shape"]), "draws": self.n}
         node = OmegaConf.create({**told, "options": chosen})
         options: Any = OmegaConf.to_container(node.options, resolve=True)
-        return Cell({"method": self.node, "degradation": {"name": self.name}, "tuned": False}, options)
+        return Cell(self.node, {"name": self.name}, tuned=False, typed=options)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -113,10 +114,8 @@ class Task:
 
     def write(self, measurement: int, row: dict[str, Any]) -> None:
         """Store a row, whole."""
-        with store.plainly(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            store.land(self.folder / "task.json", json.dumps(self.identity, indent=2, sort_keys=True).encode())
-            store.land(self._file(measurement), json.dumps(row).encode())
+        store.write_whole(self.folder / "task.json", json.dumps(self.identity, indent=2, sort_keys=True).encode())
+        store.write_whole(self._file(measurement), json.dumps(row).encode())
 
     def _file(self, measurement: int) -> Path:
         return self.folder / f"measurement-{measurement:03d}.json"
@@ -141,6 +140,7 @@ class PosteriorSpec:
     measurements: int
     results: Path
     retry_failed: bool = False
+    partial: bool = False
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -155,7 +155,7 @@ class PosteriorSpec:
     @property
     def folder(self) -> Path:
         """Where the rendered table goes."""
-        return self.results / self.profile
+        return place(self.results, self.profile, self.partial)
 
     def missing(self, task: Task) -> list[int]:
         """The measurements of a task that are still to do."""
@@ -165,6 +165,7 @@ class PosteriorSpec:
 
 def load(name: str, profile: str = "demo", words: Iterable[str] = ()) -> PosteriorSpec:
     """A table by the name of its config. Words: method=, problem=, draws=, measurements=, results=, retry_failed=."""
+    words = tuple(words)
     node, given = _checked(name), _words(words)
     if profile not in node["profiles"]:
         raise unknown(f"profile of table {name}", profile, node["profiles"])
@@ -182,7 +183,7 @@ def load(name: str, profile: str = "demo", words: Iterable[str] = ()) -> Posteri
         measurements=chosen["measurements"],
         results=Path(str(given.get("results", "results"))),
     )
-    return replace(spec, retry_failed=bool(given.get("retry_failed", False)))
+    return replace(spec, retry_failed=bool(given.get("retry_failed", False)), partial=is_partial(words))
 
 
 def _checked(name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench.tables.collect import summary
 from sipbench.tables.posterior import KINDS, PosteriorSpec, Task
-from sipbench.tables.write import land
+from sipbench.tables.write import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def write(spec: PosteriorSpec, records: Sequence[Record]) -> list[Path]:
     """Write NAME.md and NAME.csv into results/PROFILE."""
     table = frame(records).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     texts = {"md": render(spec, records), "csv": table}
-    return [land(spec.folder / f"{spec.name}.{ending}", text) for ending, text in texts.items()]
+    return [write_text(spec.folder / f"{spec.name}.{ending}", text) for ending, text in texts.items()]
 
 
 def render(spec: PosteriorSpec, records: Sequence[Record]) -> str:

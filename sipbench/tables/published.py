@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from sipbench import configs
+from sipbench.configs.find import PACKAGE
 from sipbench.errors import UserError
 
 COLUMNS = ("dataset", "degradation", "noise_sigma", "method", "metric", "value")
@@ -57,8 +57,8 @@ class Published:
 
 def folder() -> Path:
     """Where the published numbers lie: in the installed package, or in results/ of a checkout."""
-    installed = configs.PACKAGE / "published"
-    return installed if installed.is_dir() else configs.PACKAGE.parent / "results" / "published"
+    installed = PACKAGE / "published"
+    return installed if installed.is_dir() else PACKAGE.parent / "results" / "published"
 
 
 def _row(path: Path, line: int, row: dict[str, str]) -> tuple[Key, float]:

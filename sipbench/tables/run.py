@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from sipbench import configs, metrics, tables
-from sipbench.bench import run as bench
+from sipbench.bench.rescore import score_stored
+from sipbench.bench.run import run
 from sipbench.errors import UserError
 from sipbench.report.progress import Progress
 from sipbench.report.wandb import session
@@ -40,14 +41,17 @@ def run_table(name: str, words: list[str]) -> int:
     for cell, _ in todo:
         progress.cell(cell.label)
         with session(cell) as log:
-            for rows in bench.run(cell, progress.step):
+            for rows in run(cell, progress.step):
                 progress.landed(rows)
                 log.batch(rows)
     progress.close()
-    if not todo:
-        print("everything is done already", file=sys.stderr)
-    else:
+    scored = sum(score_stored(cell) for entry in spec.cells() for cell in entry.cells)
+    if todo:
         print(f"{len(todo)} cells in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    elif not scored:
+        print("everything is done already", file=sys.stderr)
+    if scored:
+        print(f"{scored} stored results scored, without solving", file=sys.stderr)
     frame = tables.collect(spec)
     paths = [*tables.write(spec, frame), *strip(spec)]
     _print(tables.render_text(spec, frame))

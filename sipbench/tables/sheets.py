@@ -50,7 +50,10 @@ class Sheet:
 
 def records(df: pd.DataFrame) -> list[Record]:
     """The rows of the long form as plain data; an empty count is zero, an empty text is empty."""
-    counts, texts = dict.fromkeys(("n", "failed", "todo"), 0), dict.fromkeys(("status", "reason", "device"), "")
+    counts, texts = (
+        dict.fromkeys(("n", "failed", "todo"), 0),
+        dict.fromkeys(("status", "reason", "device", "settings"), ""),
+    )
     return df.fillna(counts | texts).to_dict("records")  # pyright: ignore
 
 
@@ -64,7 +67,7 @@ def sheets(spec: TableSpec, df: pd.DataFrame) -> list[Sheet]:
 
 
 def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], dataset: str, task: str) -> Sheet:
-    cfg = spec.setting(dataset, task).cfg
+    cell = spec.setting(dataset, task)
     lines = [table[dataset, task][row.method] for row in spec.rows]
     columns = [
         *(_metric(lines, heading, key) for heading, key in spec.metrics.items()),
@@ -76,11 +79,12 @@ def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], datas
         _column("s/image", lines, lambda line: _seconds(line[SECONDS]["mean"])),
         _column("NFE", lines, lambda line: _fixed(line[EVALUATIONS]["mean"], 0)),
         _column("images", lines, lambda line: _images(line[SECONDS])),
+        _column("options", lines, lambda line: _origins(line[SECONDS])),
         _triple(spec, ("oracle",), lines, "oracle_mean"),
         *_published(spec, table, dataset, task),
     ]
-    named = spec.tasks[task].title or cfg["degradation"].get("title", task)
-    title = f"{named}, {cfg['dataset'].get('title', dataset)}"
+    named = spec.tasks[task].title or cell.degradation.get("title", task)
+    title = f"{named}, {cell.source.get('title', dataset)}"
     return Sheet(title, spec.rows, tuple(columns))
 
 
@@ -147,6 +151,12 @@ def _images(record: Record) -> str:
         return BLANK
     done = int(record["n"])
     return f"{done}/{done + int(record['failed']) + int(record['todo'])}"
+
+
+def _origins(record: Record) -> str:
+    """Where the options come from, beyond the signature."""
+    found = [part.partition(":")[0] for part in record["settings"].split("; ") if part]
+    return " + ".join(found) or (BLANK if record["status"] in ("not yet", "n/a") else "paper's")
 
 
 def places(metric: str) -> int:

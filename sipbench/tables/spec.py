@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
+from sipbench.tables.place import place
 from sipbench.tables.published import Published
 
 
@@ -80,6 +81,7 @@ class TableSpec:
         words: overrides of every cell.
         notes: what else is to be known, a line each.
         overrides: what was typed beyond the table's own choices.
+        partial: whether something that was typed changes what it shows.
     """
 
     name: str
@@ -97,6 +99,7 @@ class TableSpec:
     places: dict[str, int] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    partial: bool = False
 
     @property
     def degradations(self) -> tuple[str, ...]:
@@ -125,9 +128,9 @@ class TableSpec:
 
     def published_as(self, dataset: str, degradation: str) -> str | None:
         """The name of the published dataset that stands for this one: the same data at the same size."""
-        cfg = self.setting(dataset, degradation).cfg
-        name = cfg["dataset"].get("published")
-        return name if name in self.published.datasets and cfg["size"] == self.published.size else None
+        cell = self.setting(dataset, degradation)
+        name = cell.source.get("published")
+        return name if name in self.published.datasets and cell.size == self.published.size else None
 
     def published_value(self, published_dataset: str | None, degradation: str, row: Row, heading: str) -> float:
         """A published number, or NaN; a degradation that was changed by hand has none."""
@@ -140,7 +143,7 @@ class TableSpec:
     @property
     def folder(self) -> Path:
         """Where the rendered table goes."""
-        return Path(self.setting(*self.pairs[0]).cfg["results"], self.profile)
+        return place(self.setting(*self.pairs[0]).results, self.profile, self.partial)
 
     @cached_property
     def _settings(self) -> dict[tuple[str, str], Cell]:

@@ -14,6 +14,7 @@ from sipbench import configs
 from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.errors import UserError, unknown
+from sipbench.tables.place import is_partial, place
 
 PROTOCOL = 1  # raised when what a number means changes
 KEYS = ("title", "method", "iterations", "rules", "problems", "profiles")
@@ -53,7 +54,7 @@ class Run:
     def folder(self) -> Path:
         """Where its rows lie, below the results folder."""
         digest = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
-        return Path(self.cell.cfg["results"], "runs", "stopping", self.cell.cfg["dataset"]["name"], digest)
+        return Path(self.cell.results, "runs", "stopping", self.cell.names[0], digest)
 
     def rows(self) -> dict[int, dict[str, Any]]:
         """The stored rows by image."""
@@ -70,10 +71,8 @@ class Run:
 
     def write(self, image: int, row: dict[str, Any]) -> None:
         """Store a row, whole."""
-        with store.plainly(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            store.land(self.folder / "run.json", json.dumps(self.identity, indent=2, sort_keys=True).encode())
-            store.land(self._file(image), json.dumps(row).encode())
+        store.write_whole(self.folder / "run.json", json.dumps(self.identity, indent=2, sort_keys=True).encode())
+        store.write_whole(self._file(image), json.dumps(row).encode())
 
     def _file(self, image: int) -> Path:
         return self.folder / f"image-{image:05d}.json"
@@ -88,6 +87,7 @@ class StoppingSpec:
     profile: str
     runs: tuple[Run, ...]
     notes: tuple[str, ...] = ()
+    partial: bool = False
 
     @property
     def rules(self) -> dict[str, dict[str, Any]]:
@@ -96,7 +96,7 @@ class StoppingSpec:
     @property
     def folder(self) -> Path:
         """Where the rendered table goes."""
-        return Path(self.runs[0].cell.cfg["results"], self.profile)
+        return place(self.runs[0].cell.results, self.profile, self.partial)
 
 
 def load(name: str, profile: str = "demo", words: Iterable[str] = ()) -> StoppingSpec:
@@ -107,6 +107,7 @@ def load(name: str, profile: str = "demo", words: Iterable[str] = ()) -> Stoppin
     node = _checked(name)
     if profile not in node["profiles"]:
         raise unknown(f"profile of table {name}", profile, node["profiles"])
+    words = tuple(words)
     picked, typed = _words(words)
     chosen = {"every": 1, "options": {}, "words": [], **node, **node["profiles"][profile]}
     problems = _some("problem", node["problems"], picked.get("problem"))
@@ -119,7 +120,7 @@ def load(name: str, profile: str = "demo", words: Iterable[str] = ()) -> Stoppin
             setting = [f"profile={profile}", f"dataset={dataset}", *entry["words"], *own, *chosen["words"], *typed]
             cell = Cell.of(configs.compose(setting), setting)
             runs.append(Run(problem, entry.get("title", problem), cell, rules, chosen["every"]))
-    return StoppingSpec(name, node["title"], profile, tuple(runs), tuple(node.get("notes", ())))
+    return StoppingSpec(name, node["title"], profile, tuple(runs), tuple(node.get("notes", ())), is_partial(words))
 
 
 def _checked(name: str) -> dict[str, Any]:

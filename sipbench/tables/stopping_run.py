@@ -33,7 +33,7 @@ def run_stopping(name: str, profile: str, words: list[str]) -> int:
     progress = Progress([(run.title, len(missing)) for run, missing in todo])
     for run, missing in todo:
         progress.cell(run.title)
-        bench, size = Bench.of(run.cell), run.cell.cfg["batch_size"]
+        bench, size = Bench.of(run.cell), run.cell.batch_size
         for k in range(0, len(missing), size):
             rows = attempt(run, bench, missing[k : k + size], progress.step)
             for row in rows:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sipbench.bench import store
 from sipbench.tables.collect import summary
 from sipbench.tables.stopping import Run, StoppingSpec
-from sipbench.tables.write import land
+from sipbench.tables.write import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ def _record(run: Run, rule: str) -> dict[str, Any]:
         "seconds": ran,
     }
     record: dict[str, Any] = {
-        "dataset": run.cell.cfg["dataset"]["name"],
+        "dataset": run.cell.names[0],
         "problem": run.name,
         "rule": rule,
         "n": len(rows),
@@ -69,10 +69,8 @@ def write(spec: StoppingSpec, frame: pd.DataFrame) -> list[Path]:
         f"{spec.name}.csv": frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
         f"{spec.name}-curves.csv": curves(spec).to_csv(index=False, float_format="%.6g", lineterminator="\n"),
     }
-    paths = [land(folder / name, text) for name, text in texts.items()]
-    with store.plainly(folder):
-        store.land(folder / f"{spec.name}.png", picture(spec))
-    return [*paths, folder / f"{spec.name}.png"]
+    paths = [write_text(folder / name, text) for name, text in texts.items()]
+    return [*paths, store.write_whole(folder / f"{spec.name}.png", picture(spec))]
 
 
 def curves(spec: StoppingSpec) -> pd.DataFrame:
@@ -87,7 +85,7 @@ def curves(spec: StoppingSpec) -> pd.DataFrame:
             psnr, loss = (np.array([row[key] for row in rows], dtype=float) for key in ("curve", "loss"))
             part = {"iteration": np.arange(psnr.shape[1]) * run.every, "psnr": psnr.mean(0), "psnr_std": psnr.std(0)}
             part |= {"loss": loss.mean(0)} if loss.shape == psnr.shape else {}
-            parts.append(pd.DataFrame({"dataset": run.cell.cfg["dataset"]["name"], "problem": run.name, **part}))
+            parts.append(pd.DataFrame({"dataset": run.cell.names[0], "problem": run.name, **part}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -132,8 +130,8 @@ def render(spec: StoppingSpec, frame: pd.DataFrame) -> str:
     parts = [f"# {spec.title}", _bullets([*heading(spec), *spec.notes]), "## At a glance: gap to the oracle, dB"]
     parts.append(_glance(spec, frame))
     for run in spec.runs:
-        own = frame[(frame.problem == run.name) & (frame.dataset == run.cell.cfg["dataset"]["name"])]
-        parts += [f"## {run.title}, {run.cell.cfg['dataset'].get('title', run.cell.cfg['dataset']['name'])}"]
+        own = frame[(frame.problem == run.name) & (frame.dataset == run.cell.names[0])]
+        parts += [f"## {run.title}, {run.cell.source.get('title', run.cell.names[0])}"]
         lines: Any = own.to_dict("records")  # pyright: ignore
         parts.append(_sheet(spec, lines))
     return "\n\n".join(parts) + "\n"
@@ -142,10 +140,10 @@ def render(spec: StoppingSpec, frame: pd.DataFrame) -> str:
 def heading(spec: StoppingSpec) -> list[str]:
     """How the numbers came about and what they mean."""
     run = spec.runs[0]
-    cfg, count = run.cell.cfg, len(run.cell.images)
+    cell, count = run.cell, len(run.cell.images)
     return [
-        f"Profile {spec.profile}: {count} images of split {cfg['split']}, {cfg['size']} × {cfg['size']} pixels, seed "
-        f"{cfg['seed']}; {run.cell.method.get('title', run.cell.method['name'])}, {run.iterations} iterations, one "
+        f"Profile {spec.profile}: {count} images of split {cell.split}, {cell.size} × {cell.size} pixels, seed "
+        f"{cell.seed}; {run.cell.method.get('title', run.cell.method['name'])}, {run.iterations} iterations, one "
         "setting for all. Mean ± half width of the 95 % confidence interval of the mean over images (Student t).",
         "Every rule looks on the same run and sees the iterates alone; what it returns is what is scored. oracle: the "
         "iterate of the highest PSNR, picked with the truth in hand; no rule's score. gap: oracle less returned.",
@@ -159,7 +157,7 @@ def _glance(spec: StoppingSpec, frame: pd.DataFrame) -> str:
     titles = [rule.get("title", name) for name, rule in spec.rules.items()]
     lines = [["Problem", *titles], ["---", *("---:" for _ in titles)]]
     for run in spec.runs:
-        own = frame[(frame.problem == run.name) & (frame.dataset == run.cell.cfg["dataset"]["name"])].set_index("rule")
+        own = frame[(frame.problem == run.name) & (frame.dataset == run.cell.names[0])].set_index("rule")
         lines.append([run.title, *(_value(dict(own.loc[rule]), "gap") for rule in spec.rules)])
     means = [frame[frame.rule == rule].gap.mean() for rule in spec.rules]
     return _table([*lines, ["mean", *(f"{v:.2f}" if v == v else BLANK for v in means)]])

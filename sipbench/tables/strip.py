@@ -11,9 +11,9 @@ import numpy as np
 
 from sipbench.bench import store
 from sipbench.bench.cell import Cell
+from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
 from sipbench.metrics import as_image
-from sipbench.report.show import unsolved
 from sipbench.tables import TableSpec
 
 
@@ -23,10 +23,7 @@ def strip(spec: TableSpec, images: int = 2) -> list[Path]:
     if not any(len(row) > 2 for row in rows):
         return []
     path = spec.folder / f"{spec.name}.png"
-    with store.plainly(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store.land(path, _draw(rows))
-    return [path]
+    return [store.write_whole(path, _draw(rows))]
 
 
 def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Iterator[list[tuple[str, Any]]]:

@@ -33,6 +33,8 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         "many of how many are averaged. The best and the second best are marked among the methods that solved all.",
         "residual/σ: root mean square of y - f(estimate) over the noise level; about 1 is right. s/image and NFE "
         "(network evaluations): the solver's alone.",
+        "options: where they come from. config: the paper's default; paper: its value for the task; searched: chosen "
+        "on validation images; demo: a cheaper setting, not searched; hand: typed. The CSV's settings names them.",
         "oracle: the best along the way, of each metric by itself, picked with the truth in hand; no method's score.",
         *([published(spec)] if spec.published.values else []),
         *spec.notes,
@@ -42,15 +44,15 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
 def setting(spec: TableSpec, df: pd.DataFrame) -> str:
     """The profile, its images, the seeds, and the device."""
     cells = list({dataset: spec.setting(dataset, task) for dataset, task in spec.pairs[::-1]}.values())[::-1]
-    names = ", ".join(cell.cfg["dataset"].get("title", cell.cfg["dataset"]["name"]) for cell in cells)
-    cfg, images = cells[0].cfg, cells[0].images
-    sizes = " or ".join(dict.fromkeys(f"{c.cfg['size']} × {c.cfg['size']}" for c in spec.settings()))
+    names = ", ".join(cell.source.get("title", cell.names[0]) for cell in cells)
+    cell, images = cells[0], cells[0].images
+    sizes = " or ".join(dict.fromkeys(f"{c.size} × {c.size}" for c in spec.settings()))
     run = images == list(range(images[0], images[0] + len(images)))
     which = f"{images[0]} to {images[-1]}" if run else ", ".join(map(str, images))
     devices = sorted({name for record in records(df) for name in record["device"].split(" + ") if name})
     return (
         f"Profile {spec.profile}: {names}, {sizes} pixels, {len(images)} images of split "
-        f"{cfg['split']} ({which}); seed{'s' * (len(spec.seeds) > 1)} {', '.join(map(str, spec.seeds))}; "
+        f"{cell.split} ({which}); seed{'s' * (len(spec.seeds) > 1)} {', '.join(map(str, spec.seeds))}; "
         + (f"measured on {', '.join(devices)}." if devices else "nothing measured yet.")
     )
 
@@ -107,15 +109,16 @@ def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator
     from sipbench.metrics import METRICS, perception
 
     solved = [r for r in rows if r["metric"] == name and r["status"] in ("ok", "incomplete") and r["cell"]]
-    cfg, metric = spec.setting(*spec.pairs[0]).cfg, METRICS[key]
+    cell, metric = spec.setting(*spec.pairs[0]), METRICS[key]
     if not any(r["n"] == 0 and r["todo"] == 0 for r in solved):
         return
-    if key not in cfg["metrics"]:
+    if key not in cell.metrics:
         yield f"{name} is –: {key} is not among the metrics that were asked for."
-    elif not metric.fits((1, 3, cfg["size"], cfg["size"])):
+    elif not metric.fits((1, 3, cell.size, cell.size)):
         yield f"{name} is –: it needs images of at least {metric.smallest} pixels."
     elif metric.backbone is not None:
         yield (
             f"{name} is –: its ImageNet weights were not at hand. Put {perception.url(metric.backbone)} into "
-            "torch.hub's folder of checkpoints (`sipbench doctor` names it), delete these cells' results and run again."
+            "torch.hub's folder of checkpoints (`sipbench doctor` names it) and run again: it is computed from what "
+            "is stored."
         )

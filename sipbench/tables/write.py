@@ -21,11 +21,9 @@ def write(spec: TableSpec, df: pd.DataFrame, folder: Path | None = None) -> list
         "csv": df.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
         "tex": render_latex(spec, df),
     }
-    return [land(folder / f"{spec.name}.{ending}", text) for ending, text in texts.items()]
+    return [write_text(folder / f"{spec.name}.{ending}", text) for ending, text in texts.items()]
 
 
-def land(path: Path, text: str) -> Path:
-    with store.plainly(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store.land(path, text.encode())
-    return path
+def write_text(path: Path, text: str) -> Path:
+    """A text file, landed whole."""
+    return store.write_whole(path, text.encode())

@@ -44,7 +44,7 @@ def test_bad_image_lists(cell, images):
 
 
 def prior_of(*words):
-    return Cell.of(configs.compose(list(words)), list(words)).cfg["prior"]
+    return Cell.of(configs.compose(list(words)), list(words)).prior
 
 
 def test_a_method_is_handed_the_kind_of_prior_it_names():

@@ -1,5 +1,6 @@
 """A method's priors of parts of theta: handed over by name, counted, hashed, checked, and asked for when missing."""
 
+import copy
 import json
 import textwrap
 from dataclasses import replace
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from sipbench import configs, testing
-from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.cell import NotApplicable
 from sipbench.bench.run import Bench, run
 from sipbench.errors import UserError
 from sipbench.tables.lacks import _checkpoints
@@ -46,7 +47,7 @@ def blind(cell, tmp_path):
         path = tmp_path / "mine.py"
         path.write_text("def solve(problem, *, kernel_prior):\n" + textwrap.indent(textwrap.dedent(body), "    "))
         method = made.method | {"name": "mine", "solver": {"_target_": f"{path}:solve"}, "demo": {}}
-        return Cell(made.cfg | {"method": method})
+        return replace(made, method=method, typed={})
 
     return make
 
@@ -75,8 +76,7 @@ def test_a_missing_one_says_how_to_get_it(blind, weights):
     for made, side in ((blind(), 8), (blind("degradation.operator.size=14", weights=weights), 12)):
         with pytest.raises(UserError, match=f"kernels-{side}-prior.*sipbench train prior dataset=kernels.*size={side}"):
             Bench.of(made)
-    other = blind()
-    other.cfg["prior"] = {"name": "lost", "_target_": "sipbench.priors.load.diffusers_prior", "path": "lost"}
+    other = replace(blind(), prior={"name": "lost", "_target_": "sipbench.priors.load.diffusers_prior", "path": "lost"})
     lines = list(_checkpoints(other))
     assert len(lines) == 2 and "'lost'" in lines[0] and "'kernels-8-prior'" in lines[1]
 
@@ -86,7 +86,7 @@ def test_it_is_part_of_the_name_of_a_cell(blind, weights):
     assert {"kernel_prior"} == made.identity["weights"].keys() and "kernel_prior" in made.identity["priors"]
     other = blind("method.priors.kernel_prior.path=kernels-16-prior", "degradation.operator.size=16", weights=weights)
     assert other.identity["weights"] != made.identity["weights"]
-    mixed = replace(made, cfg=json.loads(json.dumps(made.cfg)))
+    mixed = replace(made, method=copy.deepcopy(made.method))
     mixed.method["priors"]["kernel_prior"]["precision"] = "bfloat16"
     assert mixed.hash != made.hash
 
@@ -101,7 +101,7 @@ def test_a_part_that_is_not_open_needs_no_prior(cell, blind):
     with pytest.raises(NotApplicable, match="BlindDPS|blinddps"):
         Bench.of(told)
     made = blind()
-    made.cfg["method"] = made.method | {"needs": []}
+    made = replace(made, method=made.method | {"needs": []})
     assert made.priors == {}
 
 
@@ -117,7 +117,7 @@ def test_one_that_does_not_fit_the_box_is_refused(blind, weights):
 def test_a_formula_needs_no_weights(blind):
     made = blind()
     node = {"_target_": "sipbench.priors.gaussian.IsotropicGaussian", "shape": [1, 8, 8]}
-    made.cfg["method"] = made.method | {"priors": {"kernel_prior": node}}
+    made = replace(made, method=made.method | {"priors": {"kernel_prior": node}})
     assert made.weights == {}
     assert next(iter(run(made)))[0]["evaluations"] == 6
 

@@ -25,7 +25,7 @@ def cell(tmp_path, monkeypatch):
 
 
 def with_mode(cell, mode):
-    return replace(cell, cfg=cell.cfg | {"wandb": cell.cfg["wandb"] | {"mode": mode}})
+    return replace(cell, wandb={**cell.wandb, "mode": mode})
 
 
 def run(cell):

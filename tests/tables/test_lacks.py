@@ -41,7 +41,7 @@ def test_too_few_images_are_said(tmp_path):
     for i in range(2):
         (tmp_path / "data" / "folder").mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (64, 64)).save(tmp_path / "data" / "folder" / f"{i}.png")
-    spec = load(tmp_path, "dataset=folder", "method=pinv")
+    spec = load(tmp_path, "dataset=folder", "method=pinv", "images=3")
     assert len(tables.missing(spec)) == 1 and "has 2 images" in tables.missing(spec)[0]
     assert [e.status for e in spec.cells()] == ["n/a"]
     assert tables.missing(load(tmp_path, "dataset=folder", "method=pinv", "images=2")) == []
@@ -80,7 +80,7 @@ def test_a_missing_prior_does_not_hide_a_missing_network(tmp_path):
     spec = whole(tmp_path, "method=dps,unet", "dataset=celeba", profile="paper")
     unet, dps = (entry.cell for entry in spec.planned)
     assert dps is not None and unet is not None
-    both = replace(dps, cfg=dps.cfg | {"method": dps.method | {"networks": unet.method["networks"]}})
+    both = replace(dps, method=dps.method | {"networks": unet.method["networks"]})
     spec.__dict__["planned"] = (replace(spec.planned[0], cells=(both,)),)
     lines = " ".join(tables.missing(spec))
     assert "google/ddpm-celebahq-256" in lines and "unet-celeba-256-sr4" in lines

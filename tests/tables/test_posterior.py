@@ -220,6 +220,6 @@ def test_the_command_runs(tmp_path, capsys):
     words = ["method=dps", "problem=isotropic,mixture", "draws=8", "measurements=2", f"results={tmp_path}"]
     assert main(["table", "posterior", *words]) == 0
     assert "## At a glance" in capsys.readouterr().out
-    assert (tmp_path / "demo" / "posterior.csv").is_file()
+    assert (tmp_path / "partial" / "demo" / "posterior.csv").is_file()
     rows = list(tmp_path.glob("runs/posterior/*/dps/*/measurement-*.json"))
     assert len(rows) == 4 and json.loads(rows[0].read_text())["evaluations"] == 200

@@ -139,7 +139,7 @@ def test_text_fits_a_terminal_and_keeps_published_apart(filled):
 
 def test_files_are_the_same_to_the_byte_for_the_same_results(filled, tmp_path):
     spec, df = filled
-    again = whole(spec.folder.parent.parent)
+    again = whole(spec.folder.parents[2])
     first = [path.read_bytes() for path in tables.write(spec, df, tmp_path / "a")]
     second = [path.read_bytes() for path in tables.write(again, tables.collect(again), tmp_path / "b")]
     assert first == second
@@ -149,7 +149,7 @@ def test_files_are_the_same_to_the_byte_for_the_same_results(filled, tmp_path):
 def test_files_go_to_the_folder_of_the_profile(filled):
     spec, df = filled
     paths = tables.write(spec, df)
-    assert {path.parent.parts[-2:] for path in paths} == {("results", "demo")}
+    assert {path.parent.parts[-3:] for path in paths} == {("results", "partial", "demo")}
     table = pd.read_csv(spec.folder / "table1.csv")
     assert len(table) == len(df)
     psnr = table[(table.metric.str.lower() == "psnr") & table["mean"].notna()]

@@ -63,7 +63,7 @@ def test_typed_choices_take_the_place_of_the_tables_own(tmp_path):
     spec = load(tmp_path, "dataset=celeba", "method=dip,pinv,dps", "seed=3,4")
     assert (spec.datasets, spec.degradations, spec.seeds) == (("celeba",), ("sr4",), (3, 4))
     assert [row.method for row in spec.rows] == ["pinv", "dps", "dip"]
-    assert [cell.cfg["seed"] for cell in spec.planned[0].cells] == [3, 4]
+    assert [cell.seed for cell in spec.planned[0].cells] == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_table_may_declare_problems_of_its_own(tmp_path, monkeypatch):
     spec = declare(tmp_path, monkeypatch)
     assert spec.pairs == (("faces", "loud"), ("crystals", "bragg"))
     cell = spec.setting("faces", "loud")
-    assert cell.cfg["images"] == 2 and cell.cfg["size"] == 32 and cell.degradation["noise"]["sigma"] == 0.3
+    assert cell.images == [0, 1] and cell.size == 32 and cell.degradation["noise"]["sigma"] == 0.3
     for cell, _ in tables.pending(spec):
         list(bench.run(cell))
     text = tables.render_markdown(spec, tables.collect(spec))

@@ -1,0 +1,50 @@
+"""What a cell's name is a hash of: all that can change its result, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from sipbench import checkpoints, configs
+from sipbench.bench import protocol
+
+if TYPE_CHECKING:
+    from sipbench.bench.cell import Cell
+
+LEFT_OUT = (*configs.META, "variants", "weights", "root", "protocol", "check", "range")  # words that only describe
+PLACES = (*LEFT_OUT, "path")
+
+
+def identity(cell: Cell) -> dict[str, Any]:
+    """No device, batch size, launcher or logging. Files count by their content, code without comments and layout."""
+    degradation, target = cell.degradation, cell.method["solver"]["_target_"]
+    found = {
+        "protocol": protocol.solving(),
+        "dataset": [cell.source["name"], cell.dataset.version, cell.split, cell.size],
+        "degradation": _without(degradation, LEFT_OUT) | {"operator": _without(degradation["operator"], PLACES)},
+        "method": [cell.method["name"], *configs.without_place([target, configs.code_hash(target), cell.options])],
+        "networks": {k: _without(node, LEFT_OUT) for k, node in (cell.method.get("networks") or {}).items()},
+        "prior": _without(cell.prior, PLACES) if cell.prior and _in_use(cell, cell.prior) else None,
+        "weights": {name: checkpoints.sha256(path) for name, path in cell.weights.items()},
+        "budget": cell.budget_seconds,
+        "seed": cell.seed,
+    }
+    if cell.priors:
+        found["priors"] = {name: _without(node, PLACES) for name, node in cell.priors.items()}
+    if cell.precision != "float32":
+        found["precision"] = cell.precision
+    return json.loads(json.dumps(found, sort_keys=True, default=str))
+
+
+def digest(identity: Any) -> str:
+    """A short name of plain data."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _in_use(cell: Cell, prior: dict[str, Any]) -> bool:
+    return cell.takes_prior and ("prior" in cell.weights or "path" not in prior)
+
+
+def _without(node: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {k: v for k, v in node.items() if k not in names}

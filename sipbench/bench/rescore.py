@@ -1,0 +1,97 @@
+"""Scores that a stored result lacks, computed from what the solver returned. No solver runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from sipbench import device, metrics
+from sipbench.bench import protocol, record, store
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import Bench
+from sipbench.bench.score import evaluate
+from sipbench.errors import UserError
+
+
+def lacking(cell: Cell) -> dict[int, list[str]]:
+    """The metrics that each solved image lacks though they can be computed here: never scored, or by an older protocol.
+
+    An image whose estimate was not kept is left out.
+    """
+    if not store.done(cell) or cell.measured:
+        return {}
+    rows = store.read(cell.folder)
+    if "kept" not in rows:
+        return {}
+    rows = rows[rows["image"].isin(cell.images) & (rows["status"] == "ok") & rows["kept"].notna()]
+    able = [name for name in cell.metrics if metrics.available(name) is None and _fits(cell, name)]
+    every = list(dict.fromkeys([*cell.metrics, *(name for name in metrics.METRICS if name in rows)]))
+    found = {int(row["image"]): every if _old(row) else [n for n in able if _absent(row, n)] for row in _plain(rows)}
+    return {image: names for image, names in found.items() if names}
+
+
+def score_stored(cell: Cell, report: Callable[[int, int], None] | None = None) -> int:
+    """Compute and store what is lacking; the number of images that it was lacking of."""
+    todo = lacking(cell)
+    if not todo:
+        return 0
+    bench = Bench.of(unsolved(cell), check=False)
+    for names, images in _together(todo):
+        for at in range(0, len(images), cell.batch_size):
+            batch = images[at : at + cell.batch_size]
+            store.write_scores(cell, _scores(bench, cell, batch, names))
+            if report is not None:
+                report(at + len(batch), len(images))
+    return len(todo)
+
+
+def unsolved(cell: Cell) -> Cell:
+    """The cell without what only a solver needs, so that nothing heavy is loaded to look at its problem."""
+    return replace(cell, method=cell.method | {"needs": [], "networks": {}}, prior=None)
+
+
+def _scores(bench: Bench, cell: Cell, images: list[int], names: list[str]) -> list[dict[str, Any]]:
+    """The scores of a batch, against a truth that is made again; its measurement must be the one that was solved."""
+    problem, x_hat = bench.pose(images), torch.cat([_kept(cell, image) for image in images]).to(bench.device)
+    rows = store.read(cell.folder, ["image", "y_sha256"]).set_index("image")
+    for i, image in enumerate(images):
+        if record.y_hash(problem.y[i]) != rows.loc[image, "y_sha256"]:
+            raise UserError(f"{cell.label}, image {image}: the stored result is of another measurement than today's")
+    values = {n: v.tolist() for n, v in evaluate(names, x_hat, bench.truth(images, problem), problem.f).items()}
+    version = {"metrics_version": protocol.versions()["metrics"], "scored_on": device.describe(bench.device)}
+    return [{"image": image, **{n: v[i] for n, v in values.items()}, **version} for i, image in enumerate(images)]
+
+
+def _kept(cell: Cell, image: int) -> torch.Tensor:
+    estimate = store.estimate(cell, image)
+    assert estimate is not None
+    return estimate.x
+
+
+def _together(todo: dict[int, list[str]]) -> Iterator[tuple[list[str], list[int]]]:
+    """The images that lack the same metrics."""
+    for key in sorted({tuple(names) for names in todo.values()}):
+        yield list(key), [image for image, names in todo.items() if tuple(names) == key]
+
+
+def _fits(cell: Cell, name: str) -> bool:
+    from sipbench.degradation import Degradation
+
+    return metrics.METRICS[name].fits((1, *Degradation.of(cell.degradation).x_shape(cell.dataset)))
+
+
+def _plain(rows: Any) -> list[dict[str, Any]]:
+    return rows.to_dict("records")
+
+
+def _old(row: dict[str, Any]) -> bool:
+    """Whether its scores are by an older version of the metrics: then all of them are made anew."""
+    return row["metrics_version"] < protocol.versions()["metrics"]
+
+
+def _absent(row: dict[str, Any], name: str) -> bool:
+    value = row.get(name)
+    return value is None or value != value

@@ -1,0 +1,69 @@
+"""From an estimate to figures: the metrics of each image, along the way too. The truth joins only here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sipbench import metrics
+from sipbench.bench.watch import Snapshot
+from sipbench.operators.base import Operator
+from sipbench.problem import Estimate, Problem
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What only the score may see: x, and theta where f is blind."""
+
+    x: Tensor
+    theta: Mapping[str, Tensor] | None = None
+
+
+def score_images(
+    names: Sequence[str], estimate: Estimate, truth: Truth | None, problem: Problem
+) -> dict[str, list[float]]:
+    """The metrics of each image and how well it explains y: `residual` in the units of y, `residual_ratio` in sigma.
+
+    An estimate is first aligned with the truth over the symmetries that f declares. A blind estimate adds what its
+    kernel is like. Without a truth only the figures that need none are there; the others are not a number.
+    """
+    values = {n: v.tolist() for n, v in evaluate(names, estimate.x, truth, problem.f).items()}
+    residual, ratio = metrics.feasibility(problem, estimate)
+    values |= {"residual": residual.tolist(), "residual_ratio": ratio.tolist()}
+    if truth is not None and truth.theta is not None and "kernel" in truth.theta:
+        found = None if estimate.theta is None else estimate.theta.get("kernel")
+        values["kernel_similarity"] = metrics.kernel_similarity(found, truth.theta["kernel"]).tolist()
+    return values
+
+
+def evaluate(names: Sequence[str], x_hat: Tensor, truth: Truth | None, f: Operator) -> dict[str, Tensor]:
+    """Each metric, (B,); not a number without a truth."""
+    if truth is None:
+        return {name: torch.full((len(x_hat),), torch.nan) for name in names}
+    return metrics.evaluate(names, x_hat, truth.x.to(x_hat), f.symmetries, f.margin)
+
+
+def curves(names: Sequence[str], snapshots: list[Snapshot], truth: Truth | None, f: Operator) -> dict[str, list[Any]]:
+    """The metrics of what the solver showed on its way, at log-spaced steps."""
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    for shot in snapshots:
+        for name, value in evaluate(names, shot.x_hat, truth, f).items():
+            found[name].append(value.tolist())
+    found["step"] = [s.step for s in snapshots]
+    found["seconds"] = [s.seconds for s in snapshots]
+    found["loss"] = [s.loss.tolist() for s in snapshots if s.loss is not None and s.loss.ndim]
+    return found
+
+
+def oracle(names: Sequence[str], scores: dict[str, float], curves: dict[str, list[Any]], i: int) -> dict[str, float]:
+    """The best along the way, of each metric by itself, picked with the truth in hand: never a method's score."""
+    best = {}
+    for name in names:
+        pick = max if metrics.METRICS[name].higher_is_better else min
+        seen = [c[i] for c in curves[name] if c[i] == c[i]]
+        best[f"oracle_{name}"] = pick([scores[name], *seen]) if scores[name] == scores[name] else float("nan")
+    return best

@@ -1,0 +1,87 @@
+"""The options that every command knows: each is refused at once and in one line, however much is done already."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sipbench import metrics
+from sipbench.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from sipbench.bench.cell import Cell
+
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
+WANDB = ("disabled", "offline", "online")
+FLAGS = ("tuned", "retry_failed", "keep_images")
+FOLDERS = ("data", "weights", "results")
+LARGEST_SEED = 2**63 - 1  # what a column of whole numbers holds
+
+
+def options(cfg: Mapping[str, Any]) -> None:
+    """Refuse what makes no sense of a composed config; nothing is built, opened or looked for."""
+    for name in FLAGS:
+        if not isinstance(cfg.get(name, True), bool):
+            raise UserError(f"{name} is true or false, not {cfg[name]!r}")
+    for name in FOLDERS:
+        if not isinstance(cfg.get(name, ""), str):
+            raise UserError(f"{name} is a folder, not {cfg[name]!r}; a number is quoted: {name}=\"'{cfg[name]}'\"")
+    if not DEVICES.fullmatch(str(cfg.get("device", "auto"))):
+        raise UserError(f"unknown device {cfg['device']!r}: use auto, cpu, cuda or cuda:0")
+    if isinstance(cfg.get("seed"), int) and abs(cfg["seed"]) > LARGEST_SEED:
+        raise UserError(f"seed is a whole number of at most 18 digits, not {cfg['seed']}")
+    _metrics(cfg.get("metrics", []))
+    _wandb(cfg.get("wandb") or {"mode": "disabled"})
+    size(cfg.get("size"))
+
+
+def size(pixels: object) -> None:
+    """Refuse images of which a single one does not fit into memory; what is no whole number the dataset refuses."""
+    if type(pixels) is not int or pixels < 1:
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed = 3 * 8 * pixels**2
+    if needed > memory:
+        fits = int((memory / 24) ** 0.5)
+        text = f"one image of size={pixels} is {needed / 2**30:,.0f} GiB in double precision"
+        raise UserError(f"{text}, and this machine has {memory / 2**30:,.0f} in all: size is at most {fits}")
+
+
+def count(cell: Cell, wanted: int) -> None:
+    """Refuse more images than the dataset has. One that is not here says so where it is needed."""
+    try:
+        have = len(cell.dataset)
+    except UserError:
+        return
+    if wanted > have:
+        where = f"{cell.names[0]}: split {cell.split!r}"
+        raise UserError(f"{where} has {have:,} images, and images={wanted} asks for more: images={have}, or images=all")
+
+
+def servable(cell: Cell, images: Sequence[int]) -> None:
+    """Refuse images that the dataset has and that cannot serve, such as those smaller than the size that is asked for."""
+    unfit = getattr(cell.dataset, "unfit", None)  # drawn datasets have nothing to say
+    said = unfit(images) if unfit is not None else None
+    if said:
+        raise UserError(said)
+
+
+def _metrics(names: object) -> None:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        example = names if isinstance(names, str) else "psnr,ssim"
+        raise UserError(f"metrics is a list, not {names!r}: metrics=[{example}]")
+    for name in names:
+        if name not in metrics.METRICS:
+            raise unknown("metric", name, metrics.METRICS)
+
+
+def _wandb(node: object) -> None:
+    if not isinstance(node, Mapping):
+        raise UserError(f"wandb cannot be replaced as a whole by {node!r}: wandb.mode={'|'.join(WANDB)}")
+    mode, images = node.get("mode"), node.get("images", 4)
+    if mode not in WANDB:
+        raise unknown("wandb.mode", str(mode), WANDB)
+    if type(images) is not int or images < 0:
+        raise UserError(f"wandb.images is a whole number from 0 on, not {images!r}")

@@ -1,0 +1,54 @@
+"""breaking.md 15, 17, 19: options of the harness are refused at once and in one line, on a finished cell too."""
+
+import resource
+
+import pytest
+
+from sipbench import cli
+
+SMALL = ["method=pinv", "size=32", "images=1", "metrics=[psnr]"]
+WRONG = [
+    ("device=tpu", "unknown device 'tpu'"),
+    ("device=cuda:x", "unknown device 'cuda:x'"),
+    ("metrics=[psnrr]", "Did you mean psnr?"),
+    ("metrics=psnr", "metrics=[psnr]"),
+    ("metrics=[[psnr]]", "metrics is a list"),
+    ("wandb.mode=onlin", "Did you mean online?"),
+    ("wandb.images=all", "wandb.images is a whole number"),
+    ("tuned=maybe", "tuned is true or false"),
+    ("retry_failed=5", "retry_failed is true or false"),
+    ("keep_images=perhaps", "keep_images is true or false"),
+    ("results=5", "results is a folder"),
+    ("seed=12345678901234567890123", "at most 18 digits"),
+    ("size=200000", "size is at most"),
+    ("images=999999999", "images=all"),
+]
+
+
+@pytest.fixture
+def results(tmp_path, capsys):
+    assert cli.main([*SMALL, f"results={tmp_path}"]) == 0
+    capsys.readouterr()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("word", "said"), WRONG)
+@pytest.mark.parametrize("command", [[], ["-m"], ["table", "table1"], ["tune"]], ids=["cell", "sweep", "table", "tune"])
+def test_it_is_refused_whatever_is_done(results, capsys, command, word, said):
+    words = [f"results={results}", *SMALL, *(["method.solver.rcond=1e-3,1e-2"] if command == ["tune"] else [])]
+    kept = [w for w in words if w.partition("=")[0] != word.partition("=")[0]]
+    assert cli.main([*command, *kept, word]) == 2
+    err = capsys.readouterr().err.strip()
+    assert said in err and "\n" not in err
+
+
+def test_a_device_that_is_not_here_is_no_misspelling(cell):
+    """A sweep for a cluster is composed where there is no GPU."""
+    assert cell("method=pinv", "device=cuda:3")
+
+
+def test_a_billion_images_are_refused_without_allocating(tmp_path, capsys):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert cli.main(["method=pinv", "images=999999999", f"results={tmp_path}"]) == 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+    assert "faces: split 'test' has" in capsys.readouterr().err
