@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
 
+from sipbench.bench import validate
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.errors import UserError
 
+EXPLAINS = ("residual_ratio", "residual")  # in units of the noise, where its level is known
 NOT_APPLICABLE = 3  # beside the exit codes 1 and 2 in a job's note: no mistake, the method cannot do this cell
 
 
 def run(cell: Cell) -> str:
-    """Do what is missing of a cell, telling how far it is, and sum it up."""
-    from sipbench.bench import run as bench
+    """Do what is missing of a cell, telling how far it is, and sum it up.
+
+    What is stored and lacks a score is scored; a log that was asked for is of all that is stored.
+    """
     from sipbench.bench import store
+    from sipbench.bench.rescore import score_stored
+    from sipbench.report.wandb import session
+
+    todo = store.missing(cell, retry_failed=cell.retry_failed)
+    remove_leftovers(cell.folder)
+    scored = score_stored(cell)
+    if todo:
+        validate.servable(cell, todo)
+        _solve(cell, len(todo))
+        return f"{cell.label}: {len(todo)} images done{scores(cell)}; rows in {cell.folder}"
+    if cell.wandb["mode"] != "disabled":
+        with session(cell) as log:
+            log.batch(())
+    more = f", {scored} of them scored now" if scored else ""
+    return f"{cell.label}: already done: {len(cell.images)} images{more}{scores(cell)}"
+
+
+def _solve(cell: Cell, count: int) -> None:
+    from sipbench.bench.run import run as run_batches
     from sipbench.report.progress import Progress
     from sipbench.report.wandb import session
 
-    todo = store.missing(cell, retry_failed=cell.cfg["retry_failed"])
-    if not todo:
-        return f"{cell.label}: already done: {len(cell.images)} images{_scores(cell)}"
-    progress = Progress([(cell.method["name"], len(todo))])
-    batches = bench.run(cell, progress.step)
+    progress = Progress([(cell.method["name"], count)])
+    batches = run_batches(cell, progress.step)
     progress.cell(cell.label)
     try:
         with session(cell) as log:
@@ -33,7 +55,16 @@ def run(cell: Cell) -> str:
                 log.batch(rows)
     finally:
         progress.close()
-    return f"{cell.label}: {len(todo)} images done{_scores(cell)}; rows in {cell.folder}"
+
+
+def remove_leftovers(folder: Path, older: float = 3600.0) -> None:
+    """Remove what a killed writer left half written. Younger ones may be of a writer that is at work."""
+    for path in folder.glob(".*.tmp"):
+        try:
+            if time.time() - path.stat().st_mtime > older:
+                path.unlink()
+        except OSError:  # another process was faster, or may not
+            continue
 
 
 def run_cell(cfg: Any) -> None:
@@ -51,12 +82,20 @@ def run_cell(cfg: Any) -> None:
             traceback.print_exc()
         reason = str(error) if mistake else f"{type(error).__name__}: {error}"
         code = NOT_APPLICABLE if isinstance(error, NotApplicable) else 2 if mistake else 1
-        note(Path(job.sweep.dir), job.job.num).write_text(json.dumps([code, reason]), encoding="utf-8")
+        _leave(note(Path(job.sweep.dir), job.job.num), json.dumps([code, reason]))
 
 
 def note(logs: Path, number: int | str) -> Path:
     """Where the job of that number leaves why it failed."""
     return logs / f"failed-{number}.json"
+
+
+def _leave(path: Path, text: str) -> None:
+    """Leave a note; where the disk takes none, standard error has it, and the store shows what is missing."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        print(f"sipbench: {path}: {error.strerror}: {text}", file=sys.stderr, flush=True)
 
 
 def of_launcher(error: BaseException) -> bool:
@@ -65,10 +104,16 @@ def of_launcher(error: BaseException) -> bool:
     return any(name.split(".")[0] in ("submitit", "hydra_plugins") for name in (type(error).__module__, *frames[-1:]))
 
 
-def _scores(cell: Cell) -> str:
+def scores(cell: Cell) -> str:
+    """The means over the images that succeeded, to be read after a label. Without a truth how well y is explained."""
     from sipbench.bench import store
 
     rows = store.read(cell.folder)
+    if not len(rows):
+        return ""
     rows = rows[rows["image"].isin(cell.images) & (rows["status"] == "ok")]
-    names = [n for n in (*cell.cfg["metrics"], "seconds") if n in rows and rows[n].notna().any()]
-    return "".join(f", {name} {rows[name].mean():.4g}" for name in names)
+    told = {name: rows[name].mean() for name in (*cell.metrics, *EXPLAINS, "seconds") if name in rows}
+    known = [name for name, mean in told.items() if mean == mean]
+    explains = next((name for name in EXPLAINS if name in known), None)
+    shown = [n for n in known if n not in EXPLAINS or (n == explains and not set(known) & set(cell.metrics))]
+    return "".join(f", {name} {told[name]:.4g}" for name in shown)

@@ -1,33 +1,85 @@
-"""`sipbench doctor`: what is here, what is not, which cells could run, and what to do about the rest."""
+"""`sipbench doctor`: what is here, what is not, what could run, and what to do about the rest."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sipbench import checkpoints, configs
+from sipbench import configs
+from sipbench.configs import Overrides
 from sipbench.errors import UserError
 
+HELP = """\
+sipbench doctor [--all] [key=value ...]     what is installed, present and missing here, and how to get it
 
-def examine(words: list[str]) -> int:
-    """Print the findings. Exit code 0: what is missing is for the reader to judge."""
-    cfg = configs.compose(words)
-    for title, lines in (
-        ("versions", _versions()),
-        ("device", _device()),
-        ("folders", _folders(cfg)),
-        ("datasets", _datasets(cfg)),
-        ("degradations that need a file", _degradations(cfg)),
-        ("priors", _priors(cfg)),
-        ("metrics", _metrics(cfg)),
-        ("tables", _tables(words)),
-    ):
-        print(f"{title}")
-        for line in lines:
-            print(f"  {line}")
+  --all                            where each was looked for, who needs it, and every cell of every table
+  data= weights= results=          other folders than those of the configuration
+
+Exit code 0: what is missing is for the reader to judge.
+
+Example:  sipbench doctor data=/mnt/images
+"""
+WIDTH = 160  # of a line on the page
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a thing is here; where, and how to get it."""
+
+    name: str
+    present: bool
+    where: str
+    how: str = ""
+
+
+def main(words: list[str]) -> int:
+    """Print the page, or all that there is to say."""
+    for word in words:
+        if "=" not in word and word != "--all":
+            raise UserError(f"unknown word {word!r}: sipbench doctor [--all] [data=FOLDER ...]")
+    typed, everything = Overrides(word for word in words if word != "--all"), "--all" in words
+    cfg = typed.compose()
+    sections: dict[str, Callable[[], Iterator[Finding]]] = {
+        "datasets": lambda: _datasets(cfg),
+        "priors": lambda: _priors(cfg),
+        "metrics": _metrics,
+        "degradations that need a file": lambda: _degradations(cfg),
+    }
+    _print("versions", _versions())
+    _print("device", _device())
+    _print("folders", _folders(cfg))
+    for title, look in sections.items():
+        findings = list(look())
+        _print(title, _whole(findings) if everything else _short(findings))
+    if everything:
+        _print("tables", _tables(typed))
+    else:
+        print("sipbench doctor --all: where each was looked for, and what each table lacks (it composes every cell)")
     return 0
+
+
+def _print(title: str, lines: Iterator[str]) -> None:
+    print(title)
+    for line in lines:
+        print(f"  {line}")
+
+
+def _short(findings: list[Finding]) -> Iterator[str]:
+    """Those that are here in one line, and a line for each that is not."""
+    here = [finding.name for finding in findings if finding.present]
+    if here:
+        yield f"here: {', '.join(here)}"
+    for finding in findings:
+        if not finding.present:
+            line = f"not here: {finding.name:<16} {' '.join(finding.how.split())}"
+            yield line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+
+
+def _whole(findings: list[Finding]) -> Iterator[str]:
+    return (f"{f.name:<16} {'present' if f.present else 'missing'}: {f.where}" for f in findings)
 
 
 def _versions() -> Iterator[str]:
@@ -68,56 +120,58 @@ def _folders(cfg: Any) -> Iterator[str]:
     yield f"free disk for results: {shutil.disk_usage(existing).free / 2**30:.0f} GiB"
 
 
-def _datasets(cfg: Any) -> Iterator[str]:
+def _datasets(cfg: Any) -> Iterator[Finding]:
     for name in configs.names("dataset"):
         try:
             one = configs.compose([f"dataset={name}", f"data={cfg['data']}"])
-            dataset = configs.build(_plain(one["dataset"]))
-            yield f"{name:<14} present, {len(dataset):,} images"
+            yield Finding(name, True, f"{len(configs.build(_plain(one['dataset']))):,} images")
         except UserError as error:
-            yield f"{name:<14} missing: {error}"
+            yield Finding(name, False, str(error), str(configs.read("dataset", name).get("get", "")))
 
 
-def _degradations(cfg: Any) -> Iterator[str]:
+def _degradations(cfg: Any) -> Iterator[Finding]:
     for name in configs.names("degradation"):
         node = configs.read("degradation", name)["operator"]
-        if "checkpoint" in node:
+        if "checkpoint" not in node:
+            continue
+        try:
             kind = configs.locate(node["_target_"])
-            try:
-                yield f"{name:<14} present: {kind.weight_file(**node | {'weights': cfg['weights']})}"
-            except UserError as error:
-                yield f"{name:<14} {error}"
+            yield Finding(name, True, str(kind.weight_file(**node | {"weights": cfg["weights"]})))
+        except UserError as error:
+            yield Finding(name, False, str(error), str(error))
 
 
-def _priors(cfg: Any) -> Iterator[str]:
+def _priors(cfg: Any) -> Iterator[Finding]:
+    from sipbench import checkpoints
+
     for name in configs.names("prior"):
         node = configs.read("prior", name)
         if "path" not in node or node["path"] == "???":
             continue
+        how = str(node.get("get", ""))
         try:
-            yield f"{name:<14} present: {checkpoints.find(node['path'], cfg['weights'], node.get('get', ''))}"
+            yield Finding(name, True, str(checkpoints.find(node["path"], cfg["weights"], how)))
         except UserError as error:
-            yield f"{name:<14} {error}"
+            yield Finding(name, False, str(error), how)
 
 
-def _metrics(cfg: Any) -> Iterator[str]:
+def _metrics() -> Iterator[Finding]:
     from sipbench import metrics
 
     for name in metrics.METRICS:
         lack = metrics.available(name)
-        yield f"{name:<14} {'ready' if lack is None else lack}"
+        yield Finding(name, lack is None, lack or "ready", lack or "")
 
 
-def _tables(words: list[str]) -> Iterator[str]:
+def _tables(words: Overrides) -> Iterator[str]:
     from sipbench import tables
 
     for name in tables.names():
-        for profile in ("demo", "paper"):
+        for profile in configs.read("table", name)["profiles"]:
             spec = tables.load(name, profile, words)
-            ready = [e for e in spec.cells() if e.cell is not None]
-            lacking = tables.missing(spec)
-            yield f"{name} {profile}: {len(ready)} of {len(spec.cells())} cells could run here"
-            yield from (f"  lacks {line}" for line in lacking)
+            ready = [entry for entry in spec.entries() if entry.cell is not None]
+            yield f"{name} {profile}: {len(ready)} of {len(spec.entries())} cells could run here"
+            yield from (f"  lacks {line}" for line in tables.missing(spec))
 
 
 def _plain(node: Any) -> dict[str, Any]:

@@ -6,40 +6,65 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from sipbench import configs
 from sipbench.cli import cell as job
 from sipbench.configs import sources as hydra_plugin
+from sipbench.configs.quoting import quoted
 from sipbench.errors import UserError
 
 
 def expand(words: list[str]) -> list[list[str]]:
     """The overrides of each job of a sweep, in Hydra's order."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    return BasicSweeper.split_arguments(_parsed(words), None)[0]
+
+
+def as_sweep(words: list[str]) -> list[str]:
+    """The words, with the options of every part that varies as sweeps of one value.
+
+    Hydra first composes a sweep without what varies in it, and the part that then stands there may lack the option.
+    """
+    overrides = _parsed(words)
+    varying = {o.key_or_group for o in overrides if o.is_sweep_override()}
+    return [_of_one_value(o) if o.key_or_group.split(".")[0] in varying else o.input_line for o in overrides]
+
+
+def _of_one_value(override: Any) -> str:
+    line, (key, _, value) = override.input_line, override.input_line.partition("=")
+    alone = override.is_sweep_override() or override.is_delete() or value in ("", "null") or value[0] == "'"
+    return line if alone or "." not in key else f"{key}=choice({value})"
+
+
+def _parsed(words: list[str]) -> list[Any]:
+    """The words as Hydra reads them."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     try:
         with configs.hydra_ready() as loader:
-            overrides = OverridesParser.create(config_loader=loader).parse_overrides(words)
-            return BasicSweeper.split_arguments(overrides, None)[0]
+            return OverridesParser.create(config_loader=loader).parse_overrides([quoted(word) for word in words])
     except HydraException as error:
         raise UserError(" ".join(str(error).split()).split(" See https:")[0]) from error
 
 
-def command(argv: list[str]) -> None:
-    """Hydra's own command line, whose errors come back as they are."""
+def command(argv: list[str], folder: Path | None = None) -> None:
+    """Hydra's own command line, whose errors come back as they are. It writes into the folder."""
     import hydra
     from hydra.errors import HydraException
 
     hydra_plugin.register()
-    with _swapped(argv):
+    with _swapped([quoted(word) for word in argv]):
         try:
             hydra.main(version_base="1.3", config_path=str(configs.root()), config_name="config")(job.run_cell)()
         except HydraException as error:
             raise UserError(" ".join(str(error).split())) from error
         except OSError as error:
-            raise UserError(f"{error.filename}: {error.strerror}. Choose another folder with results=...") from error
+            where = error.filename or folder or "results"
+            raise UserError(f"{where}: {error.strerror or error}. Choose another folder with results=...") from error
 
 
 @contextmanager

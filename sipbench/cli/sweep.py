@@ -9,11 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from sipbench import configs
+from sipbench.bench import validate
 from sipbench.bench.cell import Cell
 from sipbench.cli import hydra as hydra_run
 from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
 from sipbench.errors import UserError
 
+HELP = """\
+sipbench key=value ...        run one cell: a dataset, a degradation, a method; only what is missing is done
+sipbench -m key=value,value   run all combinations; +launcher=local or +launcher=slurm sends them elsewhere
+
+  dataset= degradation= noise= method= prior= profile=     what there is: sipbench list methods, ...
+  method=mine.py:solve          a solver of your own
+  method.solver.NAME=VALUE      its options, under the paper's names; dataset.NAME= and degradation.operator.NAME= too
+  size=64 images=8 images=[0,5,9] images=all split=test seed=0     the problem
+  metrics=[psnr,ssim] tuned=false budget_seconds=60 keep_images=true retry_failed=true
+  batch_size=8 device=auto results=FOLDER data=FOLDER weights=FOLDER     how it is run, and where things lie
+  wandb.mode=disabled|offline|online
+  --cfg job                     show the composed config and stop
+
+Exit code 0: all is done; 1: images failed or are missing; 2: a mistake, or a cell that could not run.
+
+Example:  sipbench -m degradation=sr4,inpaint70 method=dip,dps images=4
+"""
 SHOWN = 20  # reasons that are printed, one line each
 
 
@@ -21,7 +39,7 @@ def main(argv: list[str]) -> int:
     """Run what the words say; 0 if all is done, 1 if images are missing or failed, 2 if a cell could not run."""
     args = _flags(argv)
     words = list(args.overrides)
-    if args.cfg or args.info or args.help or args.hydra_help or args.shell_completion:
+    if args.cfg or args.info or args.hydra_help or args.shell_completion:
         hydra_run.command(argv)
         return 0
     if args.multirun:
@@ -41,15 +59,18 @@ def sweep(words: list[str]) -> int:
     A method that cannot do a cell is no failure: the cell is listed as n/a with the reason.
     """
     cells = [Cell.of(configs.compose(job), job) for job in hydra_run.expand(words)]
-    logs = _logs(words, cells[0].cfg["results"])
-    todo = sum(_pending(cell) for cell in cells)
+    logs = _logs(words, str(cells[0].results))
+    pending = [cell for cell in cells if _pending(cell)]
     code = 0
-    if todo:
-        print(f"{todo} of {len(cells)} cells to do; logs in {logs}", file=sys.stderr)
+    if pending:
+        _servable(pending)
+        print(f"{len(pending)} of {len(cells)} cells to do; logs in {logs}", file=sys.stderr)
         code = _send(words, logs)
+    else:
+        _complete(cells)
     verdicts = [_explained(cell, logs, number) for number, cell in enumerate(cells)]
     said = [
-        (bad, f"{cell.label} (seed {cell.cfg['seed']}): {why}")
+        (bad, f"{cell.label} (seed {cell.seed}): {why}")
         for cell, (bad, why) in zip(cells, verdicts, strict=True)
         if bad
     ]
@@ -84,9 +105,30 @@ def _pending(cell: Cell) -> bool:
     from sipbench.bench import store
 
     try:
-        return bool(store.missing(cell, retry_failed=cell.cfg["retry_failed"]))
+        return bool(store.missing(cell, retry_failed=cell.retry_failed))
     except UserError:
         return False
+
+
+def _servable(cells: list[Cell]) -> None:
+    """Refuse images that cannot serve, each dataset once; what else is wrong with a dataset its cells say."""
+    from sipbench.bench import store
+
+    asked: set[str] = set()
+    for cell in cells:
+        key = json.dumps([cell.source, cell.chosen_images], default=str)
+        if key not in asked:
+            asked.add(key)
+            validate.servable(cell, store.missing(cell))
+
+
+def _complete(cells: list[Cell]) -> None:
+    """Scores and logs that finished cells lack."""
+    from sipbench.bench.rescore import lacking
+
+    for cell in cells:
+        if cell.wandb["mode"] != "disabled" or lacking(cell):
+            print(run(cell))
 
 
 def _explained(cell: Cell, logs: Path, number: int) -> tuple[int, str]:
@@ -101,9 +143,9 @@ def _send(words: list[str], logs: Path) -> int:
     place = str(logs).replace("\\", "\\\\").replace("'", "\\'")
     for old in logs.glob(note(logs, "*").name):
         old.unlink()
-    kept = [word for word in words if not word.startswith("hydra.sweep.dir=")]
+    kept = hydra_run.as_sweep([word for word in words if not word.startswith("hydra.sweep.dir=")])
     try:
-        hydra_run.command(["--multirun", *kept, f"hydra.sweep.dir='{place}'"])
+        hydra_run.command(["--multirun", *kept, f"hydra.sweep.dir='{place}'"], logs)
     except Exception as error:
         if not of_launcher(error):
             raise

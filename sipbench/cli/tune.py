@@ -7,65 +7,109 @@ through the store, so that a sweep goes on where it stopped and any launcher ser
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sipbench import configs
-from sipbench.bench import store
-from sipbench.bench.cell import Cell
-from sipbench.cli import hydra as hydra_run
-from sipbench.cli import sweep
+from sipbench.configs import Overrides
 from sipbench.errors import UserError
 
+if TYPE_CHECKING:
+    from sipbench.bench.cell import Cell
+
+HELP = """\
+sipbench tune method=NAME degradation=NAME [key=value ...]     choose a solver's options on validation images
+
+  method.solver.NAME=1,2,3   what is tried; else what the method's config names under search
+  by=psnr                    what the best setting is best in: any metric, residual_ratio, seconds, ...
+  budget=8                   the most settings of a method on a problem, the same for every method of a table
+  images=4                   of the validation split; the test images are for the table
+  +launcher=local            where it runs, as for a sweep
+
+Prints and writes one row a setting, the best first (results/tuning), and what to write into the method's config.
+
+Example:  sipbench tune method=dps degradation=sr4 method.solver.zeta=0.3,1,3
+"""
 BUDGET = 8  # settings of one method on one problem, unless budget=N
 IMAGES = 4
-LARGER = ("psnr", "ssim")  # metrics of which more is better
+HIGHER = {"kernel_similarity": True, "residual": False, "residual_ratio": False, "seconds": False, "evaluations": False}
 
 
-def tune(words: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Run the sweep, print and write its table; exit code 0 where every setting was measured."""
-    words, by = _take(words, "by", "psnr")
-    words, budget = _take(words, "budget", str(BUDGET))
-    if any(w.startswith("split=") for w in words):
-        raise UserError("tune always works on split=validation: the test images are for the table")
-    named = {w.partition("=")[0].lstrip("+") for w in words}
-    words = ["split=validation", *([] if "images" in named else [f"images={IMAGES}"]), *words]
-    words += [] if "metrics" in named else ["metrics=[psnr,ssim]"]
-    words += _searched(words, named)
-    jobs = hydra_run.expand(words)
-    if not any(w.startswith("method.solver.") and "," in w for w in words):
-        raise UserError(_nothing(words))
+    from sipbench.bench.cell import Cell
+    from sipbench.cli import hydra, sweep
+
+    by, rest = Overrides(words).take("by", "psnr")
+    most, rest = rest.take("budget", str(BUDGET))
+    budget, higher = _budget(most), _higher(by)
+    typed = _completed(rest, by)
+    jobs = hydra.expand(list(typed))
+    if not any("," in word for word in typed if word.startswith("method.solver.")):
+        raise UserError(_nothing(typed))
     cells = [Cell.of(configs.compose(job), job) for job in jobs]
     for group in _problems(cells).values():
-        if len(group) > int(budget):
-            most = f"the budget is {budget}, the same for every method of a table (budget=N changes it)"
-            raise UserError(f"{group[0].label}: {len(group)} settings; {most}")
-    code = sweep.sweep(words)
+        if len(group) > budget:
+            why = f"the budget is {budget}, the same for every method of a table (budget=N changes it)"
+            raise UserError(f"{group[0].label}: {len(group)} settings; {why}")
+    code = sweep.sweep(list(typed))
     for group in _problems(cells).values():
-        _conclude(group, by, words)
+        _conclude(group, by, higher, typed)
     return code
 
 
-def _searched(words: list[str], named: set[str]) -> list[str]:
+def _budget(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"budget is the number of settings, from 1 on, not {text!r}")
+    return int(text)
+
+
+def _higher(by: str) -> bool:
+    """Whether more of it is better."""
+    from sipbench.metrics import METRICS
+
+    known = {name: metric.higher_is_better for name, metric in METRICS.items()} | HIGHER
+    if by not in known:
+        raise UserError(f"no setting has a {by}: by= is one of {', '.join(known)}")
+    return known[by]
+
+
+def _completed(words: Overrides, by: str) -> Overrides:
+    """The words of the sweep: the validation split, few images, the metrics that are wanted, and what is searched."""
+    from sipbench.metrics import METRICS
+
+    if "split" in words.keys:
+        raise UserError("tune always works on split=validation: the test images are for the table")
+    names = ["psnr", "ssim", *([by] if by in METRICS and by not in ("psnr", "ssim") else [])]
+    added = {"images": f"images={IMAGES}", "metrics": f"metrics=[{','.join(names)}]"}
+    first = [] if "images" in words.keys else [added["images"]]
+    last = [] if "metrics" in words.keys else [added["metrics"]]
+    full = Overrides(["split=validation", *first, *words, *last])
+    return full + _searched(full, set(words.keys))
+
+
+def _searched(words: Iterable[str], named: set[str]) -> list[str]:
     """The values that the method's own config names under `search`, for all degradations or by degradation."""
     if any(name.startswith("method.solver.") for name in named):
         return []
-    methods = [w.partition("=")[2] for w in words if w.startswith("method=")]
-    if len(methods) != 1 or "," in methods[0]:
+    typed = Overrides(words)
+    methods = typed.choices("method")
+    if len(methods) != 1:
         raise UserError("tune which method? sipbench tune method=dps degradation=sr4 method.solver.zeta=0.3,1,3")
     search = configs.read("method", methods[0]).get("search") or {}
     if any(isinstance(values, dict) for values in search.values()):
-        tasks = [w.partition("=")[2] for w in words if w.startswith("degradation=")]
+        tasks = typed.choices("degradation")
         if len(tasks) != 1 or tasks[0] not in search:
-            tasks = ", ".join(search)
-            raise UserError(f"the search of {methods[0]} is one for each of {tasks}: name one as degradation=")
+            raise UserError(
+                f"the search of {methods[0]} is one for each of {', '.join(search)}: name one as degradation="
+            )
         search = search[tasks[0]]
     return [f"method.solver.{name}={','.join(map(str, values))}" for name, values in search.items()]
 
 
-def _nothing(words: list[str]) -> str:
-    method = next((w.partition("=")[2] for w in words if w.startswith("method=")), "NAME")
+def _nothing(words: Overrides) -> str:
+    method = words.get("method", "NAME")
     return f"nothing to tune: name values, as in method.solver.OPTION=1,2,3, or list them under search in {method}.yaml"
 
 
@@ -73,45 +117,75 @@ def _problems(cells: Iterable[Cell]) -> dict[tuple[str, str, str], list[Cell]]:
     """The cells of each (dataset, degradation, method)."""
     groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in cells:
-        key = (cell.cfg["dataset"]["name"], cell.degradation["name"], cell.method["name"])
-        groups.setdefault(key, []).append(cell)
+        groups.setdefault(cell.names, []).append(cell)
     return groups
 
 
-def _conclude(cells: list[Cell], by: str, words: list[str]) -> None:
+def _conclude(cells: list[Cell], by: str, higher: bool, words: Overrides) -> None:
     """One row a setting, the best first; what to write into the method's config, and the command that found it."""
     import pandas as pd
 
-    frame: Any = pd.DataFrame([_row(cell) for cell in cells])
-    if by not in frame or frame[by].isna().all():
-        raise UserError(f"no setting has a {by}: {', '.join(c for c in frame.columns if c in cells[0].cfg['metrics'])}")
-    frame = frame.sort_values(by, ascending=by not in LARGER, na_position="last").reset_index(drop=True)
-    cell = cells[0]
-    path = Path(cell.cfg["results"], "tuning", f"{'-'.join(next(iter(_problems(cells))))}.csv")
-    with store.plainly(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store.land(path, frame.to_csv(index=False).encode())
+    from sipbench.bench import store
+    from sipbench.report.stored import file_name
+
+    frame: Any = pd.DataFrame([_row(cell, by) for cell in cells])
+    if frame[by].isna().all():
+        raise UserError(f"no setting has a {by}: {', '.join(c for c in frame.columns if frame[c].notna().any())}")
+    frame = frame.sort_values(by, ascending=not higher, na_position="last")
+    best, varied = cells[frame.index[0]], [n for n in _flat(cells[0].typed) if frame[n].astype(str).nunique() > 1]
+    path = Path(best.results, "tuning", f"{file_name(best)}.csv")
+    store.write_whole(path, frame.to_csv(index=False).encode())
     print(frame.to_string(index=False, float_format=lambda v: f"{v:.4g}"))
-    best = {name: frame[name].iloc[0] for name in cell.chosen if frame[name].astype(str).nunique() > 1}
-    chosen = ", ".join(f"{k}: {v}" for k, v in best.items())
-    print(f"best by {by}, for conf/method/{cell.method['name']}.yaml:")
-    print(f"  {cell.degradation['name']}: {{{chosen}}}    # sipbench tune {' '.join(_typed(words))}")
+    print(f"best by {by}, for conf/method/{best.method['name']}.yaml:")
+    print("".join(f"  {line}\n" for line in _entry(best, varied, _typed(words, by))), end="")
     print(f"written: {path}")
 
 
-def _row(cell: Cell) -> dict[str, Any]:
+def _entry(best: Cell, varied: list[str], command: str) -> list[str]:
+    """What the method's config may say of the best setting, and of how it was found."""
+    from datetime import date
+
+    import yaml
+
+    tops = dict.fromkeys(name.split(".")[0] for name in varied)
+    settings = yaml.safe_dump({n: best.typed[n] for n in tops}, default_flow_style=True, width=1000).strip()
+    first, last = best.images[0], best.images[-1]
+    images = f"{first} to {last}" if best.images == list(range(first, last + 1)) else ", ".join(map(str, best.images))
+    return [
+        "demo:",
+        f"  {best.names[1]}: {settings}",
+        "chosen:",
+        f"  - command: {command}",
+        f"    tasks: [{best.names[1]}]",
+        f"    options: [{', '.join(tops)}]",
+        f"    images: {best.split} {images}",
+        f'    date: "{date.today().isoformat()}"',
+    ]
+
+
+def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Options and those inside of them, by names with points."""
+    flat: dict[str, Any] = {}
+    for name, value in node.items():
+        flat |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
+    return flat
+
+
+def _row(cell: Cell, by: str) -> dict[str, Any]:
+    from sipbench.bench import store
+
     rows = store.read(cell.folder)
     good = rows[rows["status"] == "ok"] if len(rows) else rows
-    wanted = [m for m in (*cell.cfg["metrics"], "residual_ratio", "seconds") if m in good]
+    wanted = [name for name in dict.fromkeys((*cell.metrics, by, "residual_ratio", "seconds")) if name in good]
     scores = {name: float(good[name].mean()) if len(good) else math.nan for name in wanted}
-    return dict(cell.chosen) | scores | {"images": len(good)}
+    return _flat(cell.typed) | {by: math.nan} | scores | {"images": len(good)}
 
 
-def _typed(words: list[str]) -> list[str]:
-    """The words without what tune itself says."""
-    return [w for w in words if w != "split=validation" and not w.startswith(("metrics=", "results=", "weights="))]
-
-
-def _take(words: list[str], name: str, default: str) -> tuple[list[str], str]:
-    given = [w.partition("=")[2] for w in words if w.startswith(f"{name}=")]
-    return [w for w in words if not w.startswith(f"{name}=")], (given or [default])[-1]
+def _typed(words: Overrides, by: str) -> str:
+    """The command, without what it says by itself."""
+    own = [
+        "sipbench tune",
+        *words.without("split", "metrics", "results", "weights"),
+        *([f"by={by}"] if by != "psnr" else []),
+    ]
+    return " ".join(own)

@@ -56,6 +56,8 @@ def import_prior(
     """
     source = checkpoints.existing(file, "import-prior")
     name = name or NAMES.get(source.stem, source.stem.replace("_", "-"))
+    if Path(name).name != name or name.startswith("."):
+        raise UserError(f"name is that of a folder inside {weights}, not {name!r}: out=FOLDER names another place")
     target = Path(out).expanduser() if out else Path(weights).expanduser() / name
     if target.exists() and not force and (target.is_file() or any(target.iterdir())):
         raise UserError(f"{target} is there already: say force=true to write over it, or name=... for another")

@@ -78,8 +78,8 @@ def test_a_table_is_computed_once_and_printed_again(capsys, tmp_path):
     words = ["table", "table1", "method=pinv,admm_pnp", "size=32", "images=2", f"results={tmp_path}"]
     code, out, _ = say(capsys, *words)
     assert code == 0 and "not yet" in out
-    files = {p: p.read_bytes() for p in (tmp_path / "demo").iterdir()}
+    files = {p: p.read_bytes() for p in (tmp_path / "partial" / "demo").iterdir()}
     assert {p.suffix for p in files} == {".md", ".csv", ".tex", ".png"}
     code, out, lines = say(capsys, *words)
     assert code == 0 and any("done already" in line for line in lines)
-    assert files == {p: p.read_bytes() for p in (tmp_path / "demo").iterdir()}
+    assert files == {p: p.read_bytes() for p in (tmp_path / "partial" / "demo").iterdir()}

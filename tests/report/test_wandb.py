@@ -11,8 +11,10 @@ from dataclasses import replace
 import pytest
 
 from sipbench import configs
-from sipbench.bench import run as bench
+from sipbench.bench import store
 from sipbench.bench.cell import Cell
+from sipbench.bench.run import run as run_batches
+from sipbench.cli import cell as job
 from sipbench.errors import UserError
 from sipbench.report import wandb as wandb_log
 
@@ -31,7 +33,7 @@ def with_mode(cell, mode):
 def run(cell):
     warnings = []
     with wandb_log.session(cell, warnings.append) as log:
-        for rows in bench.run(cell):
+        for rows in run_batches(cell):
             log.batch(rows)
     return warnings
 
@@ -99,7 +101,7 @@ def test_offline_run_holds_config_rows_curves_and_images(cell, tmp_path, monkeyp
 
 def test_a_killed_cell_keeps_its_results_and_ends_the_run(cell, tmp_path):
     with pytest.raises(KeyboardInterrupt), wandb_log.session(with_mode(cell, "offline")) as log:
-        log.batch(next(bench.run(cell)))
+        log.batch(next(run_batches(cell)))
         raise KeyboardInterrupt
     _, found = finished(tmp_path / "wandb")
     (code,) = (r.exit.exit_code for r in found if r.HasField("exit"))
@@ -115,7 +117,7 @@ def test_absent_wandb_is_one_warning(cell, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     (warning,) = run(with_mode(cell, "offline"))
     assert "wandb.mode=disabled" in warning
-    assert len(bench.store.read(cell.folder)) == 3
+    assert len(store.read(cell.folder)) == 3
 
 
 def test_a_start_that_fails_is_not_tried_for_every_cell(cell, monkeypatch):
@@ -131,7 +133,7 @@ def test_online_without_login_is_one_warning(cell, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
     warnings = run(with_mode(cell, "online"))
     assert len(warnings) == 1
-    assert len(bench.store.read(cell.folder)) == 3
+    assert len(store.read(cell.folder)) == 3
 
 
 @pytest.mark.parametrize("method", ["log", "finish"])
@@ -145,7 +147,7 @@ def test_a_failure_later_on_is_one_warning(cell, monkeypatch, method):
     warnings = run(with_mode(cell, "offline"))
     assert len(warnings) == 1
     assert "No space left" in warnings[0]
-    assert len(bench.store.read(cell.folder)) == 3
+    assert len(store.read(cell.folder)) == 3
     monkeypatch.undo()
     wandb.teardown()
 
@@ -158,6 +160,35 @@ def test_a_results_folder_that_cannot_hold_it_is_a_warning(cell, tmp_path):
 def test_unknown_mode_is_refused(cell):
     with pytest.raises(UserError, match="offline"):
         run(with_mode(cell, "of"))
+
+
+def rows_sent(folder):
+    """The images of the table, the number of pictures and the history of the only run below a folder."""
+    file, found = finished(folder)
+    (table,) = file.parent.rglob("*.table.json")
+    table = json.loads(table.read_text())
+    images = [row[table["columns"].index("image")] for row in table["data"]]
+    history = [items(r.history.item) for r in found if r.HasField("history")]
+    return images, len(list(file.parent.rglob("*.png"))), [h["images"] for h in history if "images" in h]
+
+
+def test_18_a_finished_cell_is_logged_from_the_store(cell, tmp_path):
+    job.run(with_mode(cell, "disabled"))
+    assert not (tmp_path / "wandb").exists()
+    assert "already done" in job.run(with_mode(cell, "offline"))
+    assert rows_sent(tmp_path / "wandb") == ([0, 1, 2], 2, [3])
+
+
+def test_18_a_resumed_cell_logs_all_of_its_rows(cell, tmp_path):
+    next(run_batches(with_mode(cell, "disabled")))
+    job.run(with_mode(cell, "offline"))
+    assert rows_sent(tmp_path / "wandb") == ([0, 1, 2], 2, [3])
+
+
+def test_30_no_folder_is_left_empty(cell, tmp_path):
+    run(with_mode(cell, "offline"))
+    finished(tmp_path / "wandb")
+    assert not (tmp_path / "wandb" / "wandb").exists()
 
 
 def test_curves_are_means_over_the_images_that_have_them():

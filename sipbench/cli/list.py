@@ -1,0 +1,76 @@
+"""`sipbench list`: what there is of each kind, by name."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from sipbench import configs
+from sipbench.errors import UserError, unknown
+
+HELP = """\
+sipbench list WHAT [--json]     every choice of a kind, one a line, with what it says of itself
+
+  WHAT      methods, degradations, noises, datasets, priors, profiles, launchers or tables
+  --json    the same as data; a degradation with what its operator says of itself
+
+Example:  sipbench list methods
+"""
+GROUPS = {
+    "methods": "method",
+    "degradations": "degradation",
+    "noises": "noise",
+    "datasets": "dataset",
+    "priors": "prior",
+    "profiles": "profile",
+    "launchers": "launcher",
+    "tables": "table",
+}
+
+
+def main(words: list[str]) -> int:
+    """Print the list. A file that cannot be read costs a line on standard error, and the others are listed."""
+    names = [w for w in words if not w.startswith("-")]
+    if len(names) != 1:
+        raise UserError(f"list what? sipbench list {'|'.join(GROUPS)} [--json]")
+    if names[0] not in GROUPS:
+        raise unknown("list", names[0], GROUPS)
+    for flag in words:
+        if flag.startswith("-") and flag != "--json":
+            raise UserError(f"unknown flag {flag}: sipbench list {names[0]} [--json]")
+    group = GROUPS[names[0]]
+    entries = {name: node for name in configs.names(group) if (node := _read(group, name)) is not None}
+    if "--json" in words:
+        print(json.dumps([_facts(group, name, entries[name]) for name in entries], indent=2, ensure_ascii=False))
+        return 0
+    width = max(map(len, entries), default=0)
+    for name, node in entries.items():
+        about = [node.get(k) for k in ("title", "family", "paper", "protocol") if node.get(k)]
+        print(f"{name:<{width}}  {'; '.join(map(str, about))}".rstrip())
+    return 0
+
+
+def _read(group: str, name: str) -> dict[str, Any] | None:
+    """A file's content, or None where it holds nothing that can be listed, and a line that says so."""
+    import yaml
+
+    try:
+        node = configs.read(group, name)
+        reason = "" if isinstance(node, dict) and node else "it is empty"
+    except (UserError, yaml.YAMLError, UnicodeDecodeError, OSError, AttributeError, TypeError) as error:
+        node, reason = None, " ".join(str(error).split())[:200]
+    if not reason:
+        return node
+    print(f"sipbench: {configs.find(group, name)} is passed over: {reason}", file=sys.stderr)
+    return None
+
+
+def _facts(group: str, name: str, node: dict[str, Any]) -> dict[str, Any]:
+    """One entry of a list as data; for a degradation what its operator says of itself."""
+    if group == "degradation":
+        from sipbench.degradation import facts
+
+        return facts(name)
+    keys = ("title", "family", "paper", "needs", "data", "knowledge", "published")
+    return {"name": name, **{k: node[k] for k in keys if k in node}}

@@ -1,0 +1,41 @@
+"""`sipbench score`: scores that stored results lack, computed from what the solvers returned."""
+
+from __future__ import annotations
+
+import sys
+
+from sipbench import configs
+from sipbench.cli.hydra import expand
+
+HELP = """\
+sipbench score [key=value ...] [metrics=[psnr,ssim,lpips_alex,...]]     score stored results; nothing is solved again
+
+  the words that ran the cells     several values, separated by commas, name several cells
+  metrics=[...]                    the metrics that are wanted; those that are there already are not computed again
+
+A metric whose weights are absent is asked for once from the network. Exit code 0 where every stored result has every
+metric, 1 where one cannot be computed here.
+
+Example:  sipbench score degradation=sr4,inpaint70 method=dip,dps metrics=[psnr,lpips_alex]
+"""
+
+
+def main(words: list[str]) -> int:
+    """Score each cell, and say what of it was lacking."""
+    from sipbench import metrics
+    from sipbench.bench import store
+    from sipbench.bench.cell import Cell
+    from sipbench.bench.rescore import score_stored
+    from sipbench.cli.cell import scores
+
+    cells = [Cell.of(configs.compose(job), job) for job in expand(words)]
+    lacking = {name: metrics.available(name, download=True) for cell in cells for name in cell.metrics}
+    for cell in cells:
+        stored = len(store.done(cell))
+        count = score_stored(cell) if stored else 0
+        said = f"{count} of {stored} stored results scored" if stored else "nothing is stored; run it first"
+        print(f"{cell.label}: {said}{scores(cell)}")
+    for name, reason in lacking.items():
+        if reason:
+            print(f"sipbench: {name} cannot be computed here: {reason}", file=sys.stderr)
+    return int(any(lacking.values()))

@@ -1,0 +1,31 @@
+"""`sipbench table`: compute what a table lacks, print and write it."""
+
+from __future__ import annotations
+
+from sipbench import configs
+from sipbench.errors import UserError
+
+HELP = """\
+sipbench table NAME [profile=demo] [key=value ...]     compute what a table lacks, print and write it
+
+  NAME                        sipbench list tables
+  profile=demo|paper|...      its size and datasets
+  dataset= degradation= method= seed=    one or more in place of the table's own, separated by commas
+  results=FOLDER              where results lie and the table is written: FOLDER/PROFILE/NAME.md, .csv, .tex, .png
+  device= batch_size= wandb.mode= retry_failed=true     how it is run
+
+A table of which something was changed (a method, the number of images, an option) is written to FOLDER/partial/PROFILE,
+so that the whole one stays. Exit code 0: all that can be measured is; 1: images failed; 2: something is lacking.
+
+Example:  sipbench table table1 method=dps,dip images=2
+"""
+
+
+def main(words: list[str]) -> int:
+    """Run the table that the first word names."""
+    if not words or "=" in words[0]:
+        raise UserError(f"which table? sipbench table {'|'.join(configs.names('table'))} [profile=demo]")
+    configs.find("table", words[0])
+    from sipbench.tables.run import run_table
+
+    return run_table(words[0], words[1:])

@@ -1,0 +1,44 @@
+"""What several commands make of their words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sipbench.configs import Overrides
+from sipbench.errors import UserError
+
+if TYPE_CHECKING:
+    from sipbench.bench.cell import Cell
+
+
+def pairs(words: Iterable[str], usage: str) -> dict[str, Any]:
+    """Names and values of words that are all key=value; a value is read as YAML."""
+    import yaml
+
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise UserError(f"unknown word {word!r}: {usage}")
+        try:
+            found[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"{word!r} cannot be read: {' '.join(str(error).split())[:160]}") from error
+    return found
+
+
+def cell_of(words: Overrides) -> Cell:
+    """The one cell that the words name."""
+    from sipbench.bench.cell import Cell
+
+    for word in words:
+        if "=" not in word:
+            raise UserError(f"unknown word {word!r}: options are key=value, such as degradation=sr4")
+    return Cell.of(words.compose(), list(words))
+
+
+def problem_of(words: Overrides) -> Cell:
+    """The cell of a problem that nobody is asked to solve."""
+    rest = {"method": "method=pinv", "prior": "prior=none"}
+    return cell_of(words + [word for name, word in rest.items() if name not in words.keys])

@@ -1,0 +1,20 @@
+"""Where a table is written: one of which something was changed never over the whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sipbench.configs import Overrides
+
+SAME = ("results", "data", "weights", "device", "batch_size", "keep_images", "retry_failed")  # it shows the same
+
+
+def is_partial(typed: Iterable[str]) -> bool:
+    """Whether any of the words that were typed changes what the table shows."""
+    return len(Overrides(typed).without(*SAME, "wandb.", "hydra.")) > 0
+
+
+def place(results: Path, profile: str, partial: bool) -> Path:
+    """results/PROFILE, or results/partial/PROFILE."""
+    return results / "partial" / profile if partial else results / profile
