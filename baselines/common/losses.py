@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,9 +11,11 @@ from torch import Tensor
 from baselines.common.differences import differences
 
 Loss = Callable[[Tensor], Tensor]
+DataLoss = Literal["mse", "rmse", "l1", "huber"]
+Penalty = Literal["none", "tv", "l1_l2"]
 
 
-def data_loss(kind: str, delta: float = 0.1) -> Loss:
+def data_loss(kind: DataLoss, delta: float = 0.1) -> Loss:
     """A loss of the residual r (B, ...) by name, (B,): its mean over all entries of
 
     mse: r^2;  rmse: the root of that mean;  l1: |r|;  huber: r^2 / 2 within `delta`, delta (|r| - delta / 2) beyond.
@@ -24,12 +27,13 @@ def data_loss(kind: str, delta: float = 0.1) -> Loss:
         "l1": lambda r: _mean(r.abs()),
         "huber": lambda r: _mean(torch.where(r.abs() <= delta, r.square() / 2, delta * (r.abs() - delta / 2))),
     }
-    return _named("loss", kind, losses)
+    return losses[kind]
 
 
-def penalty(kind: str) -> Loss:
+def penalty(kind: Penalty) -> Loss:
     """A penalty of the image x (B, C, H, W) by name, (B,): none, tv or l1_l2."""
-    return _named("regulariser", kind, {"none": lambda x: x.new_zeros(len(x)), "tv": tv, "l1_l2": l1_l2})
+    penalties: dict[str, Loss] = {"none": lambda x: x.new_zeros(len(x)), "tv": tv, "l1_l2": l1_l2}
+    return penalties[kind]
 
 
 def tv(x: Tensor) -> Tensor:
@@ -50,9 +54,3 @@ def l1_l2(x: Tensor, eps: float = 1e-8) -> Tensor:
 
 def _mean(x: Tensor) -> Tensor:
     return x.flatten(1).mean(1)
-
-
-def _named(what: str, kind: str, known: dict[str, Loss]) -> Loss:
-    if kind not in known:
-        raise ValueError(f"unknown {what} {kind!r}: choose one of {', '.join(known)}")
-    return known[kind]

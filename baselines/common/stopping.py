@@ -8,6 +8,7 @@ between. Each image is judged by itself, and its choice is frozen once it has st
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import where
 from baselines.common.self_validation import SelfValidation
 from sipbench.problem import Rng
 
@@ -119,8 +121,8 @@ class Stopper:
         if score is not None:
             better &= score < self._least
             self._least = torch.where(better, score, self._least)
-        self.best = _where(better, x if output is None else output, self.best)
-        self.theta = {name: _where(better, v.detach(), self.theta.get(name, v)) for name, v in (theta or {}).items()}
+        self.best = where(better, x if output is None else output, self.best)
+        self.theta = {name: where(better, v.detach(), self.theta.get(name, v)) for name, v in (theta or {}).items()}
         self.stopped = self.stopped.masked_fill(better, k)
         self._frozen = self._frozen | (k - self.stopped >= self.patience)
 
@@ -144,11 +146,12 @@ def make_stopper(
 ) -> Stopper:
     """A stopping rule by name, for iterates like this one: fixed, loss, wmv, emv or self_validation.
 
-    Where they are left open, window and patience are the published ones: 100 and 1000 for wmv, 1000 for emv, 256 and
-    500 for self_validation, which trains on `epochs` of the window at each iteration, at `side` pixels, from `rng`.
+    Where they are left open, window and patience are the published ones: 100 and 1000 for wmv, 1000 for emv, no end
+    for loss, 256 and 500 for self_validation, which trains on `epochs` of the window at each iteration, at `side`
+    pixels, from `rng`.
     """
-    usual = (256, 500) if rule == "self_validation" else (100, 1000)
-    window, patience = (usual[0] if window is None else window), (usual[1] if patience is None else patience)
+    usual = {"self_validation": (256, 500), "loss": (100, sys.maxsize)}.get(rule, (100, 1000))
+    window, patience = (n if given is None else given for n, given in zip(usual, (window, patience), strict=True))
     if window < 2 or patience < 1 or not 0 < alpha < 1:
         raise ValueError(
             f"stopping needs window >= 2, patience >= 1 and alpha in (0, 1), not window={window}, "
@@ -187,7 +190,3 @@ class Stop:
             epochs=self.epochs,
             rng=rng,
         )
-
-
-def _where(better: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(better.view(-1, *[1] * (new.ndim - 1)), new, old)

@@ -9,27 +9,26 @@ B. Liang, T. Mitchell, J. Sun: NCVX, 2021, https://arxiv.org/abs/2111.13984
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from baselines.common.linear import cg
-from baselines.common.losses import penalty
+from baselines.common.losses import Penalty, penalty
 from baselines.optimisers.constrained import Statement, Unknown, by_multipliers, by_sqp, certify
 from baselines.single.hourglass import Hourglass
 from baselines.single.inputs import fixed_input
 from sipbench.operators import LinearOperator
 from sipbench.problem import Estimate, Problem
 
-WAYS, UNKNOWNS = ("penalty", "increasing", "augmented", "sqp"), ("free", "network")
-
 
 def constrained(
     problem: Problem,
     *,
-    way: str = "sqp",
-    unknown: str = "free",
-    regulariser: str = "tv",
+    way: Literal["penalty", "increasing", "augmented", "sqp"] = "sqp",
+    unknown: Literal["free", "network"] = "free",
+    regulariser: Penalty = "tv",
     tau: float = 1.0,
     iterations: int = 2000,
     lr: float = 0.01,
@@ -45,7 +44,6 @@ def constrained(
     channels: Sequence[int] = (128,) * 5,
     skip: Sequence[int] = (4,) * 5,
     upsample: str | Sequence[str] = "bilinear",
-    double: bool = False,
 ) -> Estimate:
     """min R(x) subject to RMS(y - f(x)) <= tau sigma and -1 <= x <= 1, over x itself or over the x = G_theta(z).
 
@@ -60,14 +58,9 @@ def constrained(
         unknown: free, or network: an hourglass of `channels`, `skip`, `upsample` with a fixed z of `input_channels`.
         regulariser: R: none, tv or l1_l2.
         radius, points: how far from the estimate and how often its certificate looks.
-        double: work in float64.
     """
-    if way not in WAYS or unknown not in UNKNOWNS:
-        raise ValueError(f"way is one of {', '.join(WAYS)}, unknown one of {', '.join(UNKNOWNS)}; not {way}, {unknown}")
-    rng = problem.rng
-    assert problem.noise is not None and problem.noise.sigma is not None
-    dtype = torch.float64 if double or way == "sqp" else problem.y.dtype
-    statement = Statement(problem, penalty(regulariser), tau * problem.noise.sigma, dtype)
+    rng, dtype = problem.rng, torch.float64 if way == "sqp" else problem.y.dtype
+    statement = Statement(problem, penalty(regulariser), tau * problem.sigma, dtype)
     if unknown == "free":
         x = start(problem, dtype)
         sought = Unknown([x], lambda: x, free=True)

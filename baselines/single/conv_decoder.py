@@ -14,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.common.layers import Conv, Norm
-from baselines.common.losses import data_loss, penalty
-from baselines.common.stopping import make_stopper
-from baselines.single.fit import fit
+from baselines.common.algebra import dot, each, norm
+from baselines.common.losses import DataLoss, Penalty
+from baselines.common.stopping import Stop
+from baselines.single.fit import fit, objective
+from baselines.single.layers import Conv, Norm
 from sipbench.operators.base import LinearOperator
 from sipbench.problem import Estimate, Problem, Rng
 
@@ -61,8 +62,8 @@ class ConvDecoder(nn.Module):
         self.head = Conv(rng, channels, c_out, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        for conv, norm, size in zip(self.conv, self.norm, self.sizes, strict=True):
-            x = norm(F.relu(conv(F.interpolate(x, size, mode="nearest"))))
+        for mix, scaled, size in zip(self.conv, self.norm, self.sizes, strict=True):
+            x = scaled(F.relu(mix(F.interpolate(x, size, mode="nearest"))))
         return self.head(x)
 
 
@@ -71,61 +72,49 @@ def conv_decoder(
     *,
     iterations: int = 2500,
     lr: float = 0.008,
-    loss: str = "mse",
-    regulariser: str = "none",
+    loss: DataLoss = "mse",
+    regulariser: Penalty = "none",
     lam: float = 0.0,
     layers: int = 7,
     channels: int = 256,
     in_size: Sequence[int] = (8, 4),
     sigmoid: bool = True,
     data_consistency: bool = False,
-    stopping: str = "loss",
-    window: int | None = None,
-    patience: int | None = None,
-    alpha: float = 0.1,
-    double: bool = False,
+    stop: Stop = Stop("loss"),
 ) -> Estimate:
     """min_theta loss(y - f(x)) + lam R(x) by Adam, z fixed and uniform on [0, 1].
 
-    For images x = 2 sigmoid(G_theta(z)) - 1, the public library's default. Without `sigmoid`, as published for MRI,
-    x = s G_theta(z), where s brings the first output to the norm of the zero-filled image. For any linear f that is
-    the best multiple of the adjoint, x_0 = f^T y <f f^T y, y> / |f f^T y|^2, which for a masked Fourier transform is
-    f^T y; where f is not linear, s = 1. (The public code scales y by 1 / s instead: the same up to the unit of the
-    loss, which Adam does not feel.)
+    For images x = 2 sigmoid(G_theta(z)) - 1. Without `sigmoid`, as published for MRI, x = s G_theta(z), where s brings
+    the first output to the norm of the zero-filled image x_0 (s = 1 where f is not linear). `data_consistency` ends
+    with x + f^+ (y - f(x)), as published for MRI: what was measured replaces what the network made of it. That is for
+    f that select without mixing noise up. An iteration is one pass through G and f, forward and backward.
 
-    `data_consistency` ends with x + f^+ (y - f(x)): what was measured replaces what the network made of it, as
-    published for MRI. It is for f that select without mixing noise up: masks, with or without a Fourier transform.
-    With several coils the published network has two channels a coil; here the operator knows the sensitivities and x
-    is one image.
+    How it stands to the public code: docs/notes/conv_decoder.md.
     """
-    rng, f, y = problem.rng, problem.f, problem.y.double() if double else problem.y
-    size = problem.shape[2:]
-    theta = rng.child("theta").portable
+    rng, f, y = problem.rng, problem.f, problem.y
+    theta, size = rng.child("theta").portable, problem.shape[2:]
     G = ConvDecoder(theta, channels, problem.shape[1], size, in_size=in_size, layers=layers, dtype=y.dtype)
     z = rng.child("input").portable.uniform(channels, *in_size, dtype=y.dtype)
     s = scale(f, G(z).detach(), y) if isinstance(f, LinearOperator) else 1.0
-    data, R = data_loss(loss), penalty(regulariser)
-    like = torch.zeros(problem.shape, dtype=y.dtype, device=problem.device)
-    patience = iterations if patience is None and stopping == "loss" else patience
     estimate = fit(
         problem,
         lambda k: 2 * G(z).sigmoid() - 1 if sigmoid else s * G(z),
         torch.optim.Adam(G.parameters(), lr=lr),
         iterations=iterations,
-        misfit=lambda x: data(f(x) - y) + lam * R(x) if lam else data(f(x) - y),
-        stopper=make_stopper(stopping, like, window=window, patience=patience, alpha=alpha, rng=rng),
+        misfit=objective(problem, loss, regulariser, lam),
+        stop=stop,
     )
     if not data_consistency:
         return estimate
     if not isinstance(f, LinearOperator):
         raise ValueError("data_consistency needs a linear forward map: leave it off")
-    return replace(estimate, x=estimate.x + f.pinv(problem.y - f(estimate.x)))
+    return replace(estimate, x=estimate.x + f.pinv(y - f(estimate.x)))
 
 
 @torch.no_grad()
 def scale(f: LinearOperator, x: Tensor, y: Tensor) -> Tensor:
-    """|x_0| / |x| of each image, with the zero-filled image x_0."""
-    x_0 = f.T(y)
-    y_0 = f(x_0)
-    step = (y_0 * y).flatten(1).sum(1) / y_0.square().flatten(1).sum(1)
-    return (step.abs() * x_0.flatten(1).norm(dim=1) / x.flatten(1).norm(dim=1)).view(-1, 1, 1, 1)
+    """|x_0| / |x| of each image, x_0 = f^T y <f f^T y, y> / |f f^T y|^2: the best multiple of the adjoint."""
+    back = f.T(y)
+    y_0 = f(back)
+    step = dot(y_0, y) / dot(y_0, y_0)
+    return each(step.abs() * norm(back) / norm(x), x)

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.common.layers import Norm
-from baselines.common.losses import data_loss, penalty
-from baselines.common.stopping import make_stopper
-from baselines.single.fit import fit
+from baselines.common.losses import DataLoss, Penalty
+from baselines.common.stopping import Stop
+from baselines.single.fit import fit, objective
 from baselines.single.inputs import fixed_input
+from baselines.single.layers import Norm
 from sipbench.problem import Estimate, Problem, Rng
 
 
@@ -83,8 +83,8 @@ def deep_decoder(
     *,
     iterations: int = 1900,
     lr: float = 0.01,
-    loss: str = "mse",
-    regulariser: str = "none",
+    loss: DataLoss = "mse",
+    regulariser: Penalty = "none",
     lam: float = 0.0,
     k: int = 128,
     scales: int = 5,
@@ -92,30 +92,18 @@ def deep_decoder(
     sigma_z: float = 0.0,
     decay: float = 0.7,
     decay_every: int = 500,
-    stopping: str = "loss",
-    window: int | None = None,
-    patience: int | None = None,
-    alpha: float = 0.1,
-    double: bool = False,
+    stop: Stop = Stop("loss"),
 ) -> Estimate:
     """min_theta loss(y - f(G_theta(z))) + lam R(G_theta(z)) by Adam; z is fixed, uniform on [0, 0.1], small.
 
-    G mixes the k channels at each of `scales` + 1 sizes and interpolates in between. `stopping`: loss returns the
-    iterate of the smallest loss, as published; `double` works in float64. An iteration costs k^2 (scales + 1) products
-    at every size.
-
-    Where `sigma_z` is not zero, z is perturbed by sigma_z decay^(1 + k // decay_every): the public code decays before
-    the first step, too. Its `upsample_first` is `conv_first` here, which is what it does.
+    G mixes the k channels at each of `scales` + 1 sizes and interpolates in between. The iterate of the smallest loss
+    is returned, as published. z may be perturbed by sigma_z decay^(1 + k // decay_every). An iteration costs
+    k^2 (scales + 1) products at every size. How it stands to the public code: docs/notes/deep_decoder.md.
     """
-    rng, y = problem.rng, problem.y.double() if double else problem.y
-    size = problem.shape[2:]
-    G = DeepDecoder(
-        rng.child("theta").portable, k, problem.shape[1], size, scales=scales, conv_first=conv_first, dtype=y.dtype
-    )
-    z, noise = fixed_input("uniform", rng, k, G.sizes[0], y.dtype), rng.child("perturbation")
-    data, R = data_loss(loss), penalty(regulariser)
-    like = torch.zeros(problem.shape, dtype=y.dtype, device=problem.device)
-    patience = iterations if patience is None and stopping == "loss" else patience
+    rng, dtype, size = problem.rng, problem.y.dtype, problem.shape[2:]
+    theta, noise = rng.child("theta").portable, rng.child("perturbation")
+    G = DeepDecoder(theta, k, problem.shape[1], size, scales=scales, conv_first=conv_first, dtype=dtype)
+    z = fixed_input("uniform", rng, k, G.sizes[0], dtype)
 
     def generate(i: int) -> Tensor:
         sigma = sigma_z * decay ** (1 + i // decay_every)
@@ -126,6 +114,6 @@ def deep_decoder(
         generate,
         torch.optim.Adam(G.parameters(), lr=lr),
         iterations=iterations,
-        misfit=lambda x: data(problem.f(x) - y) + lam * R(x) if lam else data(problem.f(x) - y),
-        stopper=make_stopper(stopping, like, window=window, patience=patience, alpha=alpha, rng=rng),
+        misfit=objective(problem, loss, regulariser, lam),
+        stop=stop,
     )

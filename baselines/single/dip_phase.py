@@ -11,8 +11,10 @@ from collections.abc import Sequence
 
 import torch
 
+from baselines.common.losses import DataLoss
+from baselines.common.stopping import Stop
 from baselines.single.hourglass import Hourglass
-from baselines.single.inputs import fixed_input, perturbed
+from baselines.single.inputs import Input, fixed_input, perturbed
 from baselines.single.phase import SideBySide, box_size, embed, fit_magnitudes
 from sipbench.problem import Estimate, Problem
 
@@ -22,36 +24,29 @@ def dip_phase(
     *,
     iterations: int = 5000,
     lr: float = 0.01,
-    loss: str = "mse",
+    loss: DataLoss = "mse",
     restarts: int = 5,
     box: float = 0.5,
-    input: str = "uniform",
+    input: Input = "uniform",
     input_channels: int = 32,
     sigma_z: float = 0.0,
     channels: Sequence[int] = (128,) * 5,
     skip: Sequence[int] = (4,) * 5,
     upsample: str | Sequence[str] = "bilinear",
-    stopping: str = "wmv",
-    window: int | None = None,
-    patience: int | None = None,
-    alpha: float = 0.1,
-    double: bool = False,
+    stop: Stop = Stop("wmv"),
 ) -> Estimate:
     """min_theta mean (m - |A x|)^2 by Adam, with m the measured magnitudes; x = 2 G_theta(z) - 1 in all its channels.
 
-    Where x is a frame of which the support is not told, the network draws a box in its middle. The rule `stopping` sees
-    the iterates moved over shifts and phases to where they lie closest to one another. Cost: one pass through network
-    and A, forward and backward, an iteration and start.
+    Where x is a frame of which the support is not told, the network draws a box in its middle. Cost: one pass through
+    network and A, forward and backward, an iteration and start.
 
     Args:
         loss: of the magnitudes; mse, l1, huber or rmse.
         restarts: networks an image, fitted side by side; the one with the smallest residual of the data is returned.
         box: side of the box in each direction, as a share of the frame.
-        stopping: fixed, wmv, emv or loss, with `window`, `patience` and `alpha`.
-        double: work in float64, so that an image's result does not depend on its batch.
+        stop: the stopping rule; it sees the iterates moved over shifts and phases to where they lie closest together.
     """
-    starts = SideBySide.of(problem, restarts)
-    dtype = torch.float64 if double else problem.y.dtype
+    starts, dtype = SideBySide.of(problem, restarts), problem.y.dtype
     z = fixed_input(input, starts.rng, input_channels, box_size(problem, box), dtype)
     G = Hourglass(
         starts.rng.child("theta").portable,
@@ -69,7 +64,5 @@ def dip_phase(
         torch.optim.Adam(G.parameters(), lr=lr),
         iterations=iterations,
         loss=loss,
-        stopping=stopping,
-        rule={"window": window, "patience": patience, "alpha": alpha},
-        dtype=dtype,
+        stop=stop,
     )

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.common.layers import Conv, Norm
-from baselines.common.stopping import Stopper, make_stopper
+from baselines.common.stopping import Stop, Stopper
 from baselines.single.fit import fit
+from baselines.single.layers import Conv, Norm
 from sipbench.problem import Estimate, Problem, Rng
 
 
@@ -105,25 +105,21 @@ def dip_sure(
     channels: Sequence[int] = (48,) * 5,
     width: int = 96,
     ema: float = 0.99,
-    stopping: str = "zero_crossing",
-    window: int | None = None,
-    patience: int | None = None,
-    alpha: float = 0.1,
-    double: bool = False,
+    zero_crossing: bool = True,
+    stop: Stop = Stop("fixed"),
 ) -> Estimate:
     """min_theta |h(y') - y|^2 / N + 2 sigma^2 div h(y') / N - sigma^2 by rectified Adam; y' = y + s n, n drawn anew.
 
     h_theta is fed the noisy image itself. The loss (eSURE) is an unbiased estimate of |h(y') - x|^2 / N as n is drawn
-    apart from y; the divergence is taken along one random direction. s = sigma_e sigma, or uniform between zero and
-    that (`uniform`: the public scripts for Gaussian noise). The learning rate falls by `gamma` every `step`
-    iterations. Fitting ends when the estimate turns negative; the moving average of the outputs is returned.
-
-    Left out: the public code restarts that average where the truth says so, and returns to earlier weights after a
-    sudden rise of the loss. `epsilon` > 0 takes the divergence as a difference over epsilon sigma; the public code's
-    other variant has 0.5. An iteration costs three times a deep image prior's, for its second derivatives.
+    apart from y; the divergence is taken along one random direction, as a difference over epsilon sigma where
+    `epsilon` > 0. s = sigma_e sigma, or uniform between zero and that (`uniform`). The learning rate falls by `gamma`
+    every `step` iterations. Fitting ends when the estimate turns negative, or without `zero_crossing` by the rule
+    `stop`; the moving average of the outputs is returned. An iteration costs three times a deep image prior's, for its
+    second derivatives. How it stands to the public code: docs/notes/dip_sure.md.
     """
-    assert problem.noise is not None and problem.noise.sigma is not None
-    rng, y, sigma = problem.rng, problem.y.double() if double else problem.y, problem.noise.sigma
+    if zero_crossing and stop.rule != "fixed":
+        raise ValueError(f"zero_crossing ends the fit already: turn it off to stop by {stop.rule}")
+    rng, y, sigma = problem.rng, problem.y, problem.sigma
     G = S2S(rng.child("theta").portable, problem.shape[1], channels, width, dtype=y.dtype)
     spread, n, probe = rng.child("spread"), rng.child("perturbation"), rng.child("probe")
     optimiser = torch.optim.RAdam(G.parameters(), lr=lr)
@@ -141,15 +137,13 @@ def dip_sure(
     def misfit(x: Tensor) -> Tensor:
         return esure(x, y, divergence(h, x, fed, probe.normal_like(y), epsilon * sigma), sigma)
 
-    rule = {"window": window, "patience": patience, "alpha": alpha, "rng": rng}
-    crossing = stopping == "zero_crossing"
     return fit(
         problem,
         generate,
         optimiser,
         iterations=iterations,
         misfit=misfit,
-        stopper=Stopper(ZeroCrossing(y), y, 1) if crossing else make_stopper(stopping, y, **rule),
+        stop=(lambda like, _: Stopper(ZeroCrossing(like), like, 1)) if zero_crossing else stop,
         ema=ema,
         schedule=torch.optim.lr_scheduler.StepLR(optimiser, step, gamma),
     )

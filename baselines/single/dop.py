@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from baselines.common.losses import data_loss
-from baselines.common.stopping import make_stopper
+from baselines.common.stopping import Stop
 from baselines.single.fit import fit
 from baselines.single.hourglass import Hourglass
 from baselines.single.inputs import fixed_input, perturbed
@@ -34,26 +34,19 @@ def dop(
     skip: Sequence[int] = (4,) * 5,
     upsample: str | Sequence[str] = "bilinear",
     ema: float = 0.0,
-    stopping: str = "fixed",
-    window: int | None = None,
-    patience: int | None = None,
-    alpha: float = 0.1,
-    double: bool = False,
+    stop: Stop = Stop("fixed"),
 ) -> Estimate:
     """min over theta, g, h of mean |f(G_theta) + g^2 - h^2 - y|^2, all by plain gradient descent from g, h = 1e-5 n.
 
     The squares make small corruptions grow slowly and large ones fast: the ratio of the learning rates, lr_c of g and
-    h to lr of theta, takes the place of an l1 weight. Any other optimiser loses that. The residual is halved, to that
-    of images on [0, 1]. Under a mean an entry's gradient falls with their number, so lr_c, published for 512 x 512 in
-    colour, goes with the number of entries. The corruption comes back as theta["sparse"], in units of y. An iteration
-    costs a deep image prior's.
+    h to lr of theta, takes the place of an l1 weight. lr_c goes with the number of entries. The corruption comes back
+    as theta["sparse"], in units of y. An iteration costs a deep image prior's. Scales: docs/notes/dop.md.
     """
-    rng, y = problem.rng, problem.y.double() if double else problem.y
+    rng, y = problem.rng, problem.y
     z = fixed_input("uniform", rng, input_channels, problem.shape[2:], y.dtype)
     theta = rng.child("theta").portable
-    G = Hourglass(
-        theta, input_channels, problem.shape[1], channels=channels, skip=skip, upsample=upsample, dtype=y.dtype
-    )
+    sizes = {"channels": channels, "skip": skip, "upsample": upsample}
+    G = Hourglass(theta, input_channels, problem.shape[1], **sizes, dtype=y.dtype)
     corruption = rng.child("corruption").portable
     g, h = (nn.Parameter(init * corruption.normal_like(y)) for _ in range(2))
     groups = [
@@ -61,14 +54,13 @@ def dop(
         {"params": [g, h], "lr": lr_c * y[0].numel() / PUBLISHED_SIZE},
     ]
     data, feed = data_loss("mse"), perturbed(z, sigma_z, rng)
-    like = torch.zeros(problem.shape, dtype=y.dtype, device=problem.device)
     return fit(
         problem,
         lambda k: 2 * G(feed()) - 1,
         torch.optim.SGD(groups),
         iterations=iterations,
         misfit=lambda x: data((problem.f(x) - y) / 2 + g.square() - h.square()),
-        stopper=make_stopper(stopping, like, window=window, patience=patience, alpha=alpha, rng=rng),
+        stop=stop,
         ema=ema,
         theta=lambda: {"sparse": 2 * (g.detach().square() - h.detach().square())},
     )

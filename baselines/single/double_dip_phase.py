@@ -11,16 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from baselines.common.losses import DataLoss
+from baselines.common.stopping import Stop
 from baselines.single.hourglass import Hourglass
-from baselines.single.inputs import fixed_input, perturbed
+from baselines.single.inputs import Input, fixed_input, perturbed
 from baselines.single.phase import SideBySide, box_size, embed, fit_magnitudes
 from sipbench.problem import Estimate, Problem
 
-ANGLES = ("circle", "tanh")
+Angle = Literal["circle", "tanh"]
 
 
 def double_dip_phase(
@@ -29,30 +32,25 @@ def double_dip_phase(
     iterations: int = 5000,
     lr: float = 0.01,
     lr_phase: float = 0.01,
-    loss: str = "mse",
-    angle: str = "circle",
+    loss: DataLoss = "mse",
+    angle: Angle = "circle",
     restarts: int = 5,
     box: float = 0.5,
-    input: str = "uniform",
+    input: Input = "uniform",
     input_channels: int = 32,
     sigma_z: float = 0.0,
     channels: Sequence[int] = (128,) * 5,
     skip: Sequence[int] = (4,) * 5,
     upsample: str | Sequence[str] = "bilinear",
-    stopping: str = "wmv",
-    window: int | None = None,
-    patience: int | None = None,
-    alpha: float = 0.1,
-    double: bool = False,
+    stop: Stop = Stop("wmv"),
 ) -> Estimate:
     """min over both thetas of mean (m - |A x|)^2 by Adam, with m the measured magnitudes and
 
         x = a e^{i phi},    a = sigmoid(G_1(z_1)),    e^{i phi} = (c, s) / |(c, s)| with (c, s) = G_2(z_2)
 
     or phi = pi tanh(G_2(z_2)). A real image is the real part of such an x. Where x is a frame of which the support is
-    not told, the networks draw a box in its middle. The rule `stopping` sees the iterates moved over shifts and phases
-    to where they lie closest to one another. Cost: one pass through both networks and A, forward and backward, an
-    iteration and start.
+    not told, the networks draw a box in its middle. Cost: one pass through both networks and A, forward and backward,
+    an iteration and start.
 
     Args:
         lr, lr_phase: step sizes of the two networks.
@@ -60,13 +58,10 @@ def double_dip_phase(
         angle: circle, which has no seam where the phase wraps, or tanh.
         restarts: pairs of networks an image, fitted side by side; the pair with the smallest residual is returned.
         box: side of the box in each direction, as a share of the frame.
-        stopping: fixed, wmv, emv or loss, with `window`, `patience` and `alpha`.
-        double: work in float64, so that an image's result does not depend on its batch.
+        stop: the stopping rule; it sees the iterates moved over shifts and phases to where they lie closest together.
     """
-    if angle not in ANGLES:
-        raise ValueError(f"unknown angle {angle!r}: choose one of {', '.join(ANGLES)}")
     starts, is_complex = SideBySide.of(problem, restarts), "phase" in problem.f.symmetries
-    dtype, size = torch.float64 if double else problem.y.dtype, box_size(problem, box)
+    dtype, size = problem.y.dtype, box_size(problem, box)
     count = problem.shape[1] // 2 if is_complex else problem.shape[1]
     rngs = [starts.rng.child(name) for name in ("magnitude", "phase")]
     feeds = [perturbed(fixed_input(input, rng, input_channels, size, dtype), sigma_z, rng) for rng in rngs]
@@ -85,13 +80,11 @@ def double_dip_phase(
         torch.optim.Adam([{"params": magnitude.parameters()}, {"params": phase.parameters(), "lr": lr_phase}], lr=lr),
         iterations=iterations,
         loss=loss,
-        stopping=stopping,
-        rule={"window": window, "patience": patience, "alpha": alpha},
-        dtype=dtype,
+        stop=stop,
     )
 
 
-def _turn(v: Tensor, angle: str) -> tuple[Tensor, Tensor]:
+def _turn(v: Tensor, angle: Angle) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the phase that a network's output stands for."""
     if angle == "tanh":
         phi = torch.pi * v.tanh()

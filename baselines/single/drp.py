@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from baselines.common.layers import Conv, Norm
-from baselines.common.losses import data_loss, penalty
-from baselines.common.stopping import make_stopper
-from baselines.single.fit import fit
+from baselines.common.losses import DataLoss, Penalty
+from baselines.common.stopping import Stop
+from baselines.single.fit import fit, objective
 from baselines.single.hourglass import Hourglass
-from baselines.single.inputs import fixed_input
+from baselines.single.inputs import Input, fixed_input
+from baselines.single.layers import Conv, Norm
 from sipbench.problem import Estimate, Problem, Rng
 
 
@@ -52,20 +52,16 @@ def drp(
     *,
     iterations: int = 5001,
     lr: float = 0.1,
-    loss: str = "rmse",
-    regulariser: str = "tv",
+    loss: DataLoss = "rmse",
+    regulariser: Penalty = "tv",
     lam: float = 0.45,
-    input: str = "normal",
+    input: Input = "normal",
     input_channels: int = 3,
     channels: Sequence[int] = (64,),
     skip: Sequence[int] = (4,),
     upsample: str | Sequence[str] = "bilinear",
     sigma_w: float = 0.0,
-    stopping: str = "fixed",
-    window: int | None = None,
-    patience: int | None = None,
-    alpha: float = 0.1,
-    double: bool = False,
+    stop: Stop = Stop("fixed"),
 ) -> Estimate:
     """min over z and the affine parameters of the norms of sqrt(mean |y - f(G(z))|^2) + lam TV(G(z)), by Adam.
 
@@ -73,15 +69,11 @@ def drp(
     `sigma_w`, published for inpainting, the frozen convolutions drift by N(0, sigma_w^2) at each iteration. An
     iteration costs a deep image prior's of one scale; no gradient is taken for the convolutions.
     """
-    rng, y = problem.rng, problem.y.double() if double else problem.y
+    rng, c, dtype = problem.rng, problem.shape[1], problem.y.dtype
     theta, drift = rng.child("theta").portable, rng.child("drift")
-    z = fixed_input(input, rng, input_channels, problem.shape[2:], y.dtype)
-    network = Hourglass(
-        theta, input_channels, problem.shape[1], channels=channels, skip=skip, upsample=upsample, dtype=y.dtype
-    )
+    z = fixed_input(input, rng, input_channels, problem.shape[2:], dtype)
+    network = Hourglass(theta, input_channels, c, channels=channels, skip=skip, upsample=upsample, dtype=dtype)
     G = RandomProjector(theta, z, network)
-    data, R = data_loss(loss), penalty(regulariser)
-    like = torch.zeros(problem.shape, dtype=y.dtype, device=problem.device)
 
     def generate(k: int) -> Tensor:
         if sigma_w:
@@ -93,6 +85,6 @@ def drp(
         generate,
         torch.optim.Adam(G.trained(), lr=lr),
         iterations=iterations,
-        misfit=lambda x: data(problem.f(x) - y) + lam * R(x) if lam else data(problem.f(x) - y),
-        stopper=make_stopper(stopping, like, window=window, patience=patience, alpha=alpha, rng=rng),
+        misfit=objective(problem, loss, regulariser, lam),
+        stop=stop,
     )

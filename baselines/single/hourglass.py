@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.common.layers import Block, Conv, Norm
+from baselines.single.layers import Block, Conv, Norm
 from sipbench.problem import Rng
+
+Downsample = Literal["stride", "average"]
 
 
 class Scale(nn.Module):
@@ -25,7 +28,7 @@ class Scale(nn.Module):
         upsample: Sequence[str],
         *,
         kernel: int = 3,
-        downsample: str = "stride",
+        downsample: Downsample = "stride",
         up_1x1: bool = True,
         dtype: torch.dtype,
     ) -> None:
@@ -35,10 +38,10 @@ class Scale(nn.Module):
         rest = {"kernel": kernel, "downsample": downsample, "up_1x1": up_1x1, "dtype": dtype}
         self.upsample = upsample[0]
         self.skip = block(c_in, skip[0]) if skip[0] else None
-        if downsample == "stride":
-            self.down = nn.Sequential(block(c_in, c, kernel, stride=2), block(c, c, kernel))
-        else:
-            self.down = nn.Sequential(Pooled(rng, c_in, c, kernel, dtype=dtype), block(c, c, kernel))
+        halved = (
+            block(c_in, c, kernel, stride=2) if downsample == "stride" else Pooled(rng, c_in, c, kernel, dtype=dtype)
+        )
+        self.down = nn.Sequential(halved, block(c, c, kernel))
         self.deeper = Scale(rng, c, deeper, skip[1:], upsample[1:], **rest) if deeper else nn.Identity()
         joined = skip[0] + (deeper[0] if deeper else c)
         self.norm = Norm(rng, joined, dtype=dtype)
@@ -80,17 +83,14 @@ class Hourglass(nn.Module):
         skip: Sequence[int] = (4,) * 5,
         upsample: str | Sequence[str] = "bilinear",
         kernel: int = 3,
-        downsample: str = "stride",
+        downsample: Downsample = "stride",
         up_1x1: bool = True,
-        head: str = "sigmoid",
+        head: Literal["sigmoid", "none"] = "sigmoid",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         if len(channels) != len(skip):
             raise ValueError(f"channels and skip name one number a scale, not {len(channels)} and {len(skip)} numbers")
-        for word, known in ((downsample, ("stride", "average")), (head, ("sigmoid", "none"))):
-            if word not in known:
-                raise ValueError(f"unknown {word!r} in the hourglass: choose one of {', '.join(known)}")
         modes = [upsample] * len(channels) if isinstance(upsample, str) else list(upsample)
         options = {"kernel": kernel, "downsample": downsample, "up_1x1": up_1x1, "dtype": dtype}
         self.scales = Scale(rng, c_in, channels, skip, modes, **options)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from sipbench.problem import Rng
 
-KINDS = ("uniform", "normal", "meshgrid")
+Input = Literal["uniform", "normal", "meshgrid"]
 
 
-def fixed_input(kind: str, rng: Rng, channels: int, size: Sequence[int], dtype: torch.dtype) -> Tensor:
+def fixed_input(kind: Input, rng: Rng, channels: int, size: Sequence[int], dtype: torch.dtype) -> Tensor:
     """z (B, channels, h, w): uniform on [0, 0.1], normal of standard deviation 0.1, or the coordinates in [0, 1]."""
-    if kind not in KINDS:
-        raise ValueError(f"unknown input {kind!r}: choose one of {', '.join(KINDS)}")
     draw = rng.child("input").portable
     if kind == "uniform":
         return 0.1 * draw.uniform(channels, *size, dtype=dtype)

@@ -8,6 +8,7 @@ T. Mueller, A. Evans, C. Schied, A. Keller: Instant Neural Graphics Primitives w
 SIGGRAPH 2022, https://arxiv.org/abs/2201.05989
 
 Each is fitted through the forward map: min_theta loss(y - f(x)) + lam R(x), x the function on the grid of pixels.
+How they stand to the public code: docs/notes/inr.md.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from baselines.common.losses import data_loss, penalty
-from baselines.common.stopping import make_stopper
+from baselines.common.losses import DataLoss, Penalty
+from baselines.common.stopping import Stop
 from baselines.single.fields import FourierFeatures, HashGrid, relu_network, sine_network
-from baselines.single.fit import fit
+from baselines.single.fit import fit, objective
 from sipbench.problem import Estimate, Problem
 
 
@@ -31,32 +32,9 @@ def coordinates(problem: Problem, axis: Callable[[Tensor, int], Tensor], dtype: 
     return torch.stack(torch.meshgrid(down, right, indexing="ij"), -1).flatten(0, 1)
 
 
-def field(
-    problem: Problem,
-    y: Tensor,
-    image: Callable[[], Tensor],
-    optimiser: torch.optim.Optimizer,
-    *,
-    iterations: int,
-    loss: str,
-    regulariser: str,
-    lam: float,
-    stopping: str,
-    window: int | None,
-    patience: int | None,
-    alpha: float,
-) -> Estimate:
-    """Fit image() (B, H W, C) to y."""
-    data, R = data_loss(loss), penalty(regulariser)
-    like = torch.zeros(problem.shape, dtype=y.dtype, device=problem.device)
-    return fit(
-        problem,
-        lambda k: image().transpose(1, 2).unflatten(2, problem.shape[2:]),
-        optimiser,
-        iterations=iterations,
-        misfit=lambda x: data(problem.f(x) - y) + lam * R(x) if lam else data(problem.f(x) - y),
-        stopper=make_stopper(stopping, like, window=window, patience=patience, alpha=alpha, rng=problem.rng),
-    )
+def pixels(problem: Problem, values: Tensor) -> Tensor:
+    """Values at the pixels (B, H W, C) as images."""
+    return values.transpose(1, 2).unflatten(2, problem.shape[2:])
 
 
 def siren(
@@ -67,37 +45,26 @@ def siren(
     hidden: int = 256,
     layers: int = 3,
     omega: float = 30.0,
-    loss: str = "mse",
-    regulariser: str = "none",
+    loss: DataLoss = "mse",
+    regulariser: Penalty = "none",
     lam: float = 0.0,
-    stopping: str = "fixed",
-    window: int | None = None,
-    patience: int | None = None,
-    alpha: float = 0.1,
-    double: bool = False,
+    stop: Stop = Stop("fixed"),
 ) -> Estimate:
     """x(v) = W_n sin(omega (.. sin(omega (W_0 v + b_0)) ..)) + b_n on v in [-1, 1]^2, by Adam.
 
     `layers` counts the hidden x hidden matrices, as the public code does. A smaller omega is smoother. An iteration
     costs 3 H W layers hidden^2 products.
     """
-    rng, y = problem.rng, problem.y.double() if double else problem.y
-    v = coordinates(problem, lambda i, n: 2 * i / (n - 1) - 1, y.dtype)
-    v = v.expand(len(rng), -1, -1)
-    G = sine_network(rng.child("theta").portable, problem.shape[1], hidden, layers, omega, y.dtype)
-    return field(
+    rng, dtype = problem.rng, problem.y.dtype
+    v = coordinates(problem, lambda i, n: 2 * i / (n - 1) - 1, dtype).expand(len(rng), -1, -1)
+    G = sine_network(rng.child("theta").portable, problem.shape[1], hidden, layers, omega, dtype)
+    return fit(
         problem,
-        y,
-        lambda: G(v),
+        lambda k: pixels(problem, G(v)),
         torch.optim.Adam(G.parameters(), lr=lr),
         iterations=iterations,
-        loss=loss,
-        regulariser=regulariser,
-        lam=lam,
-        stopping=stopping,
-        window=window,
-        patience=patience,
-        alpha=alpha,
+        misfit=objective(problem, loss, regulariser, lam),
+        stop=stop,
     )
 
 
@@ -110,38 +77,28 @@ def fourier_features(
     layers: int = 4,
     features: int = 256,
     scale: float = 10.0,
-    loss: str = "mse",
-    regulariser: str = "none",
+    loss: DataLoss = "mse",
+    regulariser: Penalty = "none",
     lam: float = 0.0,
-    stopping: str = "fixed",
-    window: int | None = None,
-    patience: int | None = None,
-    alpha: float = 0.1,
-    double: bool = False,
+    stop: Stop = Stop("fixed"),
 ) -> Estimate:
     """A ReLU network of `layers` layers with a sigmoid on (cos 2 pi B v, sin 2 pi B v), v in [0, 1)^2, by Adam.
 
     B holds `features` normal frequencies of standard deviation `scale`, in cycles an image side; a smaller one is
     smoother. An iteration costs 3 H W hidden (2 features + (layers - 2) hidden) products.
     """
-    rng, y = problem.rng, problem.y.double() if double else problem.y
-    v = coordinates(problem, lambda i, n: i / n, y.dtype).expand(len(rng), -1, -1)
-    encoded = FourierFeatures(rng.child("frequencies").portable, features, scale, y.dtype)(v)
+    rng, dtype = problem.rng, problem.y.dtype
+    v = coordinates(problem, lambda i, n: i / n, dtype).expand(len(rng), -1, -1)
+    encoded = FourierFeatures(rng.child("frequencies").portable, features, scale, dtype)(v)
     widths = [2 * features, *[hidden] * (layers - 1), problem.shape[1]]
-    G = relu_network(rng.child("theta").portable, widths, 0.01, y.dtype)
-    return field(
+    G = relu_network(rng.child("theta").portable, widths, 0.01, dtype)
+    return fit(
         problem,
-        y,
-        lambda: 2 * G(encoded).sigmoid() - 1,
+        lambda k: pixels(problem, 2 * G(encoded).sigmoid() - 1),
         torch.optim.Adam(G.parameters(), lr=lr),
         iterations=iterations,
-        loss=loss,
-        regulariser=regulariser,
-        lam=lam,
-        stopping=stopping,
-        window=window,
-        patience=patience,
-        alpha=alpha,
+        misfit=objective(problem, loss, regulariser, lam),
+        stop=stop,
     )
 
 
@@ -158,44 +115,30 @@ def hash_grid(
     n_max: int | None = None,
     hidden: int = 64,
     layers: int = 2,
-    loss: str = "mse",
-    regulariser: str = "none",
+    loss: DataLoss = "mse",
+    regulariser: Penalty = "none",
     lam: float = 0.0,
-    stopping: str = "fixed",
-    window: int | None = None,
-    patience: int | None = None,
-    alpha: float = 0.1,
-    double: bool = False,
+    stop: Stop = Stop("fixed"),
 ) -> Estimate:
     """A ReLU network with `layers` hidden layers and no biases on features interpolated from `levels` grids, by Adam.
 
-    The grids have floor(n_min b^l) cells a side, up to n_max: half the image's longer side as published for pictures.
-    Above it the features of a pixel are its own, and what is not measured is not learnt. log2_T None makes plain dense
-    grids. Here the output is x on [-1, 1] as it is, so that a fit starts from grey. `weight_decay` acts on the network
-    alone. An iteration costs 3 H W (4 levels features + hidden (levels features + (layers - 1) hidden)) products.
+    The grids have floor(n_min b^l) cells a side, up to n_max: half the image's longer side. log2_T None makes plain
+    dense grids. `weight_decay` acts on the network alone. An iteration costs 3 H W (4 levels features + hidden (levels
+    features + (layers - 1) hidden)) products.
     """
-    rng, y = problem.rng, problem.y.double() if double else problem.y
+    rng, dtype = problem.rng, problem.y.dtype
     v = coordinates(problem, lambda i, n: (i + 0.5) / n, torch.float64)
     finest = max(2, max(problem.shape[2:]) // 2) if n_max is None else n_max
     grid = {"levels": levels, "features": features, "log2_T": log2_T, "n_min": min(n_min, finest), "n_max": finest}
-    encode = HashGrid(rng.child("table").portable, v, **grid, dtype=y.dtype)
+    encode = HashGrid(rng.child("table").portable, v, **grid, dtype=dtype)
     widths = [levels * features, *[hidden] * layers, problem.shape[1]]
-    G = relu_network(rng.child("theta").portable, widths, None, y.dtype)
-    groups = [
-        {"params": list(encode.parameters())},
-        {"params": list(G.parameters()), "weight_decay": weight_decay},
-    ]
-    return field(
+    G = relu_network(rng.child("theta").portable, widths, None, dtype)
+    groups = [{"params": encode.parameters()}, {"params": G.parameters(), "weight_decay": weight_decay}]
+    return fit(
         problem,
-        y,
-        lambda: G(encode()),
+        lambda k: pixels(problem, G(encode())),
         torch.optim.Adam(groups, lr=lr, betas=(0.9, 0.99), eps=1e-15),
         iterations=iterations,
-        loss=loss,
-        regulariser=regulariser,
-        lam=lam,
-        stopping=stopping,
-        window=window,
-        patience=patience,
-        alpha=alpha,
+        misfit=objective(problem, loss, regulariser, lam),
+        stop=stop,
     )

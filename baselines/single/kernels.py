@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from sipbench.operators.blind import BlindBlur
 from sipbench.problem import Problem, Rng
 
 Pair = tuple[int, int]
+Net = Literal["mlp", "siren", "free"]
 
 
 class Linear(nn.Module):
@@ -81,10 +83,8 @@ class Kernel(nn.Module):
         size: the side of the kernel to look for in the middle of the box that f names; None is the box.
     """
 
-    def __init__(self, problem: Problem, net: str, size: int | None, dtype: torch.dtype) -> None:
+    def __init__(self, problem: Problem, net: Net, size: int | None, dtype: torch.dtype) -> None:
         super().__init__()
-        if net not in NETS:
-            raise ValueError(f"unknown kernel network {net!r}: choose one of {', '.join(NETS)}")
         f = problem.f
         assert isinstance(f, BlindOperator)
         blur = getattr(f, "blur", f)

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from baselines.common.losses import data_loss
+from baselines.common.losses import DataLoss, data_loss
 from baselines.common.phase import agree, magnitudes, overall, parts, phase_map, residual
-from baselines.common.stopping import Score, make_stopper
+from baselines.common.stopping import Score, Stop, Stopper
 from baselines.single.fit import fit
 from sipbench.operators.centred import to_complex, to_real
 from sipbench.operators.phase import FarField
@@ -69,23 +69,23 @@ def fit_magnitudes(
     optimiser: torch.optim.Optimizer,
     *,
     iterations: int,
-    loss: str,
-    stopping: str,
-    rule: dict[str, Any],
-    dtype: torch.dtype,
+    loss: DataLoss,
+    stop: Stop,
 ) -> Estimate:
     """Fit |A G| to the measured magnitudes from every start, and keep that whose estimate has the smallest residual."""
-    f, m, R = phase_map(problem), magnitudes(problem, dtype), problem.restarts
+    f, m, R = phase_map(problem), magnitudes(problem), problem.restarts
     data, count = data_loss(loss), parts(problem)
-    seen = None if f.valid is None else f.valid.to(dtype)
+    seen = None if f.valid is None else f.valid.to(m.dtype)
 
     def misfit(x: Tensor) -> Tensor:
         residuals = [f.lift(v).abs() - m for v in x.chunk(R)]
         return torch.cat([data(r if seen is None else r * seen) for r in residuals])
 
-    like = torch.zeros(R * problem.shape[0], *problem.shape[1:], dtype=dtype, device=problem.device)
-    stopper = make_stopper(stopping, like, **rule)
-    stopper.score = Steady(stopper.score, f.symmetries)
+    def steady(like: Tensor, rng: Rng) -> Stopper:
+        stopper = stop(like, rng)
+        stopper.score = Steady(stopper.score, f.symmetries)
+        return stopper
+
     told = isinstance(f, FarField) and f.support is not None and "phase" in f.symmetries
 
     def inside(k: int) -> Tensor:
@@ -93,11 +93,10 @@ def fit_magnitudes(
         x = G(k)
         return torch.cat([f.crop(f.embed(v)) for v in x.chunk(R)]) if told else x  # pyright: ignore
 
-    fitted = fit(problem, inside, optimiser, iterations=iterations, misfit=misfit, stopper=stopper)
-    x = fitted.x.to(dtype)
-    final = torch.cat([overall(residual(f, v, m, count)) for v in x.chunk(R)])
+    fitted = fit(problem, inside, optimiser, iterations=iterations, misfit=misfit, stop=steady)
+    final = torch.cat([overall(residual(f, v, m, count)) for v in fitted.x.chunk(R)])
     assert fitted.stopped is not None
-    best = agree(choose(x, final, R), f.symmetries).to(problem.y)
+    best = agree(choose(fitted.x, final, R), f.symmetries)
     return Estimate(best, stopped=choose(fitted.stopped, final, R))
 
 

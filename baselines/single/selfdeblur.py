@@ -7,18 +7,19 @@ https://arxiv.org/abs/1908.02197
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.common.layers import Block, Conv, Norm
 from baselines.common.losses import data_loss
-from baselines.common.stopping import make_stopper
+from baselines.common.stopping import Stop
 from baselines.single.fit import fit
 from baselines.single.hourglass import Hourglass, Scale
 from baselines.single.inputs import fixed_input, perturbed
 from baselines.single.kernels import Kernel, completed
+from baselines.single.layers import Block, Conv, Norm
 from sipbench.problem import Estimate, Problem, Rng
 
 
@@ -37,33 +38,25 @@ def selfdeblur(
     skip: Sequence[int] = (16,) * 5,
     non_local: bool = True,
     kernel_size: int | None = None,
-    stopping: str = "fixed",
-    window: int = 100,
-    patience: int = 1000,
-    double: bool = False,
+    stop: Stop = Stop("fixed"),
 ) -> Estimate:
     """min over theta, phi of |y - k * x|^2, then of 1 - SSIM(y, k * x), where x = G_theta(z_x) and k = G_phi(z_k).
 
     By Adam. G_theta is an hourglass with a non-local block at each scale from the third on, G_phi a fully connected
     network (200, 1000, pixels of the kernel) whose softmax is k. Both inputs are uniform on [0, 0.1]; z_x gets fresh
-    noise at each iteration. Where y is the `valid` part of k * x, the image is larger by the kernel, as published.
-
-    The paper's loss has a total variation of x; the public code has none, nor has this. It deblurs the luminance alone
-    and correlates with its kernel, which is k turned by 180 degrees; here all channels share k. There the kernel's size
-    is given by hand for each image: `kernel_size`. The last iterate is returned, as published, unless `stopping` says
-    otherwise; nothing undoes a common shift of x and k. A tilt map is left at zero.
+    noise at each iteration. Where y is the `valid` part of k * x, the image is larger by the kernel. The last iterate
+    is returned, as published; nothing undoes a common shift of x and k. A tilt map is left at zero. An iteration is one
+    pass through both networks and the blur, forward and backward. Where this departs from the paper and the public
+    code: docs/notes/selfdeblur.md.
 
     Args:
-        mse_iterations: those with the squared error: 1000 or 500 in the public scripts.
+        mse_iterations: those with the squared error.
         lr, lr_kernel: of the two networks, times `gamma` at each of the milestones.
         sigma_z: the noise on z_x.
         channels, skip, non_local: the hourglass.
         kernel_size: the side of the kernel within the box that f names; null is the box.
-        stopping: fixed, wmv or emv, with `window` and `patience`.
-        double: work in float64, so that an image's result does not depend on its batch.
     """
-    rng, y = problem.rng, problem.y.double() if double else problem.y
-    f, mse = problem.f, data_loss("mse")
+    rng, y, mse = problem.rng, problem.y, data_loss("mse")
     feed = perturbed(fixed_input("uniform", rng, input_channels, problem.shape[2:], y.dtype), sigma_z, rng)
     own = rng.child("theta").portable
     G_x = Hourglass(own, input_channels, problem.shape[1], channels=channels, skip=skip, dtype=y.dtype)
@@ -72,15 +65,15 @@ def selfdeblur(
     G_k = Kernel(problem, "mlp", kernel_size, y.dtype)
     adam = torch.optim.Adam([{"params": G_x.parameters()}, {"params": G_k.parameters(), "lr": lr_kernel}], lr=lr)
     now: dict[str, Tensor] = {}
-    count = iter(range(iterations))
-
-    def misfit(x: Tensor) -> Tensor:
-        y_hat = f(x, completed(problem, now["kernel"]))
-        return mse(y_hat - y) if next(count) < mse_iterations else 1 - ssim(y_hat, y)
+    iteration = count()
 
     def image(k: int) -> Tensor:
         now["kernel"] = G_k()
         return 2 * G_x(feed()) - 1
+
+    def misfit(x: Tensor) -> Tensor:
+        y_hat = problem.f(x, completed(problem, now["kernel"]))
+        return mse(y_hat - y) if next(iteration) < mse_iterations else 1 - ssim(y_hat, y)
 
     return fit(
         problem,
@@ -88,9 +81,9 @@ def selfdeblur(
         adam,
         iterations=iterations,
         misfit=misfit,
-        stopper=make_stopper(stopping, y.new_zeros(problem.shape), window=window, patience=patience),
+        stop=stop,
         schedule=torch.optim.lr_scheduler.MultiStepLR(adam, list(milestones), gamma),
-        theta=lambda: {name: part.detach().to(problem.y) for name, part in completed(problem, now["kernel"]).items()},
+        theta=lambda: completed(problem, now["kernel"].detach()),
     )
 
 

@@ -54,7 +54,7 @@ def test_it_does_nothing_twice(folder, capsys):
 
 
 def test_a_batch_is_its_images_one_by_one(folder):
-    run = load(folder, "method.solver.double=true").runs[0]
+    run = load(folder, "method.solver.precision=float64").runs[0]
     bench = Bench.of(run.cell)
     both = stopping_run.attempt(run, bench, [0, 1])
     one = stopping_run.attempt(run, bench, [1])[0]
