@@ -10,6 +10,9 @@ from sipbench.noise import Gaussian
 from sipbench.operators.blind import BlindBlur
 from sipbench.problem import Problem, Rng
 
+BOXED = {"of": "blocks", "size": 13, "support": [0.5, 0.5], "kernel": "motion", "intensity": 0.0}
+"""A straight motion in a box twice too large."""
+
 
 def blocks(pixels, n):
     """Thirty rectangles of any grey, one on the other: edges everywhere."""

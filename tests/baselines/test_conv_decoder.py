@@ -4,36 +4,14 @@ import pytest
 import torch
 from deepinv.models import ConvDecoder as Reference
 
-from baselines.common import layers
-from baselines.single import conv_decoder as module
-from baselines.single.conv_decoder import ConvDecoder, conv_decoder, scale
+from baselines.single.conv_decoder import conv_decoder
 from sipbench.datasets.faces import Faces
 from sipbench.noise import Gaussian
-from sipbench.operators import Inpainting
 from sipbench.operators.mri import MRI
 from sipbench.problem import Problem, Rng
-from tests.baselines.test_dip import pose, psnr
+from tests.baselines.untrained import gain, part, pose, streams
 
 SMALL = {"channels": 12, "layers": 4, "in_size": (4, 4)}
-
-
-def test_it_is_deepinvs_network():
-    rng, settings = Rng.of(0, "t", [0, 1]), {"in_size": (3, 4), "layers": 4}
-    network = ConvDecoder(rng, 6, 2, (20, 17), dtype=torch.float64, **settings)
-    z = rng.uniform(6, 3, 4, dtype=torch.float64)
-    ours = [*(m for pair in zip(network.conv, network.norm, strict=True) for m in pair), network.head]
-    for i in range(2):
-        plain = Reference((2, 20, 17), channels=6, **settings).double()
-        theirs = [m for m in plain.net if list(m.parameters())]
-        for a, b in zip(theirs, ours, strict=True):
-            a.weight.data, a.bias.data = b.weight.data[i], b.bias.data[i]
-        torch.testing.assert_close(network(z)[i : i + 1], plain(z[i : i + 1]), rtol=0, atol=1e-12)
-
-
-def test_another_padding_would_be_seen(monkeypatch):
-    monkeypatch.setattr(module.ZeroPadded, "forward", lambda self, x: layers.Conv.forward(self, layers.reflect(x, 1)))
-    with pytest.raises(AssertionError):
-        test_it_is_deepinvs_network()
 
 
 def pose_mri(n=2, size=32):
@@ -47,12 +25,30 @@ def pose_mri(n=2, size=32):
     return Problem(y, f, noise, tuple(x.shape), None, rng.child("solver")), x
 
 
-def test_the_first_output_has_the_norm_of_the_zero_filled_image():
+def assert_is_deepinvs_network(network, z, settings):
+    ours = [*(m for pair in zip(network.conv, network.norm, strict=True) for m in pair), network.head]
+    for i in range(2):
+        plain = Reference((2, 20, 17), channels=6, **settings).double()
+        theirs = [m for m in plain.net if list(m.parameters())]
+        for a, b in zip(theirs, ours, strict=True):
+            a.weight.data, a.bias.data = b.weight.data[i], b.bias.data[i]
+        torch.testing.assert_close(network(z)[i : i + 1], plain(z[i : i + 1]), rtol=0, atol=1e-12)
+
+
+def assert_has_the_norm_of_the_zero_filled_image(scale):
     problem, _ = pose_mri()
     out = Rng.of(0, "t", [5, 6]).normal(2, 32, 32, dtype=torch.float64)
     scaled = scale(problem.f, out, problem.y) * out
     assert (scaled.flatten(1).norm(dim=1) / problem.f.T(problem.y).flatten(1).norm(dim=1) - 1).abs().max() < 1e-9
     assert (scaled / out).std((1, 2, 3)).max() < 1e-9
+
+
+def witness(solve):
+    rng, settings = streams(), {"in_size": (3, 4), "layers": 4}
+    network = part(solve, "ConvDecoder")(rng, 6, 2, (20, 17), dtype=torch.float64, **settings)
+    assert_is_deepinvs_network(network, rng.uniform(6, 3, 4, dtype=torch.float64), settings)
+    assert_has_the_norm_of_the_zero_filled_image(part(solve, "scale"))
+    assert gain(solve, pose(), iterations=100, **SMALL) > 5
 
 
 @pytest.mark.parametrize(("consistent", "low", "high"), [(True, 0, 1e-12), (False, 1e-3, 1e3)])
@@ -67,33 +63,3 @@ def test_mri_beats_the_zero_filled_image():
     x_hat = conv_decoder(problem, iterations=150, sigmoid=False, data_consistency=True, **SMALL).x
     error = [(v - x).norm() for v in (problem.f.T(problem.y), x_hat)]
     assert error[1] < 0.8 * error[0]
-
-
-def one_by_one(problem, **settings):
-    return torch.cat([conv_decoder(problem.select(slice(i, i + 1)), **settings).x for i in range(len(problem.y))])
-
-
-def test_a_batch_is_its_images_one_by_one():
-    problem, _ = pose_mri(3)
-    settings = SMALL | {"iterations": 40, "sigmoid": False, "data_consistency": True}
-    assert (conv_decoder(problem, **settings).x - one_by_one(problem, **settings)).abs().max() < 1e-8
-
-
-def test_one_scale_for_the_batch_would_be_seen(monkeypatch):
-    monkeypatch.setattr(module, "scale", lambda f, x, y: scale(f, x, y).mean() * torch.ones(len(y), 1, 1, 1))
-    problem, _ = pose_mri(2)
-    settings = SMALL | {"iterations": 5, "sigmoid": False}
-    assert (conv_decoder(problem, **settings).x - one_by_one(problem, **settings)).abs().max() > 1e-5
-
-
-def gain(**settings):
-    problem, x = pose(2, operator=Inpainting)
-    return (psnr(conv_decoder(problem, iterations=100, **SMALL, **settings).x, x) - psnr(problem.y, x)).mean()
-
-
-def test_inpainting_beats_the_measurement():
-    assert gain() > 5
-
-
-def test_a_network_that_does_not_learn_would_be_seen():
-    assert gain(lr=1e-6) < 2

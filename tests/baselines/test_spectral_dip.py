@@ -5,48 +5,58 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.signal import convolve2d
-from torch import nn
 
-from baselines.common.layers import Conv
 from baselines.common.stopping import Stopper
-from baselines.single import spectral_dip as module
-from baselines.single.spectral_dip import Decoder, Lipschitz, Ratio, blurriness, sharpness, spectral_dip
+from baselines.single import ratio
+from baselines.single.ratio import Ratio, blurriness, sharpness
+from baselines.single.spectral_dip import Decoder, Lipschitz, spectral_dip
 from sipbench.datasets.faces import Faces
-from sipbench.operators import Inpainting
 from sipbench.problem import Rng
-from tests.baselines.test_dip import pose, psnr
+from tests.baselines.untrained import conv, gain, part, pose, streams
 
 SMALL = {"input_channels": 8, "channels": (8, 8, 8)}
 
 
 def weights():
-    return Rng.of(0, "w", [0, 1]).normal(6, 4, 3, 3, dtype=torch.float64) * torch.tensor([1.0, 0.02]).view(
-        2, 1, 1, 1, 1
-    )
+    """A large and a small one."""
+    W = Rng.of(0, "w", [0, 1]).normal(6, 4, 3, 3, dtype=torch.float64)
+    return W * torch.tensor([1.0, 0.02]).view(2, 1, 1, 1, 1)
 
 
 def norms(W):
     return torch.linalg.matrix_norm(W.flatten(2), ord=2)
 
 
-def bounded(power=0, lam=1.4):
-    """The norms of what is left of a large and of a small weight."""
-    bound = Lipschitz(lam, power)
+def assert_bounds_large_norms_and_leaves_small_ones(bound, tolerance):
     for _ in range(20):
         W = bound(weights())
-    return norms(W)
-
-
-@pytest.mark.parametrize(("power", "tolerance"), [(0, 1e-10), (3, 1e-3)])
-def test_norms_are_bounded_and_small_ones_untouched(power, tolerance):
-    large, small = bounded(power)
+    large, small = norms(W)
     assert abs(large - 1.4) < tolerance
     assert abs(small - norms(weights())[1]) < 1e-12
 
 
-def test_another_norm_would_be_seen(monkeypatch):
-    monkeypatch.setattr(Lipschitz, "norm", lambda self, W: W.flatten(1).norm(dim=1))
-    assert abs(bounded()[0] - 1.4) > 0.05
+def assert_is_the_plain_network(make, bound):
+    rng = streams()
+    network = make(rng, 4, 3, (16, 24), channels=(6, 6, 6), ln_lambda=bound, dtype=torch.float64)
+    z = rng.normal(4, 2, 3, dtype=torch.float64)
+    for i in range(2):
+        x = z[i : i + 1]
+        for j, scale in enumerate(network.scales):
+            x = F.interpolate(x, scale_factor=2, mode="bilinear") if j else x
+            for layer, centred in ((scale[0], scale[1]), (scale[3], scale[4])):
+                raw = layer.parametrizations.weight.original[i]
+                W = raw / max(1, torch.linalg.svdvals(raw.flatten(1))[0] / bound)
+                x = F.conv2d(F.pad(x, [1] * 4, "reflect"), W, layer.bias[i])
+                x = F.leaky_relu(x - x.flatten(2).mean(2)[..., None, None] + centred.bias[i], 0.01)
+        torch.testing.assert_close(network(z)[i : i + 1], conv(network.head, x, i).sigmoid(), rtol=0, atol=1e-10)
+
+
+def witness(solve):
+    for power, tolerance in ((0, 1e-10), (3, 1e-3)):
+        assert_bounds_large_norms_and_leaves_small_ones(part(solve, "Lipschitz")(1.4, power), tolerance)
+    for bound in (0.3, 1.4):
+        assert_is_the_plain_network(part(solve, "Decoder"), bound)
+    assert gain(solve, pose(), iterations=120, lr=0.01, **SMALL) > 5
 
 
 def test_the_norm_is_a_constant_in_the_gradient():
@@ -56,35 +66,8 @@ def test_the_norm_is_a_constant_in_the_gradient():
     torch.testing.assert_close(W.grad, expected, rtol=1e-9, atol=0)
 
 
-class MeanOnly(nn.Module):
-    def __init__(self, bias):
-        super().__init__()
-        self.bias = bias
-
-    def forward(self, x):
-        return x - x.flatten(2).mean(2)[..., None, None] + self.bias
-
-
-def test_it_is_the_plain_network():
-    rng = Rng.of(0, "t", [0, 1])
-    network = Decoder(rng, 4, 3, (16, 24), channels=(6, 6, 6), dtype=torch.float64)
-    z = rng.normal(4, 2, 3, dtype=torch.float64)
-    for i in range(2):
-        x = z[i : i + 1]
-        for j, scale in enumerate(network.scales):
-            x = F.interpolate(x, scale_factor=2, mode="bilinear") if j else x
-            for conv, centred in ((scale[0], scale[1]), (scale[3], scale[4])):
-                raw = conv.parametrizations.weight.original[i]
-                W = raw / max(1, torch.linalg.svdvals(raw.flatten(1))[0] / 1.4)
-                x = F.conv2d(F.pad(x, [1] * 4, "reflect"), W, conv.bias[i])
-                x = F.leaky_relu(MeanOnly(centred.bias[i])(x), 0.01)
-        plain = F.conv2d(x, network.head.weight[i], network.head.bias[i]).sigmoid()
-        torch.testing.assert_close(network(z)[i : i + 1], plain, rtol=0, atol=1e-10)
-
-
 def test_initial_weights_are_hes():
-    network = Decoder(Rng.of(0, "t", [0]), 32, 3, (8, 8), channels=(64,))
-    raw = network.scales[1][0].parametrizations.weight.original
+    raw = Decoder(streams(1), 32, 3, (8, 8), channels=(64,)).scales[1][0].parametrizations.weight.original
     assert abs(raw.std() / (2 / (64 * 9)) ** 0.5 - 1) < 0.02
     assert 0.99 < raw.abs().max() / (6 / (64 * 9)) ** 0.5 <= 1
 
@@ -92,7 +75,7 @@ def test_initial_weights_are_hes():
 def test_the_input_is_fourier_features(monkeypatch):
     fed, forward = [], Decoder.forward
     monkeypatch.setattr(Decoder, "forward", lambda self, z: fed.append(z) or forward(self, z))
-    spectral_dip(pose(2)[0], iterations=1, **SMALL)
+    spectral_dip(pose()[0], iterations=1, **SMALL)
     sin, cos = fed[0].chunk(2, 1)
     assert fed[0].shape == (2, 8, 4, 4)
     torch.testing.assert_close(sin**2 + cos**2, torch.ones_like(sin))
@@ -101,12 +84,12 @@ def test_the_input_is_fourier_features(monkeypatch):
 @pytest.mark.parametrize("upsample", ["bilinear", "nearest", "gaussian"])
 @pytest.mark.parametrize("size", [(16, 16), (21, 14)])
 def test_any_size_and_upsampling_passes(size, upsample):
-    network = Decoder(Rng.of(0, "t", [0]), 4, 1, size, channels=(4, 4), upsample=upsample)
+    network = Decoder(streams(1), 4, 1, size, channels=(4, 4), upsample=upsample)
     assert network(torch.ones(1, 4, *network.sizes[0])).shape == (1, 1, *size)
 
 
 def test_gaussian_upsampling_spreads_a_point():
-    network = Decoder(Rng.of(0, "t", [0]), 4, 1, (64, 64), channels=(4,) * 5, upsample="gaussian")
+    network = Decoder(streams(1), 4, 1, (64, 64), channels=(4,) * 5, upsample="gaussian")
     point = torch.zeros(1, 1, 4, 4, dtype=torch.float64)
     point[..., 2, 2] = 1
     out = [network._up(point, i)[0, 0] for i in (1, 4)]
@@ -139,71 +122,22 @@ def numpy_sharpness(u):
     return np.sqrt(np.mean(np.square(weighted + [np.exp(-10) * rises[1000]])))
 
 
-def images():
-    return Faces("validation", 48).load(range(2)).double()
-
-
 def test_blur_and_sharpness_are_their_definitions():
-    x = images()
+    x = Faces("validation", 48).load(range(2)).double()
     for i, u in enumerate((x + 1) / 2):
         u = (0.2989 * u[0] + 0.5870 * u[1] + 0.1140 * u[2]).numpy()
         assert abs(blurriness(x)[i] - numpy_blur(u)) < 1e-12
         assert abs(sharpness(x)[i] - numpy_sharpness(u)) < 1e-9
-
-
-def test_a_blurred_image_has_the_larger_ratio():
-    x = images()
     soft = F.avg_pool2d(x, 5, 1, 2)
-    assert (blurriness(soft) > blurriness(x)).all()
-    assert (sharpness(soft) < sharpness(x)).all()
+    assert (blurriness(soft) > blurriness(x)).all() and (sharpness(soft) < sharpness(x)).all()
 
 
 def test_the_ratio_stops_each_image_by_itself(monkeypatch):
     """The ratio is read off the image: the first falls until k = 30, the second until k = 60."""
-    monkeypatch.setattr(module, "blurriness", lambda x: x[:, 0, 0, 0])
-    monkeypatch.setattr(module, "sharpness", lambda x: torch.ones(len(x)))
-    like = torch.zeros(2, 1, 1, 1)
-    stopper = Stopper(Ratio(5, 0.01), like, 1)
+    monkeypatch.setattr(ratio, "blurriness", lambda x: x[:, 0, 0, 0])
+    monkeypatch.setattr(ratio, "sharpness", lambda x: torch.ones(len(x)))
+    stopper = Stopper(Ratio(5, 0.01), torch.zeros(2, 1, 1, 1), 1)
     for k in range(90):
         stopper.update(k, torch.tensor([max(0, 30 - k), max(0, 60 - k)]).view(2, 1, 1, 1) / 10)
     assert stopper.stopped.tolist() == [39, 69]
     assert stopper.done
-
-
-def one_by_one(problem, **settings):
-    return torch.cat([spectral_dip(problem.select(slice(i, i + 1)), **settings).x for i in range(len(problem.y))])
-
-
-@pytest.mark.parametrize("power", [0, 1])
-def test_a_batch_is_its_images_one_by_one(power):
-    problem, _ = pose(3, dtype=torch.float64)
-    settings = SMALL | {"iterations": 40, "power": power, "lr": 0.005}
-    assert (spectral_dip(problem, **settings).x - one_by_one(problem, **settings)).abs().max() < 1e-8
-
-
-def test_one_bound_for_the_batch_would_be_seen(monkeypatch):
-    own = Lipschitz.norm
-    monkeypatch.setattr(Lipschitz, "norm", lambda self, W: own(self, W).amax().expand(len(W)))
-    problem, _ = pose(2, dtype=torch.float64)
-    settings = SMALL | {"iterations": 20, "ln_lambda": 0.5, "lr": 0.01}
-    assert (spectral_dip(problem, **settings).x - one_by_one(problem, **settings)).abs().max() > 1e-4
-
-
-def gain(**settings):
-    problem, x = pose(2, operator=Inpainting)
-    return (psnr(spectral_dip(problem, iterations=120, **SMALL | settings).x, x) - psnr(problem.y, x)).mean()
-
-
-def test_inpainting_beats_the_measurement():
-    assert gain(lr=0.01) > 5
-
-
-def test_a_network_that_does_not_learn_would_be_seen():
-    assert gain(lr=1e-6) < 2
-
-
-def test_convolutions_are_the_bounded_ones():
-    network = Decoder(Rng.of(0, "t", [0, 1]), 4, 3, (8, 8), channels=(16, 16), ln_lambda=0.3, dtype=torch.float64)
-    convs = [m for m in network.scales.modules() if isinstance(m, Conv)]
-    assert len(convs) == 6
-    assert all((norms(conv.weight) - 0.3).abs().max() < 1e-10 for conv in convs)

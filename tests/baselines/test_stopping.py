@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from baselines.common.stopping import EMV, WMV, make_stopper
+from baselines.common.stopping import EMV, WMV, Stop, make_stopper
 from sipbench.problem import Rng
 
 SHAPE = (3, 1, 4, 5)
@@ -34,44 +34,26 @@ def naive_wmv(xs, window):
     return [(w - w.mean(0)).square().mean((0, 2)) for w in windows]
 
 
-def test_streaming_wmv_is_the_windows_variance():
-    xs = iterates(60, lambda k: 1 / (1 + k))
+@pytest.mark.parametrize(
+    ("xs", "close"),
+    [
+        (iterates(60, lambda k: 1 / (1 + k)), {"rtol": 0, "atol": 1e-10}),
+        ([x.float() for x in iterates(300, lambda k: 1e-4)], {"rtol": 1e-6, "atol": 0}),
+    ],
+    ids=["float64", "float32, which does not cancel"],
+)
+def test_streaming_wmv_is_the_windows_variance(xs, close):
     wmv = WMV(xs[0], 10)
     scores = [wmv(x) for x in xs]
     assert all(s is None for s in scores[:9])
-    for streamed, naive in zip(scores[9:], naive_wmv(xs, 10), strict=True):
-        torch.testing.assert_close(streamed, naive, rtol=0, atol=1e-10)
-
-
-def test_streaming_wmv_of_float32_iterates_does_not_cancel():
-    xs = [x.float() for x in iterates(300, lambda k: 1e-4)]
-    wmv = WMV(xs[0], 10)
-    scores = [wmv(x) for x in xs]
-    torch.testing.assert_close(scores[-1], naive_wmv([x.double() for x in xs], 10)[-1], rtol=1e-6, atol=0)
-
-
-def test_wmv_returns_the_newest_iterate_of_the_quietest_window():
-    xs = iterates(120, quiet_at(42))
-    stopper = run(make_stopper("wmv", xs[0], window=10, patience=50), xs)
-    assert stopper.stopped.tolist() == [42, 42, 42]
-    assert torch.equal(stopper.best, xs[42])
-    assert stopper.done
+    for streamed, naive in zip(scores[9:], naive_wmv([x.double() for x in xs], 10), strict=True):
+        torch.testing.assert_close(streamed, naive, **close)
 
 
 def test_emv_returns_an_iterate_from_the_end_of_the_quiet():
     xs = iterates(300, lambda k: 0.001 if 150 < k <= 200 else 0.1)
     stopper = run(make_stopper("emv", xs[0], patience=50), xs)
     assert all(190 < k <= 200 for k in stopper.stopped.tolist())
-
-
-def test_emv_of_a_constant_decays_geometrically():
-    x = torch.ones(SHAPE, dtype=torch.float64)
-    emv = EMV(x, alpha=0.1, burn_in=0)
-    emv(0 * x)
-    scores = torch.stack([s for s in (emv(x) for _ in range(200)) if s is not None])
-    ratios = scores[1:] / scores[:-1]
-    assert (ratios[-1] - 0.9).abs().max() < 1e-6
-    assert scores[-1].max() < 1e-6 * scores[0].min()
 
 
 def test_emv_matches_its_recursion():
@@ -106,33 +88,21 @@ def test_an_image_is_judged_by_itself(rule):
     assert len(set(batch.stopped.tolist())) == (1 if rule == "fixed" else 3)
 
 
-def test_a_stopped_image_is_frozen():
-    xs = iterates(60, quiet_at(20)) + iterates(40, lambda k: 1e-6)
-    stopper = run(make_stopper("wmv", xs[0], window=10, patience=30), xs)
-    assert stopper.stopped.tolist() == [20, 20, 20]
-    assert torch.equal(stopper.best, xs[20])
-
-
-def test_before_the_first_score_the_newest_iterate_is_kept():
-    xs = iterates(8)
-    stopper = run(make_stopper("wmv", xs[0], window=10, patience=1), xs)
-    assert torch.equal(stopper.best, xs[-1])
-    assert not stopper.done
-
-
-def test_fixed_returns_the_last_iterate_and_never_ends():
-    xs = iterates(30)
-    stopper = run(make_stopper("fixed", xs[0], patience=1), xs)
-    assert torch.equal(stopper.best, xs[-1])
-    assert not stopper.done
-
-
-def test_an_output_may_be_kept_in_the_iterates_place():
-    xs = iterates(60, quiet_at(20))
-    stopper = make_stopper("wmv", xs[0], window=10, patience=30)
-    for k, x in enumerate(xs):
-        stopper.update(k, x, torch.full_like(x, k))
-    assert torch.equal(stopper.best, torch.full_like(xs[0], 20))
+@pytest.mark.parametrize(
+    ("rule", "patience", "xs", "k", "done"),
+    [
+        ("wmv", 50, iterates(120, quiet_at(42)), 42, True),
+        ("wmv", 30, iterates(60, quiet_at(20)) + iterates(40, lambda k: 1e-6), 20, True),
+        ("wmv", 1, iterates(8), 7, False),
+        ("fixed", 1, iterates(30), 29, False),
+    ],
+    ids=["the newest of the quietest window", "frozen once it has stopped", "the newest before a score", "the last"],
+)
+def test_the_iterate_that_is_returned(rule, patience, xs, k, done):
+    stopper = run(make_stopper(rule, xs[0], window=10, patience=patience), xs)
+    assert stopper.stopped.tolist() == [k] * 3
+    assert torch.equal(stopper.best, xs[k])
+    assert stopper.done == done
 
 
 def test_mistakes_are_named():
@@ -149,15 +119,27 @@ def test_the_loss_rule_keeps_the_least_loss_that_is_half_a_percent_lower():
     for k, (x, loss) in enumerate(zip(xs, (1.0, 0.9, 0.8999, 1.0), strict=True)):
         stopper.update(k, x, loss=torch.full((len(x),), loss))
     assert stopper.stopped.tolist() == [1] * 3 and torch.equal(stopper.best, xs[1])
+    stopper.update(10**6, xs[0], loss=torch.full((3,), 1.0))
+    assert not stopper.done
 
 
 def test_what_belongs_to_an_iterate_is_kept_with_it():
+    """A kernel; or an output, in the iterate's place."""
     xs = iterates(200, quiet_at(120))
     stopper = make_stopper("wmv", xs[0], window=10, patience=200)
     for k, x in enumerate(xs):
-        stopper.update(k, x, theta={"kernel": x[:, :, :2]})
+        stopper.update(k, x, torch.full_like(x, k), theta={"kernel": x[:, :, :2]})
     assert stopper.stopped.tolist() == [120] * 3
+    assert torch.equal(stopper.best, torch.full_like(xs[0], 120))
     assert torch.equal(stopper.theta["kernel"], xs[120][:, :, :2])
+
+
+def test_one_option_says_it_all():
+    xs, options = iterates(120, quiet_at(42)), {"window": 10, "patience": 50}
+    stopper = run(Stop("wmv", **options)(xs[0], Rng.of(0, "s", range(3))), xs)
+    assert torch.equal(stopper.best, run(make_stopper("wmv", xs[0], **options), xs).best)
+    assert Stop("emv", alpha=0.3)(xs[0]).score.alpha == 0.3
+    assert Stop("self_validation", epochs=0.5)(xs[0], Rng.of(0, "s", range(3))).score.batches == 0.5 * 256 / 32
 
 
 def blobs(n, *, images=2):
