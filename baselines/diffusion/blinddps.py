@@ -9,12 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from baselines.diffusion.sampling import Level, ddim, level, start
+from baselines.common.algebra import norm
+from baselines.diffusion.sampling import Level, clipped, ddim, level, start
 from sipbench.operators.base import BlindOperator
 from sipbench.priors.base import Prior
 from sipbench.problem import Estimate, Problem
 
 
+@torch.no_grad()
 def blinddps(
     problem: Problem,
     *,
@@ -32,14 +34,10 @@ def blinddps(
         k_hat = (v_hat + 1) / 2, divided by its sum
         v_s   = v' - zeta_t grad_{v_t} ( || y - f(x_hat, k_hat) || + weight || k_hat ||_order )
 
-    zeta_t = sqrt(P_t), growing from 0 to 1, as in the public code; the paper has the constant 0.3. P_t and v_t are
-    those of a variance preserving process: with n = sqrt(alpha^2 + sigma^2), P = alpha^2 / n^2 and v_t / n are it on
-    any schedule. All priors go down the noise levels of the image's. A tilt without a prior starts from zero and takes
-    the gradient steps alone (`uniform prior` in the public code). On kernels of sum 1 that are nowhere negative the
-    published norms, of order 1 and 0, have no gradient.
-
-    The kernel comes back on its own scale, none below zero and of sum 1. Cost: `steps` evaluations of each prior, each
-    with one backward pass.
+    zeta_t = sqrt(P_t); P_t and v_t are those of a variance preserving process: with n = sqrt(alpha^2 + sigma^2),
+    P = alpha^2 / n^2 and v_t / n are it on any schedule. All priors go down the noise levels of the image's. A tilt
+    without a prior starts from zero and takes the gradient steps alone. The kernel comes back with sum 1 and none below
+    zero. Cost: `steps` evaluations of each prior, each with one backward pass. More: docs/notes/blinddps.md.
 
     Args:
         kernel_prior: a prior of kernels whose smallest values are -1.
@@ -51,7 +49,7 @@ def blinddps(
         clip: clip the estimates to [-1, 1], as published.
     """
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
-    assert prior is not None and isinstance(f, BlindOperator)
+    assert isinstance(f, BlindOperator)
     times = prior.times(steps)
     priors = {"x": prior, "kernel": kernel_prior} | ({} if tilt_prior is None else {"tilt": tilt_prior})
     levels = {name: in_step(problem, p, times) for name, p in priors.items()}
@@ -65,22 +63,20 @@ def blinddps(
         with torch.enable_grad():
             v = {name: v_t.requires_grad_() for name, v_t in v.items()}
             hat = {k: priors[k].denoise(v_t, levels[k][i].t) if k in priors else v_t for k, v_t in v.items()}
-            hat = {k: u.clamp(-1, 1) if clip and k in priors else u for k, u in hat.items()}
+            hat = {k: clipped(u, clip and k in priors) for k, u in hat.items()}
             theta = {k: kernel_of(u) if k == "kernel" else u for k, u in hat.items() if k != "x"}
-            norm = (y - f(hat["x"], theta)).flatten(1).norm(dim=1)
+            misfit = norm(y - f(hat["x"], theta))
             penalty = weight * torch.linalg.vector_norm(theta["kernel"].flatten(1), order, dim=1)
-            gradient = dict(zip(v, torch.autograd.grad((norm + penalty).sum(), list(v.values())), strict=True))
+            gradient = dict(zip(v, torch.autograd.grad((misfit + penalty).sum(), list(v.values())), strict=True))
 
-        with torch.no_grad():
-            for name, v_t in v.items():
-                now, then = levels.get(name, levels["x"])[i : i + 2]
-                zeta = now.alpha / size(now) if scale is None else scale
-                if name in priors:
-                    v_t = ddim(v_t, hat[name], now, then, rng.normal_like(v_t))
-                    zeta = zeta * size(now) * size(then)
-                v[name] = v_t - zeta * gradient[name]
-            problem.show(hat["x"], loss=norm)
-    v = {name: v_t.detach() for name, v_t in v.items()}
+        for name, v_t in v.items():
+            now, then = levels.get(name, levels["x"])[i : i + 2]
+            zeta = now.alpha / now.size if scale is None else scale
+            if name in priors:
+                v_t = ddim(v_t, hat[name], now, then, rng.normal_like(v_t))
+                zeta = zeta * now.size * then.size
+            v[name] = v_t - zeta * gradient[name]
+        problem.show(hat["x"], loss=misfit)
     kernel = kernel_of(v["kernel"].clamp(min=-1))
     return Estimate(v["x"], theta={name: v[name] for name in f.theta_shapes} | {"kernel": kernel})
 
@@ -91,15 +87,10 @@ def kernel_of(v: Tensor) -> Tensor:
     return k / k.sum((-2, -1), keepdim=True).clamp(min=torch.finfo(k.dtype).tiny)
 
 
-def size(at: Level) -> Tensor:
-    """n = sqrt(alpha^2 + sigma^2): 1 for a variance preserving prior."""
-    return (at.alpha**2 + at.sigma**2).sqrt()
-
-
 def in_step(problem: Problem, prior: Prior, times: Tensor) -> list[Level]:
     """A prior's levels that are as noisy as those of the image's prior at these times."""
     levels = [level(problem, t) for t in times]
     if prior is problem.prior:
         return levels
-    own = [prior.time_at(at.sigma / at.alpha) for at in levels[:-1]]
+    own = [prior.time_at(at.S) for at in levels[:-1]]
     return [Level(t, *prior.scales(t)) for t in (*own, times[-1])]

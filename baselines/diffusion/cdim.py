@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from baselines.diffusion.sampling import Level, descend, level, start
-from sipbench.operators import LinearOperator
+from baselines.common.algebra import dot, each
+from baselines.diffusion.sampling import Level, clipped, descend, level, start
 from sipbench.problem import Problem
 
 
@@ -26,10 +26,9 @@ def cdim(
         while | A x_s - y |^2 > mu_s + c std_s, at most K times:   x_s <- x_s - eta grad_{x_s} | A E[x | x_s] - y |^2
 
     mu_s and std_s are the mean and deviation of | A x_s - y |^2 if x_s = alpha_s x + sigma_s z and y = A x + noise.
-    eta is the least step that makes the residual plausible, or as small as it gets: the root of a quadratic, where the
-    public code searches a grid. (The first version of the paper had fixed steps and K = 1 or 3.) The network is
-    evaluated for the images that still need it only, which takes one wait for the device per projection. Cost: `steps`
-    evaluations and one more, with a backward pass, for each projection, K (steps - 1) at most.
+    eta is the least step that makes the residual plausible, or as small as it gets: the root of a quadratic. The
+    network is evaluated for the images that still need it only. Cost: `steps` evaluations and one more, with a backward
+    pass, for each projection, K (steps - 1) at most. More: docs/notes/cdim.md.
 
     Args:
         steps: number of sampling steps (25 or 50 as published).
@@ -39,13 +38,12 @@ def cdim(
         clip: clip E[x | x_t] in the sampling step, as published; turn off for data without the range [-1, 1].
     """
     prior = problem.prior
-    assert prior is not None
     bound, times = _plausible(problem, c, probes), prior.times(steps)
     x_t = start(problem, level(problem, times[0]))
     for now, then in descend(problem, times):
         x_hat = prior.denoise(x_t, now.t)
         e = (x_t - now.alpha * x_hat) / now.sigma
-        x_t = then.alpha * (x_hat.clamp(-1, 1) if clip else x_hat) + then.sigma * e
+        x_t = then.alpha * clipped(x_hat, clip) + then.sigma * e
         if then.sigma > 0:
             x_t, distance = _project(problem, x_t, then, bound(then), K)
             problem.show(x_hat, loss=distance)
@@ -55,7 +53,7 @@ def cdim(
 def _project(problem: Problem, x: Tensor, at: Level, bound: Tensor, K: int) -> tuple[Tensor, Tensor]:
     """Move each image until | A x - y |^2 is within its bound; the images and that distance."""
     r = _residual(problem, x)
-    distance = _dot(r, r)
+    distance = dot(r, r)
     active = distance > bound
     for _ in range(K):
         index = active.nonzero()[:, 0]
@@ -63,19 +61,18 @@ def _project(problem: Problem, x: Tensor, at: Level, bound: Tensor, K: int) -> t
             break
         g = _gradient(problem, x, at, index)
         Ag = _mask(problem, problem.f(g))
-        a, b, excess = _dot(Ag, Ag), _dot(r, Ag), distance - bound
+        a, b, excess = dot(Ag, Ag), dot(r, Ag), distance - bound
         root = b**2 - a * excess
         eta = torch.where(root >= 0, excess / (b + root.clamp(min=0).sqrt()), b / a)
-        eta = torch.where(active & (b > 0), eta, 0.0).view(-1, *[1] * (x.ndim - 1))
-        x, r = x - eta * g, r - eta.view(-1, *[1] * (r.ndim - 1)) * Ag
-        distance = _dot(r, r)
+        eta = torch.where(active & (b > 0), eta, 0.0)
+        x, r = x - each(eta, x) * g, r - each(eta, r) * Ag
+        distance = dot(r, r)
         active = active & (b > 0) & (root < 0)
     return x, distance
 
 
 def _gradient(problem: Problem, x: Tensor, at: Level, index: Tensor) -> Tensor:
     """grad_x | A E[x0 | x] - y |^2 of the images of this index, else zero."""
-    assert problem.prior is not None
     with torch.enable_grad():
         part = x[index].requires_grad_()
         x_hat = x.index_copy(0, index, problem.prior.denoise(part, at.t))
@@ -91,16 +88,16 @@ def _plausible(problem: Problem, c: float, probes: int) -> Callable[[Level], Ten
         mu  = a^2 |y|^2 + b tr S + (1 - a^2) m s^2
         var = 2 (b^2 tr S^2 + 2 b s^2 tr S + m s^4) + 4 a^2 (b (y^T S y - s^2 tr S) + s^2 (|y|^2 - m s^2))
     """
-    y, f, rng = _mask(problem, problem.y), problem.f, problem.rng.child("probes").portable
-    assert problem.noise is not None and isinstance(f, LinearOperator)
-    m, s2 = _dot(*[_mask(problem, torch.ones_like(y))] * 2), problem.noise.sigma**2  # pyright: ignore
-    energy, ySy = _dot(y, y), _dot(f.T(y), f.T(y))
+    y, f, rng = _mask(problem, problem.y), problem.linear, problem.rng.child("probes").portable
+    ones = _mask(problem, torch.ones_like(y))
+    m, s2 = dot(ones, ones), problem.sigma**2
+    energy, ySy = dot(y, y), dot(f.T(y), f.T(y))
     trace, square = torch.zeros_like(m), torch.zeros_like(m)
     for _ in range(probes):
         v = (rng.uniform(*problem.shape[1:], dtype=y.dtype) - 0.5).sign()
         Av = f(v)
-        trace = trace + _dot(Av, Av) / probes
-        square = square + _dot(f.T(Av), f.T(Av)) / probes
+        trace = trace + dot(Av, Av) / probes
+        square = square + dot(f.T(Av), f.T(Av)) / probes
 
     def bound(at: Level) -> Tensor:
         a2, b = (1 - at.alpha) ** 2, at.sigma**2
@@ -119,7 +116,3 @@ def _residual(problem: Problem, x: Tensor) -> Tensor:
 def _mask(problem: Problem, y: Tensor) -> Tensor:
     """y without the entries where nothing is measured."""
     return y if problem.f.valid is None else y * problem.f.valid.to(y.dtype)
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).flatten(1).sum(1)

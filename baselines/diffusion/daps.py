@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import where
 from baselines.diffusion.sampling import Level, ddim, descend, level, start
 from sipbench.priors.base import Prior
 from sipbench.problem import Problem
 
-ALGORITHMS = ("langevin", "hmc")
-PRIOR_SOLVERS = ("gaussian", "exact", "score-t", "score-min")
 RHO = 7
 
 
@@ -31,13 +31,13 @@ def daps(
     ode_steps: int = 5,
     ode_sigma_min: float = 0.01,
     ode_to_zero: bool = False,
-    mc_algo: str = "langevin",
+    mc_algo: Literal["langevin", "hmc"] = "langevin",
     num_steps: int = 100,
     lr: float = 1e-4,
     lr_min_ratio: float = 0.01,
     tau: float | None = 0.01,
     momentum: float = 0.9,
-    prior_solver: str = "gaussian",
+    prior_solver: Literal["gaussian", "exact", "score-t", "score-min"] = "gaussian",
     prior_sigma_min: float = 0.01,
     clip_gradient: float | None = None,
 ) -> Tensor:
@@ -52,13 +52,8 @@ def daps(
     Langevin's x += h score + sqrt(2 h) z, or HMC with friction, v = m v + sqrt(h) score + sqrt(2 (1 - m)) z,
     x += sqrt(h) v; h falls linearly from lr to about lr_min_ratio lr over the levels.
 
-    With "exact" it samples the posterior as the chains grow longer and finer, whatever the prior. "gaussian", as
-    published, does not: x_hat is the ODE's and not E[x | x_t], which in the limit of many levels counts the score of
-    the prior half. The squared sum is a full one: the noise it stands for is tau / sqrt(2), whatever sigma_y is;
-    tau = None takes tau^2 = 2 sigma_y^2. The code's ODE ends at `ode_sigma_min`; its first version went on to zero.
-    Where one image is not a number the code returns zeros for the whole batch, here for that image. Back-propagation
-    goes through the decoder of a latent prior, never through the denoiser. Cost: `steps` * `ode_steps` evaluations,
-    `steps` more for score-t and score-min, `steps` * `num_steps` more for exact.
+    Back-propagation goes through the decoder of a latent prior, never through the denoiser. Cost: `steps` * `ode_steps`
+    evaluations, `steps` more for score-t and score-min, `steps` * `num_steps` more for exact. More: docs/notes/daps.md.
 
     Args:
         steps: number of noise levels.
@@ -74,11 +69,7 @@ def daps(
         prior_solver, prior_sigma_min: the score of the prior.
         clip_gradient: clip the gradient of the misfit to +- this; 1 with a latent prior in the code.
     """
-    for given, known in ((mc_algo, ALGORITHMS), (prior_solver, PRIOR_SOLVERS)):
-        if given not in known:
-            raise ValueError(f"unknown {given!r}: choose one of {', '.join(known)}")
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
-    assert prior is not None
     weight, m = 1 / likelihood(problem, tau), momentum if mc_algo == "hmc" else 0.0
 
     def misfit(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,12 +81,13 @@ def daps(
         return loss.detach(), gradient if clip_gradient is None else gradient.clamp(-clip_gradient, clip_gradient)
 
     levels = grid(torch.tensor(sigma_max, dtype=torch.float64, device="cpu"), sigma_min, steps)[:-1]
-    times = torch.cat([prior.time_at(levels), torch.zeros(1, dtype=torch.float64, device="cpu")])
-    x_t = start(problem, level(problem, times[0]))
-    x_y = x_t / level(problem, times[0]).alpha
+    times = torch.cat([prior.time_at(levels), levels.new_zeros(1)])
+    first = level(problem, times[0])
+    x_t = start(problem, first)
+    x_y = x_t / first.alpha
     for k, (now, then) in enumerate(descend(problem, times)):
         x_hat = flow(problem, x_t, now, ode_steps, ode_sigma_min, ode_to_zero)
-        centre, S2 = centres(prior, prior_solver, x_t, x_hat, now, prior_sigma_min), (now.sigma / now.alpha) ** 2
+        centre, S2 = centres(prior, prior_solver, x_t, x_hat, now, prior_sigma_min), now.S**2
         h = lr * (1 + k / (steps + 1) * (lr_min_ratio - 1))
         x_y, loss = x_hat, None
         v = rng.normal_like(x_hat) if mc_algo == "hmc" else torch.zeros_like(x_hat)
@@ -131,11 +123,10 @@ def grid(top: Tensor, bottom: float, n: int) -> Tensor:
 
 def flow(problem: Problem, x_t: Tensor, now: Level, steps: int, sigma_min: float, to_zero: bool) -> Tensor:
     """Euler's steps along dx / dS = (x - E[x | x_t]) / S with x = x_t / alpha, which are those of DDIM."""
-    assert problem.prior is not None
-    times = problem.prior.time_at(grid(now.sigma / now.alpha, sigma_min, steps - to_zero)[1:])
+    times = problem.prior.time_at(grid(now.S, sigma_min, steps - to_zero)[1:])
     ends = [now, *(level(problem, t) for t in times)]
     if to_zero:
-        ends.append(level(problem, torch.zeros((), dtype=torch.float64, device="cpu")))
+        ends.append(level(problem, times.new_zeros(())))
     for a, b in pairwise(ends):
         x_t = ddim(x_t, problem.prior.denoise(x_t, a.t), a, b)
     return x_t / ends[-1].alpha
@@ -147,7 +138,7 @@ def centres(
     """The c of the score (c - x) / S^2 of p(x | x_t), as a function of x."""
     least = prior.time_at(torch.tensor(sigma_min, dtype=torch.float64, device="cpu"))
     alpha, sigma = prior.scales(least)
-    S2 = (now.sigma / now.alpha) ** 2
+    S2 = now.S**2
 
     def by_score(x: Tensor) -> Tensor:
         return x_t / now.alpha + S2 * (prior.denoise(alpha * x, least) - x) / (sigma / alpha) ** 2
@@ -160,5 +151,4 @@ def centres(
 
 def zeros_where_broken(x: Tensor) -> Tensor:
     """The image itself, or zeros where it holds a value that is not finite."""
-    good = x.isfinite().flatten(1).all(1).view(-1, *[1] * (x.ndim - 1))
-    return torch.where(good, x, torch.zeros_like(x))
+    return where(x.isfinite().flatten(1).all(1), x, torch.zeros_like(x))

@@ -20,6 +20,7 @@ from sipbench.problem import Problem
 Step = Callable[[Tensor, Tensor, Tensor, Level, Level], Tensor]
 
 
+@torch.no_grad()
 def ddnm(
     problem: Problem,
     *,
@@ -36,10 +37,10 @@ def ddnm(
 
     DDNM+ (`plus`) makes room in sigma_s for the noise of y: see `spectral`; without an SVD, `scalar`.
     Time travel: wherever a multiple of `travel_length` steps remains, `travel_repeat` - 1 times go back as many steps
-    and come again; x_hat, before A^+ y enters it, is noised for that, as in the public code.
+    and come again; x_hat, before A^+ y enters it, is noised for that.
 
-    As in `ddrm`, a constant eta makes samples too narrow, and eta = None (not published) is the share of the diffusion
-    itself. Cost: `steps` evaluations, and `travel_length` (`travel_repeat` - 1) more for each such place.
+    eta = None (not published) is the share of the diffusion itself, as in `ddrm`. Cost: `steps` evaluations, and
+    `travel_length` (`travel_repeat` - 1) more for each such place. More: docs/notes/ddnm.md.
 
     Args:
         steps: number of sampling steps, without travels.
@@ -48,25 +49,22 @@ def ddnm(
         travel_length: steps to go back.
         travel_repeat: how often to do each stretch.
     """
-    f, prior, rng = problem.f, problem.prior, problem.rng
-    assert prior is not None and isinstance(f, LinearOperator)
-    step = _step(problem, f, plus, eta)
+    prior, rng, step = problem.prior, problem.rng, _step(problem, plus, eta)
     times = prior.times(steps)
     x_t = x_hat = start(problem, level(problem, times[0]))
-    with torch.no_grad():
-        for now, then in descend(problem, times[itinerary(steps, travel_length, travel_repeat)]):
-            z = rng.normal_like(x_t)
-            if then.t > now.t:
-                x_t = then.alpha * x_hat + then.sigma * z
-                continue
-            x_hat = prior.denoise(x_t, now.t)
-            x_t = step(x_t, x_hat, z, now, then)
-            problem.show(x_hat)
+    for now, then in descend(problem, times[itinerary(steps, travel_length, travel_repeat)]):
+        z = rng.normal_like(x_t)
+        if then.t > now.t:
+            x_t = then.alpha * x_hat + then.sigma * z
+            continue
+        x_hat = prior.denoise(x_t, now.t)
+        x_t = step(x_t, x_hat, z, now, then)
+        problem.show(x_hat)
     return x_t
 
 
-def _step(problem: Problem, f: LinearOperator, plus: bool, eta: float | None) -> Step:
-    y = problem.y
+def _step(problem: Problem, plus: bool, eta: float | None) -> Step:
+    y, f = problem.y, problem.linear
     if not plus:
         return plain(f, y, eta)
     sigma_y = None if problem.noise is None else problem.noise.sigma
@@ -89,11 +87,8 @@ def plain(f: LinearOperator, y: Tensor, eta: float | None) -> Step:
 def scalar(f: LinearOperator, y: Tensor, sigma_y: float, eta: float | None) -> Step:
     """DDNM+ where A^+ y is taken to have the noise of y, alpha_s lam sigma_y in x_s:
 
-        r   = x_hat - lam A^+ (A x_hat - y),    lam = min(1, sigma_s / (alpha_s sigma_y))
-        x_s = alpha_s r + sqrt(sigma_s^2 - (alpha_s lam sigma_y)^2) (sqrt(1 - eta^2) e + eta z)
-
-    The public code writes sqrt(1 - alpha_s^4) for sigma_s and alpha_s^2 for alpha_s, and multiplies the root by
-    sigma_s once more.
+    r   = x_hat - lam A^+ (A x_hat - y),    lam = min(1, sigma_s / (alpha_s sigma_y))
+    x_s = alpha_s r + sqrt(sigma_s^2 - (alpha_s lam sigma_y)^2) (sqrt(1 - eta^2) e + eta z)
     """
 
     def step(x_t: Tensor, x_hat: Tensor, z: Tensor, now: Level, then: Level) -> Tensor:
@@ -125,10 +120,10 @@ def spectral(f: LinearOperator, y: Tensor, sigma_y: float, eta: float | None) ->
     def step(x_t: Tensor, x_hat: Tensor, z: Tensor, now: Level, then: Level) -> Tensor:
         kept, fresh = shares(now, then, eta)
         free = then.alpha * x_hat + then.sigma * (kept * (x_t - now.alpha * x_hat) / now.sigma + fresh * z)
-        S = then.sigma / then.alpha
+        S = then.S
         entered = told
         if eta is None:
-            entered = told & (floor <= now.sigma / now.alpha)
+            entered = told & (floor <= now.S)
             kept = (S * precision).clamp(max=1)
             fresh = (1 - kept**2).sqrt()
         h, z = svd.Vt(x_hat), svd.Vt(z)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import norm
 from baselines.common.linear import cg
 from baselines.diffusion.sampling import descend, level, start
-from sipbench.operators.base import LinearOperator
 from sipbench.problem import Problem
 
 
@@ -25,10 +25,8 @@ def dds(
         x_y  ~= argmin_x gamma |y - A x|^2 + |x - x_hat|^2,   that is (I + gamma A^T A) x_y = x_hat + gamma A^T y
         x_s   = alpha_s x_y + sigma_s ( sqrt(1 - eta^2) e + eta z )
 
-    Without gamma, the noiseless form, the system is A^T A x_y = A^T y. e stays that of x_hat, and eta = 1 is all fresh
-    noise, not DDPM's share. The code leaves the noise out of the last step but one as well, by a slip of its index, and
-    projects by x_hat - A^+ (A x_hat - y) for single-coil MRI whatever gamma. Cost: `steps` evaluations, none with a
-    backward pass.
+    Without gamma, the noiseless form, the system is A^T A x_y = A^T y. eta = 1 is all fresh noise, not DDPM's share.
+    Cost: `steps` evaluations, none with a backward pass. More: docs/notes/dds.md.
 
     Args:
         steps: number of sampling steps.
@@ -36,8 +34,7 @@ def dds(
         gamma: weight of the measurement; None for the noiseless form.
         iterations: of the conjugate gradients.
     """
-    y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
-    assert prior is not None and isinstance(f, LinearOperator)
+    y, f, prior, rng = problem.y, problem.linear, problem.prior, problem.rng
     keep, weight = (0.0, 1.0) if gamma is None else (1.0, gamma)
     times = prior.times(steps)
     x_t = start(problem, level(problem, times[0]))
@@ -47,5 +44,5 @@ def dds(
         residual = y - f(x_hat)
         x_y = x_hat + cg(lambda d: keep * d + weight * f.T(f(d)), weight * f.T(residual), iterations)
         x_t = then.alpha * x_y + then.sigma * ((1 - eta**2) ** 0.5 * e + eta * rng.normal_like(x_t))
-        problem.show(x_y, loss=residual.flatten(1).norm(dim=1))
+        problem.show(x_y, loss=norm(residual))
     return x_t

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from baselines.common.algebra import norm
 from baselines.common.linear import conditioning
 from baselines.diffusion.sampling import level
 from baselines.optimisers.lbfgs import LBFGS
-from sipbench.operators import LinearOperator
 from sipbench.priors.base import Prior
 from sipbench.problem import Problem
 
 
+@torch.no_grad()
 def dflow(
     problem: Problem,
     *,
@@ -40,11 +41,8 @@ def dflow(
     Any prior is such a flow, with tau = sigma_t / (alpha_t + sigma_t) and u = x_t / (alpha_t + sigma_t). z stands at
     the noisiest level that the prior knows, scaled to the spread of u there. Where f is not linear z^0 = n.
 
-    Settings and R are those of the PnP-Flow benchmark (https://arxiv.org/abs/2410.02423), whose code adds R with the
-    opposite sign (a negative `lam` does the same), solves T^-1 adaptively and starts it from A^T y; here it is the same
-    midpoint steps backwards from A^T (A A^T + damping I)^-1 y. Its 20 rounds of 20 iterations are 400 here, each trial
-    of the line search being one. Cost: 2 `steps` evaluations an iteration, each with a backward pass, and 2 `steps`
-    each for T^-1 and for the result.
+    Here A^+ = A^T (A A^T + damping I)^-1. Cost: 2 `steps` evaluations an iteration, each with a backward pass, and
+    2 `steps` each for T^-1 and for the result. More: docs/notes/dflow.md.
 
     Args:
         lr, history: of L-BFGS.
@@ -52,33 +50,28 @@ def dflow(
             evaluations.
     """
     y, f, prior = problem.y, problem.f, problem.prior
-    assert prior is not None
     d = torch.Size(prior.shape).numel()
     first = level(problem, prior.times(1)[0])
-    taus = (
-        first.sigma / (first.alpha + first.sigma) * torch.linspace(1, 0, steps + 1, dtype=torch.float64, device="cpu")
-    )
+    taus = first.u * torch.linspace(1, 0, steps + 1, dtype=torch.float64, device="cpu")
     spread = (taus[0] ** 2 + (1 - taus[0]) ** 2).sqrt()
 
     n = problem.rng.portable.normal(*prior.shape, dtype=y.dtype)
-    with torch.no_grad():
-        z = n
-        if isinstance(f, LinearOperator):
-            u = prior.encode(conditioning(f, y.dtype)(y, 1.0, damping))
-            z = alpha**0.5 * flow(prior, u, taus.flip(0)) / spread + (1 - alpha) ** 0.5 * n
+    z = n
+    if f.linear:
+        u = prior.encode(conditioning(problem.linear, y.dtype)(y, 1.0, damping))
+        z = alpha**0.5 * flow(prior, u, taus.flip(0)) / spread + (1 - alpha) ** 0.5 * n
     z = z.clone().requires_grad_()
     solver = LBFGS([z], lr=lr, history=history)
     for _ in problem.steps(iterations):
         with torch.enable_grad():
             x_hat = prior.decode(flow(prior, spread * z, taus, checkpointing))
             residual = (f(x_hat) - y).square().flatten(1).sum(1)
-            r = z.flatten(1).norm(dim=1)
+            r = norm(z)
             loss = residual + lam * (r**2 / 2 - (d - 1) * r.log())
             (gradient,) = torch.autograd.grad(loss.sum(), z)
         solver.step(loss, [gradient])
         problem.show(x_hat, loss=residual)
-    with torch.no_grad():
-        return prior.decode(flow(prior, spread * solver.x.view_as(z), taus))
+    return prior.decode(flow(prior, spread * solver.x.view_as(z), taus))
 
 
 def flow(prior: Prior, u: Tensor, taus: Tensor, checkpointing: bool = False) -> Tensor:

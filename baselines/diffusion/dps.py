@@ -9,19 +9,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from baselines.diffusion.sampling import ddim, descend, level, start
+from baselines.common.algebra import norm
+from baselines.diffusion.sampling import clipped, ddim, descend, level, start
 from sipbench.problem import Problem
 
 
+@torch.no_grad()
 def dps(problem: Problem, *, steps: int = 1000, zeta: float = 1.0, clip: bool = True) -> Tensor:
     """Ancestral sampling, each step corrected along the gradient of the residual's norm:
 
         x_hat   = E[x | x_t],   x' ~ q(x_s | x_t, x_hat)
         x_s     = x' - zeta grad_{x_t} || y - f(x_hat) ||
 
-    The norm is not squared and is one per image. The public code does so, with zeta as its `scale`; the paper writes
-    the squared norm with the step zeta / || y - f(x_hat) ||, which is twice that. The variance of q is the posterior's
-    (the public code interpolates it with its learned one). Cost: `steps` evaluations, each with one backward pass.
+    The norm is not squared. Cost: `steps` evaluations, each with one backward pass. More: docs/notes/dps.md.
 
     Args:
         steps: number of sampling steps.
@@ -29,18 +29,15 @@ def dps(problem: Problem, *, steps: int = 1000, zeta: float = 1.0, clip: bool = 
         clip: clip x_hat to [-1, 1], as published; turn off for data without that range.
     """
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
-    assert prior is not None
     times = prior.times(steps)
     x_t = start(problem, level(problem, times[0]))
     for now, then in descend(problem, times):
         with torch.enable_grad():
             x_t.requires_grad_()
-            x_hat = prior.denoise(x_t, now.t)
-            x_hat = x_hat.clamp(-1, 1) if clip else x_hat
-            norm = (y - f(x_hat)).flatten(1).norm(dim=1)
-            (gradient,) = torch.autograd.grad(norm.sum(), x_t)
+            x_hat = clipped(prior.denoise(x_t, now.t), clip)
+            misfit = norm(y - f(x_hat))
+            (gradient,) = torch.autograd.grad(misfit.sum(), x_t)
 
-        with torch.no_grad():
-            x_t = ddim(x_t, x_hat, now, then, rng.normal_like(x_t)) - zeta * gradient
-            problem.show(x_hat, loss=norm)
+        x_t = ddim(x_t, x_hat, now, then, rng.normal_like(x_t)) - zeta * gradient
+        problem.show(x_hat, loss=misfit)
     return x_t

@@ -37,9 +37,9 @@ def enkg(
         x_i <- x_i - guidance / |C|_F  sum_j C_ij (x_j - mean_k x_k)            `num_updates` times a step
 
     where xh_i is particle i brought down to the image by a short flow of its own. f is only evaluated, one particle of
-    each image at a time. No correction in the first and last `threshold` of the steps (the InverseBench code corrects
-    at all but the first, with factor 8). The estimate is the mean of the particles; they are the samples. Cost:
-    J (steps + num_updates sum_i k_i) evaluations, k_i = min(1 + (steps - i) // factor, 20) over the corrected steps i.
+    each image at a time. No correction in the first and last `threshold` of the steps. The estimate is the mean of the
+    particles; they are the samples. Cost: J (steps + num_updates sum_i k_i) evaluations,
+    k_i = min(1 + (steps - i) // factor, 20) over the corrected steps i. More: docs/notes/enkg.md.
 
     Args:
         steps: number of noise levels, spaced as in Karras et al. (2022) between those that the prior knows.
@@ -53,13 +53,12 @@ def enkg(
         batch_size: how many particles are denoised at once; it changes nothing but memory.
     """
     y, f, prior = problem.y, problem.f, problem.prior
-    assert prior is not None
     first, last = (_known(prior, sigma) for sigma in (sigma_max, sigma_min))
     times = _grid(prior, first, last, steps, rho)
     x = level(problem, times[0]).sigma * problem.rng.portable.normal(num_samples, *prior.shape, dtype=y.dtype)
     for i, (now, then) in enumerate(descend(problem, times)):
         if threshold_start * steps < i < steps - int(threshold_end * steps):
-            grid = _grid(prior, now.sigma / now.alpha, last, min(1 + (steps - i) // factor, 20), rho)
+            grid = _grid(prior, now.S, last, min(1 + (steps - i) // factor, 20), rho)
             path = [level(problem, t) for t in grid]
             falling = guidance * (1 - lr_min_ratio) * (1 - i / steps) + lr_min_ratio
             for _ in range(num_updates):
@@ -84,8 +83,8 @@ def _denoise(prior: Prior, x: Tensor, at: Level, batch_size: int) -> Tensor:
 
 def _known(prior: Prior, sigma: float) -> Tensor:
     """The noise level sigma / alpha nearest to this that the prior knows."""
-    alpha, level = prior.scales(prior.time_at(torch.tensor(sigma, dtype=torch.float64, device="cpu")))
-    return level / alpha
+    t = prior.time_at(torch.tensor(sigma, dtype=torch.float64, device="cpu"))
+    return Level(t, *prior.scales(t)).S
 
 
 def _grid(prior: Prior, first: Tensor, last: Tensor, n: int, rho: float) -> Tensor:

@@ -6,6 +6,8 @@ https://arxiv.org/abs/2412.00100
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -20,8 +22,8 @@ def flowchef(
     *,
     steps: int = 200,
     gradient_scale: float = 500.0,
-    loss: str = "mse",
-    residual: str = "plain",
+    loss: Literal["mse", "norm"] = "mse",
+    residual: Literal["plain", "pinv", "adjoint"] = "plain",
     shift: float = 1.0,
 ) -> Tensor:
     """Euler steps along the flow, each moved down the gradient of the error of the image that it points to:
@@ -30,10 +32,9 @@ def flowchef(
         x_s = alpha_s x0 + sigma_s (x_t - alpha_t x0) / sigma_t
               - (alpha_s + sigma_s) gradient_scale grad_{x0} L(decode(x0))      (not in the last step)
 
-    L is mean((y - f(x))^2) over the entries of y as in the authors' code for pixels, which are the defaults here; or
-    the norm, with a step of 50, 28 steps and shift 4, as FlowDPS (2025) ran it on latents, also in the last step. The
-    network is not differentiated. A straight path has alpha + sigma = 1; every other prior is the flow
-    x_t / (alpha + sigma), on which this is the same. Cost: `steps` evaluations and passes through the decoder.
+    L is mean((y - f(x))^2) over the entries of y, or the norm. The network is not differentiated. A straight path has
+    alpha + sigma = 1; every other prior is the flow x_t / (alpha + sigma), on which this is the same. Cost: `steps`
+    evaluations and passes through the decoder. More: docs/notes/flowchef.md.
 
     Args:
         steps: number of sampling steps.
@@ -42,10 +43,7 @@ def flowchef(
         residual: plain; or pinv, A^+ (y - f(x)), or adjoint, A^T (y - f(x)), in place of y - f(x).
         shift: s > 1 spends more steps near the noise: evenly spaced v give the flow's times s v / (1 + (s - 1) v).
     """
-    if loss not in ("mse", "norm"):
-        raise ValueError(f"loss is mse or norm, not {loss!r}")
     prior, fit = problem.prior, residual_of(problem, residual)
-    assert prior is not None
     times = shifted(prior, steps, shift)
     x_t = start(problem, level(problem, times[0]))
     for now, then in descend(problem, times):

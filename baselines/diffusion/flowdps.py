@@ -6,6 +6,7 @@ Kim, Kim, Ye: FlowDPS: Flow-Driven Posterior Sampling for Inverse Problems, ICCV
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ def flowdps(
     step_size: float = 15.0,
     iterations: int = 3,
     shift: float = 4.0,
-    residual: str = "plain",
+    residual: Literal["plain", "pinv", "adjoint"] = "plain",
 ) -> Tensor:
     """A flow split into the image and the noise it sees; the image is fitted, the noise partly drawn anew:
 
@@ -32,21 +33,17 @@ def flowdps(
         x_s = alpha_s ((1 - u_t) x0 + u_t x0_y) + sigma_s (sqrt(u_s) x1 + sqrt(1 - u_s) z)
 
     u = sigma / (alpha + sigma) is the time on the straight path alpha = 1 - u, sigma = u. Every other prior is the
-    flow x_t / (alpha + sigma): the formula is the paper's on each. No text guides the prior. More noise is drawn anew
-    than keeps the law of the flow: with step_size 0 the samples of a Gaussian prior (std 0.5) have 0.57 of its variance
-    after 28 steps and 0.64 after 1000. Cost: `steps` evaluations, none differentiated, and iterations * steps passes
-    through the decoder.
+    flow x_t / (alpha + sigma): the formula is the paper's on each. No text guides the prior. Cost: `steps` evaluations,
+    none differentiated, and iterations * steps passes through the decoder. More: docs/notes/flowdps.md.
 
     Args:
         steps: number of sampling steps.
-        step_size: of the descent (15 by the command line of the public code, 30 by its functions), for its latents.
+        step_size: of the descent.
         iterations: how many steps of descent.
         shift: s > 1 spends more steps near the noise: evenly spaced v give u = s v / (1 + (s - 1) v).
-        residual: plain as in the paper; the public code takes pinv, || A^+ (y - A x) ||, for super-resolution and
-            adjoint, || A^T (y - A x) ||, for the rest.
+        residual: plain as in the paper; or pinv, || A^+ (y - A x) ||, or adjoint, || A^T (y - A x) ||.
     """
     prior, fit = problem.prior, residual_of(problem, residual)
-    assert prior is not None
     times = shifted(prior, steps, shift)
     x_t = start(problem, level(problem, times[0]))
     for now, then in descend(problem, times):
@@ -61,15 +58,9 @@ def flowdps(
             x_y = x_y.detach() - step_size * gradient
             if k == 0:
                 problem.show(image.detach(), loss=norm.detach())
-        u_t, u_s = flow_time(now), flow_time(then)
-        noise = u_s.sqrt() * x_1 + (1 - u_s).sqrt() * problem.rng.normal_like(x_t)
-        x_t = then.alpha * ((1 - u_t) * x_0 + u_t * x_y) + then.sigma * noise
+        noise = then.u.sqrt() * x_1 + (1 - then.u).sqrt() * problem.rng.normal_like(x_t)
+        x_t = then.alpha * ((1 - now.u) * x_0 + now.u * x_y) + then.sigma * noise
     return prior.decode(x_t)
-
-
-def flow_time(at: Level) -> Tensor:
-    """The time on the straight path at this noise level."""
-    return at.sigma / (at.alpha + at.sigma)
 
 
 def shifted(prior: Prior, n: int, shift: float) -> Tensor:
@@ -77,8 +68,7 @@ def shifted(prior: Prior, n: int, shift: float) -> Tensor:
     if n < 1:
         raise ValueError(f"steps must be 1 or more, not {n}")
     first = prior.times(1)[:1]
-    alpha, sigma = prior.scales(first)
-    top = sigma / (alpha + sigma)
+    top = Level(first, *prior.scales(first)).u
     v = torch.linspace(1, 0, n + 1, dtype=torch.float64, device="cpu") * top / (shift - (shift - 1) * top)
     u = (shift * v / (1 + (shift - 1) * v))[1:-1]
     return torch.cat([first, prior.time_at(u / (1 - u)), first.new_zeros(1)])
@@ -90,9 +80,7 @@ def residual_of(problem: Problem, kind: str) -> Callable[[Tensor], Tensor]:
     if kind == "plain":
         weight = 1.0 if valid is None else valid.to(y.dtype)
         return lambda x: (weight * (y - f(x))).flatten(1)
-    if kind not in ("pinv", "adjoint"):
-        raise ValueError(f"unknown residual {kind!r}: choose plain, pinv or adjoint")
     if not f.linear:
         raise ValueError(f"the residual {kind!r} needs a linear forward map; choose plain")
-    back: Callable[[Tensor], Tensor] = f.pinv if kind == "pinv" else f.T  # pyright: ignore
+    back = problem.linear.pinv if kind == "pinv" else problem.linear.T
     return lambda x: back(y - f(x)).flatten(1)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from baselines.common.algebra import dot, each, norm
 from baselines.diffusion.sampling import Level, descend, level, start
 from sipbench.operators.base import BlindOperator, invert
 from sipbench.operators.blind import BlindBlur
@@ -21,6 +22,7 @@ from sipbench.operators.convolution import fast_length
 from sipbench.problem import Estimate, Problem, Rng
 
 
+@torch.no_grad()
 def gibbsddrm(
     problem: Problem,
     *,
@@ -46,33 +48,27 @@ def gibbsddrm(
 
     the latter `iterations` times, then k is divided by its sum. k starts as exp(-|i| / width).
 
-    A blur has cheap coordinates on a torus only. So, as in the public code, the image lies with zeros round it on a
-    grid that holds all of k * x, and what of that is not measured is drawn anew at each step: k * x_hat, before `begin`
-    k * y, plus noise. Where y is the `valid` part the grid is the image itself.
-
-    The public code takes 0.04 for sigma_h whatever the noise, twice the 0.02 it adds to images on [0, 1]. A tilt map is
-    left at zero. Cost: `steps` evaluations, and `updates` more in each step from `begin` on but the last.
+    A blur has cheap coordinates on a torus only: the image lies with zeros round it on a grid that holds all of k * x,
+    and what of that is not measured is drawn anew at each step. A tilt map is left at zero. Cost: `steps` evaluations,
+    and `updates` more in each step from `begin` on but the last. More: docs/notes/gibbsddrm.md.
 
     Args:
         steps: number of sampling steps.
-        eta_a: the weight of the predicted noise where x_t is less noisy than y.
+        eta_a, eta_c: the weights of the predicted noise and of y where x_t is less noisy than y.
         eta_b: the weight of y where x_t is the noisier one.
-        eta_c: the weight of y where x_t is less noisy.
         eta_d: the share of fresh noise where y says nothing.
         width: of the kernel to start from, in pixels.
         begin: the time from which on the kernel is updated.
         updates: of the kernel in each step.
         iterations: of Langevin dynamics in each update.
-        lr: their step size where sigma_h is 0.04, the image 256 x 256 and the kernel 64 x 64, as published. Elsewhere
-            it is scaled as the curvature of the likelihood is, by sigma_h^2 / (pixels of the image x of the kernel).
+        lr: their step size where sigma_h is 0.04, the image 256 x 256 and the kernel 64 x 64; scaled elsewhere.
         gamma: the weight of the kernel's sparsity, a Laplace prior.
         sigma_h: the noise in the kernel's likelihood; null is that of y.
         cutoff: singular values below it count as zero.
     """
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
-    assert prior is not None and problem.noise is not None and isinstance(f, BlindOperator)
-    blur, sigma = getattr(f, "blur", f), problem.noise.sigma
-    assert isinstance(blur, BlindBlur) and sigma is not None
+    blur, sigma = getattr(f, "blur", f), problem.sigma
+    assert isinstance(f, BlindOperator) and isinstance(blur, BlindBlur)
     frame, etas = Frame.of(blur), (eta_a, eta_b, eta_c, eta_d)
     sigma_h = sigma if sigma_h is None else sigma_h
     lr = lr * (sigma_h / 0.04) ** 2 * (256 * 64) ** 2 / math.prod((*blur.shape[-2:], *blur.box))
@@ -84,22 +80,21 @@ def gibbsddrm(
         outside = A(around) + sigma * rng.normal(y.shape[1], *frame.grid, dtype=y.dtype)
         return Coordinates(A, frame, frame.complete(outside, y), sigma, cutoff)
 
-    with torch.no_grad():
-        placed = frame.complete(y.new_zeros(*y.shape[:2], *frame.grid), y)
-        first = level(problem, times[0])
-        x_t = coordinates(k, placed).start(start(problem, first), first)
-        for now, then in descend(problem, times):
-            late = now.t <= begin
-            x_hat = prior.denoise(x_t, now.t)
-            around = frame.pad(x_hat) if late else placed
+    placed = frame.complete(y.new_zeros(*y.shape[:2], *frame.grid), y)
+    first = level(problem, times[0])
+    x_t = coordinates(k, placed).start(start(problem, first), first)
+    for now, then in descend(problem, times):
+        late = now.t <= begin
+        x_hat = prior.denoise(x_t, now.t)
+        around = frame.pad(x_hat) if late else placed
+        x_s = coordinates(k, around).step(x_t, x_hat, now, then, rng.normal_like(x_t), etas)
+        for _ in range(updates if late and then.sigma > 0 else 0):
+            guess = prior.denoise(x_s, then.t)
+            k = langevin(blur, y, guess, k, rng, iterations, lr, gamma, sigma_h)
+            k = k / k.sum((-2, -1), keepdim=True)
             x_s = coordinates(k, around).step(x_t, x_hat, now, then, rng.normal_like(x_t), etas)
-            for _ in range(updates if late and then.sigma > 0 else 0):
-                guess = prior.denoise(x_s, then.t)
-                k = langevin(blur, y, guess, k, rng, iterations, lr, gamma, sigma_h)
-                k = k / k.sum((-2, -1), keepdim=True)
-                x_s = coordinates(k, around).step(x_t, x_hat, now, then, rng.normal_like(x_t), etas)
-            x_t = x_s
-            problem.show(x_hat)
+        x_t = x_s
+        problem.show(x_hat)
     left = {name: y.new_zeros(len(y), *shape) for name, shape in f.theta_shapes.items()}
     return Estimate(x_t, theta=left | {"kernel": k})
 
@@ -117,7 +112,7 @@ class Coordinates:
 
     def start(self, x_T: Tensor, at: Level) -> Tensor:
         """x_bar = y_bar + sqrt(S^2 - (sigma / s)^2) z where that is possible, else S z, from x_T = sigma_T z."""
-        S, z = at.sigma / at.alpha, self._Vt(x_T / at.sigma)
+        S, z = at.S, self._Vt(x_T / at.sigma)
         known = self.y_bar + (S**2 - self.floor**2).clamp(min=0).sqrt() * z
         return at.alpha * self._V(torch.where(S * self.s > self.sigma, known, S * z))
 
@@ -133,15 +128,15 @@ class Coordinates:
         rest^2 = 1 - eta_a^2 - eta_c^2 - 2 eta_a eta_c |corr(e, c)|, the correlation of each image over this band.
         """
         eta_a, eta_b, eta_c, eta_d = etas
-        S, sigma = then.sigma / then.alpha, max(self.sigma, 1e-30)
+        S, sigma = then.S, max(self.sigma, 1e-30)
         h, e, z = self._Vt(x_hat), self._Vt((x_t - now.alpha * x_hat) / now.sigma), self._Vt(z)
         c = (self.Uty - self.s * h) / sigma
         told, loud = self.s > 0, S * self.s > self.sigma
-        band_e, band_c = ((told & ~loud) * e).flatten(1), ((told & ~loud) * c).flatten(1)
-        corr = (band_e * band_c).sum(1).abs() / (band_e.norm(dim=1) * band_c.norm(dim=1) + 1e-10)
+        band_e, band_c = (told & ~loud) * e, (told & ~loud) * c
+        corr = dot(band_e, band_c).abs() / (norm(band_e) * norm(band_c) + 1e-10)
         rest = (1 - eta_a**2 - eta_c**2 - 2 * eta_a * eta_c * corr).clamp(min=0).sqrt()
         unseen = h + S * ((1 - eta_d**2) ** 0.5 * e + eta_d * z)
-        quiet = h + S * (eta_a * e + eta_c * c + rest.view(-1, 1, 1, 1) * z)
+        quiet = h + S * (eta_a * e + eta_c * c + each(rest, z) * z)
         spread = (S**2 - (eta_b * self.floor) ** 2).clamp(min=0).sqrt()
         known = (1 - eta_b) * h + eta_b * self.y_bar + spread * z
         return then.alpha * self._V(torch.where(told, torch.where(loud, known, quiet), unseen))
@@ -155,13 +150,9 @@ class Coordinates:
 
 @dataclass(frozen=True)
 class Frame:
-    """A torus that a blurred image fits on, and the window of it that is measured. The image begins at its corner.
+    """A torus (`grid`) that a blurred image fits on, and the window of it that is measured: its rows and columns.
 
-    Attributes:
-        image: the size of x.
-        grid: the size of the torus.
-        rows: the rows of the window.
-        columns: its columns.
+    The image begins at the corner.
     """
 
     image: tuple[int, int]

@@ -11,11 +11,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from baselines.diffusion.sampling import ddim, descend, level, start
-from sipbench.operators import BicubicDownsampling, LinearOperator
+from baselines.diffusion.sampling import clipped, ddim, descend, level, start
+from sipbench.operators import BicubicDownsampling
 from sipbench.problem import Problem
 
 
+@torch.no_grad()
 def ilvr(
     problem: Problem, *, steps: int = 100, range_t: int = 0, down_N: int | None = None, clip: bool = True
 ) -> Tensor:
@@ -24,33 +25,27 @@ def ilvr(
         x'  ~ q(x_s | x_t, x_hat),    x_hat = E[x | x_t]
         x_s = x' - Phi(x') + Phi(y_s),    y_s = alpha_s A^+ y + sigma_s z
 
-    Phi = A^+ A, as the tables of the DPS family have it (there also called Score-SDE or POCS); or with `down_N` the
-    low-pass filter of the paper, bicubic down- and upsampling, which is given A^+ y for its reference. It trusts y
-    as if without noise. The public code noises the reference to the level of x_t; the paper, as here, to that of x_s.
-    Cost: `steps` evaluations.
+    Phi = A^+ A; or with `down_N` the low-pass filter of the paper, bicubic down- and upsampling. It trusts y as if
+    without noise. Cost: `steps` evaluations. More: docs/notes/ilvr.md.
 
     Args:
         steps: number of sampling steps.
-        range_t: steps with more than this many after them are refined: -1 refines all, 0 all but the last. The
-            examples of the public code have 20 of 100.
+        range_t: steps with more than this many after them are refined: -1 refines all, 0 all but the last.
         down_N: the factor of the low-pass filter, 32 as published; None for the task's own operator.
         clip: clip x_hat to [-1, 1], as published.
     """
-    f, prior, rng = problem.f, problem.prior, problem.rng
-    assert prior is not None and isinstance(f, LinearOperator)
+    f, prior, rng = problem.linear, problem.prior, problem.rng
     phi = low_pass(problem, down_N) if down_N else lambda x: f.pinv(f(x))
     times = prior.times(steps)
-    with torch.no_grad():
-        reference = f.pinv(problem.y)
-        x_t = start(problem, level(problem, times[0]))
-        for k, (now, then) in enumerate(descend(problem, times)):
-            x_hat = prior.denoise(x_t, now.t)
-            x_hat = x_hat.clamp(-1, 1) if clip else x_hat
-            x_t = ddim(x_t, x_hat, now, then, rng.normal_like(x_t))
-            z = rng.normal_like(x_t)
-            if steps - 1 - k > range_t:
-                x_t = x_t + phi(then.alpha * reference + then.sigma * z - x_t)
-            problem.show(x_hat)
+    reference = f.pinv(problem.y)
+    x_t = start(problem, level(problem, times[0]))
+    for k, (now, then) in enumerate(descend(problem, times)):
+        x_hat = clipped(prior.denoise(x_t, now.t), clip)
+        x_t = ddim(x_t, x_hat, now, then, rng.normal_like(x_t))
+        z = rng.normal_like(x_t)
+        if steps - 1 - k > range_t:
+            x_t = x_t + phi(then.alpha * reference + then.sigma * z - x_t)
+        problem.show(x_hat)
     return x_t
 
 

@@ -7,12 +7,14 @@ https://arxiv.org/abs/2405.13712
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import dot, each, norm
 from baselines.common.linear import cg
-from baselines.diffusion.sampling import Level, ddim, descend, level, start
+from baselines.diffusion.sampling import Level, clipped, ddim, descend, level, start
 from sipbench.operators.base import LinearOperator, Operator
 from sipbench.problem import Problem
 
@@ -25,7 +27,7 @@ def mmps(
     *,
     steps: int = 100,
     iterations: int = 1,
-    solver: str = "gmres",
+    solver: Literal["gmres", "cg"] = "gmres",
     eta: float = 1.0,
     clip: bool = False,
 ) -> Tensor:
@@ -35,9 +37,8 @@ def mmps(
         x_y   = x_hat + V A^T (sigma_y^2 + A V A^T)^-1 (y - A x_hat)
 
     Exact on every Gaussian prior with a converged solver, as the steps grow. V is applied as its transpose, a backward
-    pass: the same for an exact denoiser, nearly for a network's. CG, the paper's, needs the symmetry; GMRES, the
-    default of the authors' library, does not. As in the library a nonlinear f is linearised at x_hat; their benchmark
-    clips x_hat, the library does not. Cost: `steps` evaluations, each with `iterations` + 1 backward passes.
+    pass. A nonlinear f is linearised at x_hat. Cost: `steps` evaluations, each with `iterations` + 1 backward passes.
+    More: docs/notes/mmps.md.
 
     Args:
         steps: number of sampling steps.
@@ -46,9 +47,6 @@ def mmps(
         eta: share of fresh noise; 1 is the ancestral step.
         clip: clip x_hat to [-1, 1].
     """
-    if solver not in SOLVERS:
-        raise ValueError(f"unknown solver {solver!r}: choose one of {', '.join(SOLVERS)}")
-    assert problem.prior is not None
     times = problem.prior.times(steps)
     x_t = start(problem, level(problem, times[0]))
     for now, then in descend(problem, times):
@@ -62,13 +60,10 @@ def conditional_mean(
     problem: Problem, x_t: Tensor, now: Level, solve: Callable[[Map, Tensor, int], Tensor], iterations: int, clip: bool
 ) -> tuple[Tensor, Tensor]:
     """E[x | x_t, y], and the norm of y - A E[x | x_t] of each image."""
-    prior, noise = problem.prior, problem.noise
-    assert prior is not None and noise is not None and noise.sigma is not None
-    variance = noise.sigma**2
+    variance = problem.sigma**2
     with torch.enable_grad():
         x_t = x_t.detach().requires_grad_()
-        x_hat = prior.denoise(x_t, now.t)
-        x_hat = x_hat.clamp(-1, 1) if clip else x_hat
+        x_hat = clipped(problem.prior.denoise(x_t, now.t), clip)
 
     def V(v: Tensor, more: bool = True) -> Tensor:
         return now.sigma**2 / now.alpha * torch.autograd.grad(x_hat, x_t, v, retain_graph=more)[0]
@@ -76,7 +71,7 @@ def conditional_mean(
     y_hat, A, At = linearised(problem.f, x_hat.detach())
     residual = problem.y - y_hat
     v = solve(lambda u: variance * u + A(V(At(u))), residual, iterations)
-    return x_hat.detach() + V(At(v), more=False), residual.flatten(1).norm(dim=1)
+    return x_hat.detach() + V(At(v), more=False), norm(residual)
 
 
 def linearised(f: Operator, x: Tensor) -> tuple[Tensor, Map, Map]:
@@ -105,20 +100,15 @@ def gmres(matvec: Map, b: Tensor, iterations: int) -> Tensor:
     for _ in range(iterations):
         p, q = r, matvec(r)
         for p_i, q_i in pairs:
-            c = _dot(q, q_i)
+            c = each(dot(q, q_i), b)
             p, q = p - c * p_i, q - c * q_i
-        norm = _dot(q, q).sqrt()
-        scale = torch.where(norm > 0, 1 / norm, 0.0)
+        length = each(dot(q, q), b).sqrt()
+        scale = torch.where(length > 0, 1 / length, 0.0)
         p, q = scale * p, scale * q
-        c = _dot(r, q)
+        c = each(dot(r, q), b)
         v, r = v + c * p, r - c * q
         pairs.append((p, q))
     return v
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """One inner product an image, shaped to multiply images with."""
-    return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))
 
 
 SOLVERS: dict[str, Callable[[Map, Tensor, int], Tensor]] = {"gmres": gmres, "cg": cg}

@@ -6,15 +6,16 @@ https://openreview.net/forum?id=9_gsMA8MRKQ
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import norm
 from baselines.common.linear import conditioning
 from baselines.diffusion.sampling import Level, ddim, descend, level, start
-from sipbench.operators.base import LinearOperator
 from sipbench.problem import Problem
 
-GUIDANCE = ("code", "paper", "score")
 LEAST_SIGMA = 1e-4  # stands for a noise of zero, where A A^T may have no inverse
 
 
@@ -24,7 +25,7 @@ def pigdm(
     *,
     steps: int = 100,
     eta: float = 1.0,
-    guidance: str = "code",
+    guidance: Literal["code", "paper", "score"] = "code",
     weight: float = 1.0,
     noisy: bool = True,
 ) -> Tensor:
@@ -34,11 +35,10 @@ def pigdm(
         g     = r^2 (d x_hat / d x_t)^T A^T (r^2 A A^T + sigma_y^2)^-1 (y - A x_hat)
         x_s   = DDIM(x_t, x_hat; eta) + c g
 
-    The paper's algorithm has c = sqrt(P_t), its authors' later code (RED-diff) c = sqrt(P_s P_t), where x_t has unit
-    scale: `coefficient` brings them to any. Both differ from Bayes' rule; the guidance "score" keeps to it: DDIM goes
-    towards E[x | x_t, y] = x_hat + sigma_t^2 / (alpha_t r^2) g, exact on N(0, I) as the steps grow. Without noise
-    g = (d x_hat / d x_t)^T (A^+ y - A^+ A x_hat), the only form in that code, which starts from A^+ y with noise; here
-    from noise alone, as in the paper. Cost: `steps` evaluations, each with one backward pass.
+    c is sqrt(P_t) in the paper and sqrt(P_s P_t) in its authors' later code, where x_t has unit scale: `coefficient`
+    brings them to any. The guidance "score" keeps to Bayes' rule: DDIM goes towards
+    E[x | x_t, y] = x_hat + sigma_t^2 / (alpha_t r^2) g. Without noise g = (d x_hat / d x_t)^T (A^+ y - A^+ A x_hat).
+    Cost: `steps` evaluations, each with one backward pass. More: docs/notes/pigdm.md.
 
     Args:
         steps: number of sampling steps.
@@ -47,11 +47,8 @@ def pigdm(
         weight: a factor on g.
         noisy: False leaves sigma_y out.
     """
-    if guidance not in GUIDANCE:
-        raise ValueError(f"unknown guidance {guidance!r}: choose one of {', '.join(GUIDANCE)}")
-    y, f, prior, noise, rng = problem.y, problem.f, problem.prior, problem.noise, problem.rng
-    assert prior is not None and noise is not None and noise.sigma is not None and isinstance(f, LinearOperator)
-    gain, variance = conditioning(f, y.dtype), max(noise.sigma, LEAST_SIGMA) ** 2
+    y, f, prior, rng = problem.y, problem.linear, problem.prior, problem.rng
+    gain, variance = conditioning(f, y.dtype), max(problem.sigma, LEAST_SIGMA) ** 2
     times = prior.times(steps)
     x_t = start(problem, level(problem, times[0]))
     for now, then in descend(problem, times):
@@ -68,11 +65,10 @@ def pigdm(
             x_t = ddim(x_t, x_hat, now, then, z, eta)
         else:
             x_t = ddim(x_t, x_hat, now, then, z, eta) + coefficient(now, then, guidance) * g
-        problem.show(x_hat, loss=residual.flatten(1).norm(dim=1))
+        problem.show(x_hat, loss=norm(residual))
     return x_t
 
 
 def coefficient(now: Level, then: Level, guidance: str) -> Tensor:
     """What g is multiplied with. At unit scale x' = x / n, n^2 = alpha^2 + sigma^2, it is c; here c n_s n_t."""
-    n_s = (then.alpha**2 + then.sigma**2).sqrt()
-    return (then.alpha if guidance == "code" else n_s) * now.alpha
+    return (then.alpha if guidance == "code" else then.size) * now.alpha

@@ -11,12 +11,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import norm
 from baselines.common.linear import conditioning
 from baselines.diffusion.sampling import ddim, descend, level, start
 from sipbench.operators import LinearOperator
 from sipbench.problem import Problem
 
 
+@torch.no_grad()
 def psld(
     problem: Problem,
     *,
@@ -31,17 +33,14 @@ def psld(
         z_hat = E[z_0 | z_t],   x = decode(z_hat),   z' = DDIM(z_t, z_hat)
         z_s   = z' - grad_{z_t} ( omega || y - A x || + gamma || encode(x + A^+ (y - A x)) - z_hat || )
 
-    The norms are not squared, one each an image; the gradient runs through network, decoder and encoder. The paper
-    writes A^T for A^+, for an A with orthonormal rows; its code has an interpolation there for super-resolution and the
-    identity for blurs. Here A^+ = A^T (A A^T + damping I)^-1, which is near the pseudo-inverse for every A. The code
-    also adds fresh noise to A x; that is left out. Cost: `steps` evaluations, each with one backward pass.
+    The norms are not squared; the gradient runs through network, decoder and encoder. A^+ = A^T (A A^T + damping I)^-1,
+    which is near the pseudo-inverse. Cost: `steps` evaluations, each with one backward pass. More: docs/notes/psld.md.
 
     Args:
         gamma: weight of the gluing term; omega: of the measurement.
         eta: how much of DDIM's noise is fresh.
     """
-    y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
-    assert prior is not None and isinstance(f, LinearOperator)
+    y, f, prior, rng = problem.y, problem.linear, problem.prior, problem.rng
     times = prior.times(steps)
     gain = conditioning(f, y.dtype)
 
@@ -54,17 +53,14 @@ def psld(
             z_t.requires_grad_()
             z_hat = prior.denoise(z_t, now.t)
             x = prior.decode(z_hat)
-            norm = (y - f(x)).flatten(1).norm(dim=1)
-            glued = consistent(x, y, f, pinv)
-            glue = (prior.encode(glued) - z_hat).flatten(1).norm(dim=1)
-            (gradient,) = torch.autograd.grad((omega * norm + gamma * glue).sum(), z_t)
+            misfit = norm(y - f(x))
+            glue = norm(prior.encode(consistent(x, y, f, pinv)) - z_hat)
+            (gradient,) = torch.autograd.grad((omega * misfit + gamma * glue).sum(), z_t)
 
-        with torch.no_grad():
-            z = rng.normal_like(z_t) if eta else None
-            z_t = ddim(z_t, z_hat, now, then, z, eta) - gradient
-            problem.show(x, loss=norm)
-    with torch.no_grad():
-        return prior.decode(z_t)
+        z = rng.normal_like(z_t) if eta else None
+        z_t = ddim(z_t, z_hat, now, then, z, eta) - gradient
+        problem.show(x, loss=misfit)
+    return prior.decode(z_t)
 
 
 def consistent(x: Tensor, y: Tensor, f: LinearOperator, pinv: Callable[[Tensor], Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ https://arxiv.org/abs/2305.04391
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+@torch.no_grad()
 def reddiff(
     problem: Problem,
     *,
@@ -32,9 +34,9 @@ def reddiff(
     lr: float = 0.1,
     lam: float = 0.25,
     obs_weight: float = 1.0,
-    weighting: str = "linear",
+    weighting: Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"] = "linear",
     sigma_x0: float = 0.0,
-    init: str = "pinv",
+    init: Literal["pinv", "zeros"] = "pinv",
 ) -> Tensor:
     """One Adam step (betas 0.9, 0.99) on an image mu at each noise level, from the noisiest down:
 
@@ -42,37 +44,32 @@ def reddiff(
         loss = obs_weight / (2 m) | y - f(x0) |^2  +  w_t / n <e - z, x0>,    w_t = lam r,  r = sigma_t / alpha_t
 
     with e - z held fixed: the network is not differentiated. m is the number of entries of y that carry information, n
-    that of x. These are the means of the public code; the paper weights the first term by 1 / sigma^2, the public code
-    by `obs_weight` whatever the noise. Cost: `steps` evaluations.
+    that of x. Cost: `steps` evaluations. More: docs/notes/reddiff.md.
 
     Args:
         steps: number of noise levels.
-        lr: Adam's step size (0.1 in the public config, 0.25 and 0.5 in its examples).
+        lr: Adam's step size.
         lam: weight of the prior.
         obs_weight: weight of the measurement.
         weighting: how w_t grows with r: linear, sqrt, square, log, trunc_linear, power2over3 or const.
         sigma_x0: the width of the variational distribution around mu.
         init: pinv starts from A^+ y (zeros where f is not linear), zeros from nothing.
     """
-    if weighting not in WEIGHTINGS or init not in ("pinv", "zeros"):
-        raise ValueError(f"weighting is one of {', '.join(WEIGHTINGS)}, init pinv or zeros: not {weighting}, {init}")
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
-    assert prior is not None
-    mu = f.pinv(y) if init == "pinv" and f.linear else y.new_zeros(problem.shape)  # pyright: ignore
+    mu = problem.linear.pinv(y) if init == "pinv" and f.linear else y.new_zeros(problem.shape)
     mean, square = torch.zeros_like(mu), torch.zeros_like(mu)  # Adam's, of the gradient
     m = y[0].numel() if f.valid is None else f.valid.expand_as(y).flatten(1).sum(1).to(y.dtype)
     for k, (now, _) in enumerate(descend(problem, prior.times(steps)), 1):
-        with torch.no_grad():
-            x0 = mu + sigma_x0 * rng.normal_like(mu) if sigma_x0 else mu
-            x_t = now.alpha * x0 + now.sigma * rng.normal_like(mu)
-            gap = now.alpha / now.sigma * (x0 - prior.denoise(x_t, now.t))  # e - z
+        x0 = mu + sigma_x0 * rng.normal_like(mu) if sigma_x0 else mu
+        x_t = now.alpha * x0 + now.sigma * rng.normal_like(mu)
+        gap = now.alpha / now.sigma * (x0 - prior.denoise(x_t, now.t))  # e - z
 
         with torch.enable_grad():
             x0 = x0.detach().requires_grad_()
             loss = (y - f(x0)).square().flatten(1).sum(1) / (2 * m)
             (gradient,) = torch.autograd.grad(loss.sum(), x0)
 
-        w = lam * WEIGHTINGS[weighting](now.sigma / now.alpha)
+        w = lam * WEIGHTINGS[weighting](now.S)
         gradient = obs_weight * gradient + w / mu[0].numel() * gap
         mean, square = torch.lerp(gradient, mean, 0.9), torch.lerp(gradient**2, square, 0.99)
         mu = mu - lr * mean / (1 - 0.9**k) / ((square / (1 - 0.99**k)).sqrt() + 1e-8)

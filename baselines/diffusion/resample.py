@@ -11,11 +11,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import norm, where
 from baselines.diffusion.sampling import Level, level, start
 from sipbench.priors.base import Prior
 from sipbench.problem import Problem
 
 
+@torch.no_grad()
 def resample(
     problem: Problem,
     *,
@@ -41,21 +43,17 @@ def resample(
         v     = gamma s'^2 / s^2 (1 - a^2 / a'^2)
 
     Here (a, s) are (alpha, sigma) now and (a', s') next, of states scaled to a^2 + s^2 = 1. A last fit of z ends it.
-    An image leaves a fit when its loss is below tolerance^2, in the latent also when it is above the one 200
-    iterations ago. At sigma = 0.01 the published tolerance lies below the noise and is rarely met.
-
-    Cost: `steps` evaluations with a backward pass through the decoder (and the network unless `literal`), and `travel`
-    for each of the fits (fewer at the end): 665 as published. A fit takes up to `pixel_iterations` passes through f or
-    `latent_iterations` through f and the decoder.
+    An image leaves a fit when its loss is below tolerance^2, in the latent also when it is above the one 200 iterations
+    ago. Cost: `steps` evaluations with a backward pass through the decoder (and the network unless `literal`), and
+    `travel` for each of the fits: 665 as published. A fit takes up to `pixel_iterations` passes through f or
+    `latent_iterations` through f and the decoder. More: docs/notes/resample.md.
 
     Args:
-        gamma: trust in the fit when it is resampled; "to be tuned for each task".
-        literal: as the public code computes. False is the paper: z_0 = x_hat (the code takes s^2 for s) with its
-            gradient through the network (the code takes e for a constant), and further DDIM steps start at the level
-            of z' (the code steps with the scales of the level before).
+        gamma: trust in the fit when it is resampled.
+        literal: as the public code computes. False is the paper: z_0 = x_hat with its gradient through the network, and
+            further DDIM steps start at the level of z'.
     """
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
-    assert prior is not None
     if travel < 1 or interval < 1:
         raise ValueError(f"travel and interval are at least 1, not {travel} and {interval}")
     at = [scaled(level(problem, t)) for t in prior.times(steps)]
@@ -75,39 +73,35 @@ def resample(
                 x_hat, e = predict(prior, z, now)
             z_0 = (z - now.sigma**2 * e) / now.alpha if literal else x_hat
             image = prior.decode(z_0)
-            norm = (y - f(image)).flatten(1).norm(dim=1)
-            (gradient,) = torch.autograd.grad(norm.sum(), z)
+            misfit = norm(y - f(image))
+            (gradient,) = torch.autograd.grad(misfit.sum(), z)
 
-        with torch.no_grad():
-            z = then.alpha * x_hat + then.sigma * e - scale * now.alpha**2 * gradient
-            problem.show(image, loss=norm)
-            if index % interval or not 0 < index <= steps - steps // 3:
-                continue
-            z_0 = further(prior, z, at[i : i + travel + 2], literal)
-            if index >= steps // 3:
-                x = fit(prior.decode(z_0), in_pixels, pixel_lr, pixel_iterations, tolerance)
-                z_0 = prior.encode(x)
-            else:
-                z_0 = fit(z_0, in_latent, latent_lr, latent_iterations, tolerance, wait=200)
-            v = gamma * (then.sigma / now.sigma) ** 2 * (1 - (now.alpha / then.alpha) ** 2)
-            z = (v * then.alpha * z_0 + then.sigma**2 * z) / (v + then.sigma**2)
-            z = z + rng.normal_like(z) * (1 / (1 / v + 1 / then.sigma**2)).sqrt()
+        z = then.alpha * x_hat + then.sigma * e - scale * now.alpha**2 * gradient
+        problem.show(image, loss=misfit)
+        if index % interval or not 0 < index <= steps - steps // 3:
+            continue
+        z_0 = further(prior, z, at[i : i + travel + 2], literal)
+        if index >= steps // 3:
+            x = fit(prior.decode(z_0), in_pixels, pixel_lr, pixel_iterations, tolerance)
+            z_0 = prior.encode(x)
+        else:
+            z_0 = fit(z_0, in_latent, latent_lr, latent_iterations, tolerance, wait=200)
+        v = gamma * (then.sigma / now.sigma) ** 2 * (1 - (now.alpha / then.alpha) ** 2)
+        z = (v * then.alpha * z_0 + then.sigma**2 * z) / (v + then.sigma**2)
+        z = z + rng.normal_like(z) * (1 / (1 / v + 1 / then.sigma**2)).sqrt()
 
     z = fit(z, in_latent, latent_lr, latent_iterations, tolerance, wait=200)
-    with torch.no_grad():
-        return prior.decode(z)
+    return prior.decode(z)
 
 
 def scaled(at: Level) -> Level:
     """The level of states divided by sqrt(alpha^2 + sigma^2)."""
-    r = (at.alpha**2 + at.sigma**2).sqrt()
-    return Level(at.t, at.alpha / r, at.sigma / r)
+    return Level(at.t, at.alpha / at.size, at.sigma / at.size)
 
 
 def predict(prior: Prior, z: Tensor, at: Level) -> tuple[Tensor, Tensor]:
     """The posterior mean and the noise of a scaled state."""
-    alpha, sigma = prior.scales(at.t)
-    x_hat = prior.denoise((alpha**2 + sigma**2).sqrt() * z, at.t)
+    x_hat = prior.denoise(Level(at.t, *prior.scales(at.t)).size * z, at.t)
     return x_hat, (z - at.alpha * x_hat) / at.sigma
 
 
@@ -144,7 +138,7 @@ def fit(
         with torch.no_grad():
             before = v.clone()
             adam.step()
-            v.copy_(torch.where(going.view(-1, *[1] * (v.ndim - 1)), v, before))
+            v.copy_(where(going, v, before))
             seen.append(loss.detach())
             going = going & (loss >= tolerance**2)
             if wait is not None and k >= wait:

@@ -18,10 +18,24 @@ class Level(NamedTuple):
     alpha: Tensor
     sigma: Tensor
 
+    @property
+    def S(self) -> Tensor:
+        """The noise of x_t / alpha, which is x and noise of this size."""
+        return self.sigma / self.alpha
+
+    @property
+    def size(self) -> Tensor:
+        """sqrt(alpha^2 + sigma^2), by which x_t is divided to be variance preserving: 1 where it is."""
+        return (self.alpha**2 + self.sigma**2).sqrt()
+
+    @property
+    def u(self) -> Tensor:
+        """The time of x_t / (alpha + sigma) on the straight path (1 - u) x + u z."""
+        return self.sigma / (self.alpha + self.sigma)
+
 
 def level(problem: Problem, t: Tensor) -> Level:
     """The level of a time, or of all of them."""
-    assert problem.prior is not None
     return Level(t, *problem.prior.scales(t))
 
 
@@ -34,8 +48,12 @@ def descend(problem: Problem, times: Tensor) -> Iterator[tuple[Level, Level]]:
 
 def start(problem: Problem, at: Level) -> Tensor:
     """x_T = sigma_T z, the same on every device."""
-    assert problem.prior is not None
     return at.sigma * problem.rng.portable.normal(*problem.prior.shape, dtype=problem.y.dtype)
+
+
+def clipped(x_hat: Tensor, clip: bool = True) -> Tensor:
+    """The estimate clipped to [-1, 1], where that is asked for."""
+    return x_hat.clamp(-1, 1) if clip else x_hat
 
 
 def ddim(x_t: Tensor, x_hat: Tensor, now: Level, then: Level, z: Tensor | None = None, eta: float = 1.0) -> Tensor:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from baselines.common.algebra import dot, norm
 from baselines.common.linear import conditioning
 from baselines.diffusion.sampling import Level, ddim, descend, level, start
-from sipbench.operators import LinearOperator
 from sipbench.problem import Problem
 
 
+@torch.no_grad()
 def stsl(
     problem: Problem,
     *,
@@ -32,23 +33,18 @@ def stsl(
     with z_hat = E[z_0 | z_t], the score s(z) = (alpha E[z_0 | z] - z) / sigma^2, and d the size of a latent. The second
     term estimates the trace of the Hessian of log p_t by one draw, which is what the second order adds.
 
-    There is no public code. The paper squares the norm with a lam of the order of 1 / sigma_y^2 whose values it gives
-    in no readable place; as in PSLD, whose convention it names, the norm here is not squared. It writes A^T for A^+ =
-    A^T (A A^T + damping I)^-1. Unconfirmed: whether z_T is drawn, as here, or reached by DDIM run backwards, and the
-    step of a gradient, here 1. Cost: (2 K + 1) `steps` evaluations, 2 K of them with a backward pass (the paper counts
-    K a step).
+    A^+ = A^T (A A^T + damping I)^-1. There is no public code. Cost: (2 K + 1) `steps` evaluations, 2 K of them with a
+    backward pass. More: docs/notes/stsl.md.
 
     Args:
         K: steps of stochastic averaging at a level.
         lam: weight of the measurement; eta: of the trace, 0 leaves it out and its evaluations with it.
     """
-    y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
-    assert prior is not None and isinstance(f, LinearOperator)
+    y, f, prior, rng = problem.y, problem.linear, problem.prior, problem.rng
     times = prior.times(steps)
     d = torch.Size(prior.shape).numel()
-    with torch.no_grad():
-        first = level(problem, times[0])
-        z_t = start(problem, first) + first.alpha * prior.encode(conditioning(f, y.dtype)(y, 1.0, damping))
+    first = level(problem, times[0])
+    z_t = start(problem, first) + first.alpha * prior.encode(conditioning(f, y.dtype)(y, 1.0, damping))
 
     def score(z: Tensor, z_hat: Tensor, at: Level) -> Tensor:
         return (at.alpha * z_hat - z) / at.sigma**2
@@ -59,18 +55,15 @@ def stsl(
                 z_t.requires_grad_()
                 z_hat = prior.denoise(z_t, now.t)
                 x = prior.decode(z_hat)
-                norm = (y - f(x)).flatten(1).norm(dim=1)
-                loss = lam * norm
+                misfit = norm(y - f(x))
+                loss = lam * misfit
                 if eta:
                     e = rng.normal_like(z_t)
                     change = score(z_t + e, prior.denoise(z_t + e, now.t), now) - score(z_t, z_hat, now)
-                    loss = loss + eta / d * (e * change).flatten(1).sum(1)
+                    loss = loss + eta / d * dot(e, change)
                 (gradient,) = torch.autograd.grad(loss.sum(), z_t)
-            with torch.no_grad():
-                z_t = z_t - gradient
-                problem.show(x, loss=norm)
+            z_t = z_t - gradient
+            problem.show(x, loss=misfit)
 
-        with torch.no_grad():
-            z_t = ddim(z_t, prior.denoise(z_t, now.t), now, then)
-    with torch.no_grad():
-        return prior.decode(z_t)
+        z_t = ddim(z_t, prior.denoise(z_t, now.t), now, then)
+    return prior.decode(z_t)
