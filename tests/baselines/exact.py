@@ -1,14 +1,17 @@
 """A problem whose posterior is known, many draws of one measurement at a time, and how far draws are from it."""
 
+from dataclasses import replace
+
 import torch
 
 from sipbench.bench.watch import Counted
 from sipbench.noise import Gaussian
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.problem import Problem, Rng
+from tests.baselines.reference import MEAN, STD, matrix
 
 
-def pose(make, *, n=512, shape=(1, 4, 4), prior=None, mean=0.1, std=0.5, sigma=0.1, schedule="vp", seed=0):
+def pose(make, *, n=512, shape=(1, 4, 4), prior=None, mean=MEAN, std=STD, sigma=0.1, schedule="vp", seed=0):
     """One measurement, n streams for the solver; double precision.
 
     make(shape, rng) is the operator; `prior` is an analytic prior, an isotropic Gaussian unless given.
@@ -28,8 +31,13 @@ class Frozen(Counted):
     """A counted prior for solvers that do not differentiate it: it refuses to be called with gradients enabled."""
 
     def denoise(self, x_t, t):
-        assert not torch.is_grad_enabled()
+        assert not torch.is_grad_enabled() and not x_t.requires_grad
         return super().denoise(x_t, t)
+
+
+def frozen(problem):
+    """The same problem, whose prior refuses to be differentiated."""
+    return replace(problem, prior=Frozen(problem.prior._prior))
 
 
 def moments(prior, shape):
@@ -43,10 +51,8 @@ def moments(prior, shape):
 
 def posterior(problem):
     """The mean (d) and the covariance (d, d) of x given the measurement, by the textbook formula."""
-    shape = problem.shape[1:]
-    mu, C = moments(problem.prior._prior, shape)
-    f = problem.f.select(slice(0, 1))
-    A = torch.stack([f(e.view(1, *shape)).flatten() for e in torch.eye(len(mu), dtype=torch.float64)], 1)
+    mu, C = moments(problem.prior._prior, problem.shape[1:])
+    A = torch.from_numpy(matrix(problem))
     y = problem.y[0].flatten().double()
     gain = C @ A.T @ torch.linalg.inv(A @ C @ A.T + problem.noise.sigma**2 * torch.eye(len(y), dtype=torch.float64))
     return mu + gain @ (y - A @ mu), C - gain @ A @ C

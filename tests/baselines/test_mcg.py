@@ -1,24 +1,16 @@
 """MCG against its formulas on dense matrices, the gradient by hand."""
 
-import inspect
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from baselines.diffusion import mcg as module
 from baselines.diffusion.mcg import mcg
-from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.priors.base import Prior
 from sipbench.priors.schedules import named
-from sipbench.problem import Rng
 from tests.baselines.exact import pose
-
-MEAN = 0.1
-OPERATORS = {
-    "inpainting": lambda shape, rng: Inpainting(shape, rng, removed=0.5),
-    "bicubic": lambda shape, rng: BicubicDownsampling(shape, rng, factor=2),
-}
+from tests.baselines.reference import MEAN, OPERATORS, SCHEDULES, ancestral, clipped, gap, images, levels, parts, unit
 
 
 class Correlated(Prior):
@@ -50,63 +42,37 @@ def small(operator="bicubic", schedule="vp"):
 
 
 def reference(problem, steps, zeta, clip, measurement_noise):
-    prior, shape = problem.prior, problem.shape[1:]
-    f = problem.f.select(slice(0, 1))
-    A = torch.stack([f(e.view(1, *shape)).flatten() for e in torch.eye(np.prod(shape), dtype=torch.float64)], 1).numpy()
-    inverse, y = np.linalg.pinv(A, rcond=1e-9), problem.y.flatten(1).numpy()
-    (alpha, sigma), rng = (v.numpy() for v in prior.scales(prior.times(steps))), Rng(problem.rng.keys)
-    draw = lambda like: rng.normal(*like[1:], dtype=torch.float64).flatten(1).numpy()  # noqa: E731
-    x = sigma[0] * rng.portable.normal(*shape, dtype=torch.float64).flatten(1).numpy()
-    for k in range(steps):
-        a, b, c, s = alpha[k], sigma[k], alpha[k + 1], sigma[k + 1]
-        slope = prior.slope(a, b).numpy()
-        raw = MEAN + (x - a * MEAN) @ slope
-        x_hat, inside = (np.clip(raw, -1, 1), np.abs(raw) <= 1) if clip else (raw, 1)
-        r = (y - x_hat @ A.T) @ inverse.T
-        pulled = -r @ (inverse @ A).T / np.linalg.norm(r, axis=1, keepdims=True)  # the norm's gradient in x_hat
-        step = a / c
-        width = b**2 - step**2 * s**2
-        mean = (width * c * x_hat + s**2 * step * x) / b**2
-        x = mean + np.sqrt(width * s**2 / b**2) * draw(problem.shape) - zeta * (inside * pulled) @ slope
-        z = draw(problem.y.shape) if measurement_noise else draw(problem.shape) @ A.T
-        x = x - x @ A.T @ inverse.T + (c * y + s * z) @ inverse.T
-    return torch.from_numpy(x).view(problem.shape)
+    at, (A, y, x, draw) = levels(problem, steps), parts(problem)
+    inverse, x = np.linalg.pinv(A, rcond=1e-9), at[0][1] * x
+    for now, then in pairwise(at):
+        slope = problem.prior.slope(*now).numpy()
+        x_hat, inside = clipped(MEAN + (x - now[0] * MEAN) @ slope, clip)
+        pulled = -unit((y - x_hat @ A.T) @ inverse.T) @ (inverse @ A).T  # the norm's gradient in x_hat
+        x = ancestral(x, x_hat, now, then, draw()) - zeta * (inside * pulled) @ slope
+        z = draw(shape=problem.y.shape[1:]) if measurement_noise else draw() @ A.T
+        x = x - x @ A.T @ inverse.T + (then[0] * y + then[1] * z) @ inverse.T
+    return images(problem, x)
+
+
+def witness(solve, operator="bicubic", schedule="vp", clip=True, measurement_noise=False):
+    problem = small(operator, schedule)
+    x = solve(problem, steps=20, zeta=0.7, clip=clip, measurement_noise=measurement_noise)
+    assert gap(x, reference(problem, 20, 0.7, clip, measurement_noise)) < 1e-8
 
 
 @pytest.mark.parametrize(("clip", "measurement_noise"), [(True, False), (False, True)])
-@pytest.mark.parametrize("schedule", ["vp", "ve", "flow"])
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("operator", ["inpainting", "bicubic"])
 def test_it_is_the_algorithm(operator, schedule, clip, measurement_noise):
-    x = mcg(small(operator, schedule), steps=20, zeta=0.7, clip=clip, measurement_noise=measurement_noise)
-    assert (x - reference(small(operator, schedule), 20, 0.7, clip, measurement_noise)).abs().max() < 1e-8
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [
-        ("then.sigma * z - f", "2 * then.sigma * z - f"),
-        ("then.alpha * y + then.sigma", "now.alpha * y + now.sigma"),
-        ("r.flatten(1).norm(dim=1)", "r.norm()[None]"),
-        ("slope = -r", "slope = r"),
-    ],
-    ids=["noise twice", "the level of now", "norm over the batch", "the wrong way"],
-)
-def test_a_broken_variant_is_seen(right, wrong):
-    source = inspect.getsource(module)
-    assert right in source
-    broken = {}
-    exec(compile(source.replace(right, wrong), "broken", "exec"), broken)
-    x = broken["mcg"](small(), steps=20, zeta=0.7)
-    assert (x - reference(small(), 20, 0.7, True, False)).abs().max() > 1e-3
+    witness(mcg, operator, schedule, clip, measurement_noise)
 
 
 def test_the_result_agrees_with_the_measurement():
     problem = small()
-    assert (problem.f(mcg(problem, steps=10)) - problem.y).abs().max() < 1e-9
+    assert gap(problem.f(mcg(problem, steps=10)), problem.y) < 1e-9
 
 
-def test_one_evaluation_a_step_and_no_more_than_its_graph():
-    """The prior is differentiated, A^+ and A are not."""
+def test_the_map_and_its_inverse_are_not_differentiated():
     problem = small()
     forward = type(problem.f).forward
 
@@ -116,4 +82,3 @@ def test_one_evaluation_a_step_and_no_more_than_its_graph():
 
     problem.f.forward = watched
     mcg(problem, steps=13)
-    assert problem.prior.evaluations == 13 * 3

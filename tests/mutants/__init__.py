@@ -27,6 +27,7 @@ class Mutant:
         right, wrong: what is replaced everywhere in the module, and by what.
         module: the module that is broken, where it is not the solver's own, such as common.stopping.
         through: modules between the two, imported anew so that they see the broken one.
+        witness: which witness of the test file, where there is one of the algorithm and one of something else.
     """
 
     name: str
@@ -35,9 +36,10 @@ class Mutant:
     wrong: str
     module: str = ""
     through: tuple[str, ...] = ()
+    witness: str = ""
 
     def __str__(self) -> str:
-        return f"{self.solver.rpartition('.')[2]}: {self.name}"
+        return f"{self.solver.rpartition('.')[2]}: {self.name}" + (f" ({self.witness})" if self.witness else "")
 
     @property
     def file(self) -> str:
