@@ -11,17 +11,15 @@ from baselines.classical.projections import Frame
 from sipbench.problem import Problem
 
 
-def er(
-    problem: Problem, *, iterations: int = 2000, restarts: int = 10, box: float = 0.5, double: bool = False
-) -> Tensor:
+def er(problem: Problem, *, iterations: int = 2000, restarts: int = 10, box: float = 0.5) -> Tensor:
     """u <- P_S P_M u from random phases: the residual | |F u| - m | never grows, and soon hardly falls.
 
     P_M gives the field the measured magnitudes, P_S is zero outside of the support (told, or a centred box of this
     share of the frame in each direction) and where intensities would be negative. `restarts` random starts run side by
     side; that with the smallest residual of the data is returned. Cost: two Fourier transforms of the frame a step and
-    start. `double` works in float64.
+    start.
     """
-    frame = Frame(problem, restarts, box, double)
+    frame = Frame(problem, restarts, box)
     u = frame.start()
     for k in problem.steps(iterations):
         u = frame.confine(frame.modulus(u))

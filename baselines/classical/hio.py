@@ -26,7 +26,6 @@ def hio_er(
     box: float = 0.5,
     shrinkwrap: Shrinkwrap | None = Shrinkwrap(),  # noqa: B008
     twin: int | None = None,
-    double: bool = False,
 ) -> Tensor:
     """HIO at length, then blocks of `hio` steps of it and `er` of error reduction, from random phases. With v = P_M u,
 
@@ -45,9 +44,8 @@ def hio_er(
         box: side of the first box in each direction, as a share of the frame.
         shrinkwrap: how the support follows the object where it is not told; None keeps the box.
         twin: step at which all but one quadrant is set to zero, which tells an object from its turned twin.
-        double: work in float64, so that an image's result does not depend on its batch.
     """
-    frame = Frame(problem, restarts, box, double)
+    frame = Frame(problem, restarts, box)
     u, begin = frame.start(), round(first * iterations)
     for k in problem.steps(iterations):
         v = frame.modulus(u)

@@ -28,12 +28,11 @@ class Frame:
         S: where the object may lie, (B, R or 1, 1, h, w) boolean.
     """
 
-    def __init__(self, problem: Problem, restarts: int, box: float, double: bool) -> None:
+    def __init__(self, problem: Problem, restarts: int, box: float) -> None:
         if restarts < 1 or not 0 < box <= 1:
             raise ValueError(f"needs restarts >= 1 and a box in (0, 1], not restarts={restarts}, box={box}")
         self.problem, self.f = problem, far_field(problem)
-        dtype = torch.float64 if double else problem.y.dtype
-        self.measured = magnitudes(problem, dtype)
+        self.measured = magnitudes(problem, problem.y.dtype)
         self.real, self.positive = "phase" not in self.f.symmetries, bool(getattr(self.f, "unit", False))
         self.channels, self.restarts = parts(problem), restarts
         m = torch.fft.ifftshift(self.measured, dim=(-2, -1))

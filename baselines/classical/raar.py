@@ -23,7 +23,6 @@ def raar(
     restarts: int = 10,
     box: float = 0.5,
     shrinkwrap: Shrinkwrap | None = Shrinkwrap(),  # noqa: B008
-    double: bool = False,
 ) -> Tensor:
     """u <- beta / 2 (R_S R_M + 1) u + (1 - beta) P_M u with the reflections R = 2 P - 1, from random phases.
 
@@ -41,9 +40,8 @@ def raar(
         restarts: random starts run side by side; that with the smallest residual of the data is returned.
         box: side of the first box in each direction, as a share of the frame.
         shrinkwrap: how the support follows the object where it is not told; None keeps the box.
-        double: work in float64, so that an image's result does not depend on its batch.
     """
-    frame = Frame(problem, restarts, box, double)
+    frame = Frame(problem, restarts, box)
     u = frame.start()
     for k in problem.steps(iterations):
         v = frame.modulus(u)

@@ -10,7 +10,7 @@ from tests.baselines.test_hio import real, small
 
 def reference(problem, steps, beta):
     """u <- beta / 2 (R_S R_M + 1) u + (1 - beta) P_M u, with reflections R = 2 P - 1."""
-    frame = Frame(problem, 1, 0.5, False)
+    frame = Frame(problem, 1, 0.5)
     u = frame.start()
     for _ in range(steps):
         v = frame.modulus(u)
