@@ -31,10 +31,10 @@ def raar(
         u <- v                          where 2 v - u is good
         u <- beta u + (1 - 2 beta) v    elsewhere
 
-    Good is what lies in the support S, and is not negative where intensities are retrieved. The public code `cohere`
-    has beta u + (1 - beta) v on S. S is the one that is told, or a centred box, from which shrinkwrap goes on. As with
-    HIO, blocks of `raar` steps are followed by `er` steps of error reduction, whose iterates are feasible; the paper
-    has none. Cost: two Fourier transforms of the frame a step and start.
+    Good is what lies in the support S, and is not negative where intensities are retrieved. S is the one that is told,
+    or a centred box, from which shrinkwrap goes on. As with HIO, blocks of `raar` steps are followed by `er` steps of
+    error reduction, whose iterates are feasible. Cost: two Fourier transforms of the frame a step and start. Beside the
+    paper and the public code: docs/notes/raar.md.
 
     Args:
         restarts: random starts run side by side; that with the smallest residual of the data is returned.

@@ -38,8 +38,7 @@ def richardson_lucy(
     (Fourier, random signs) A u is kept above epsilon and u below 10 only so that it stays finite. What no measurement
     sees stays as it is. Noise grows with the iterations, whose number regularises, or lambda does (Dey et al.: 0.002).
 
-    scikit-image's code has no A^T 1: it differs at the borders that a blur fades into, and where A does not sum to
-    one; `normalise: false` does as it does. Cost: one A and A^T an iteration, and one more of each.
+    Cost: one A and A^T an iteration, and one more of each. Beside scikit-image: docs/notes/richardson_lucy.md.
 
     Args:
         iterations: how many; 50 is scikit-image's default.

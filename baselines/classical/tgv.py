@@ -38,8 +38,8 @@ def tgv(
 
     where w is a field of slopes, E w its symmetrised derivative, and |.| sums Euclidean (Frobenius) lengths over the
     pixels, taken over the channels together (joint) or apart (separate). A plane costs nothing; for a large alpha0 it
-    is alpha1 lambda TV but for planes. The paper leaves the weights open; alpha0 = 2 alpha1 is customary. deepinv's
-    and Condat's codes put the whole Jacobian in the place of E. Cost: one A and A^T an iteration.
+    is alpha1 lambda TV but for planes. The paper leaves the weights open; alpha0 = 2 alpha1 is customary. Cost: one A
+    and A^T an iteration. Beside public codes: docs/notes/tgv.md.
 
     Args:
         c, lam, channels, box, iterations, tolerance, rho: as for `tv`.

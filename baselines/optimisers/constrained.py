@@ -77,9 +77,6 @@ def by_multipliers(
     step lam <- max(0, lam + rho c) at each of these, only where a violation has not halved since the last one
     (Nocedal, Wright: Numerical Optimization, 2006, section 17.4). Adam's step falls to zero linearly, and a free image
     is projected onto its box after each. Returned is the last iteration, (B,).
-
-    `cooper-optim` could hold one multiplier an image, but its (rho / 2) max(c, 0)^2 + lam c still pulls where the
-    constraint is slack.
     """
     adam = torch.optim.Adam(unknown.tensors, lr=lr)
     fall = torch.optim.lr_scheduler.LambdaLR(adam, lambda k: max(0.0, 1 - k / iterations))

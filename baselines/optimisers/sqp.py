@@ -31,8 +31,7 @@ class SQP:
 
     `stationarity` is the length of the smallest sum of a convex combination of the objective's recent gradients and
     multiples of those of the (nearly) active constraints; recent are the last `bundle` iterates within a path of length
-    `near`. The published code measures that vector under H, with multiples up to 1 / mu; this length does not depend on
-    H nor on mu.
+    `near`. Beside the published code: docs/notes/sqp.md.
 
     Args:
         unknowns: tensors (B, ...), taken together as one vector an image; `step` moves them in place.
@@ -41,8 +40,7 @@ class SQP:
         scale: H starts at this multiple of the identity; from the first pair on it is s y / y y.
         near, active: see above; a constraint is nearly active from -`active` on.
         slack: how much less than that v may be predicted to fall; far below it mu has no reason to shrink.
-        rescale: take s y / y y from the newest pair. False keeps that of the first pair, as the published code does:
-            on total variation it takes several times as many evaluations.
+        rescale: take s y / y y from the newest pair. False keeps that of the first pair, as the published code does.
     Attributes:
         mu: the weight of the objective, (B,).
         F, J: objective and constraints (B, 1 + m) and their gradients (B, 1 + m, n) at the last accepted point x.
