@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from sipbench import configs
-from sipbench.cli.hydra import expand
 
 HELP = """\
 sipbench score [key=value ...] [metrics=[psnr,ssim,lpips_alex,...]]     score stored results; nothing is solved again
@@ -27,6 +26,7 @@ def main(words: list[str]) -> int:
     from sipbench.bench.cell import Cell
     from sipbench.bench.rescore import score_stored
     from sipbench.cli.cell import scores
+    from sipbench.cli.hydra import expand
 
     cells = [Cell.of(configs.compose(job), job) for job in expand(words)]
     lacking = {name: metrics.available(name, download=True) for cell in cells for name in cell.metrics}

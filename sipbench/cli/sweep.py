@@ -60,10 +60,10 @@ def sweep(words: list[str]) -> int:
     """
     cells = [Cell.of(configs.compose(job), job) for job in hydra_run.expand(words)]
     logs = _logs(words, str(cells[0].results))
+    _servable(cells)
     pending = [cell for cell in cells if _pending(cell)]
     code = 0
     if pending:
-        _servable(pending)
         print(f"{len(pending)} of {len(cells)} cells to do; logs in {logs}", file=sys.stderr)
         code = _send(words, logs)
     else:
@@ -111,15 +111,14 @@ def _pending(cell: Cell) -> bool:
 
 
 def _servable(cells: list[Cell]) -> None:
-    """Refuse images that cannot serve, each dataset once; what else is wrong with a dataset its cells say."""
-    from sipbench.bench import store
-
-    asked: set[str] = set()
-    for cell in cells:
-        key = json.dumps([cell.source, cell.chosen_images], default=str)
-        if key not in asked:
-            asked.add(key)
-            validate.servable(cell, store.missing(cell))
+    """Refuse images that are not there or cannot serve, each dataset once. A dataset that is not here its cells say."""
+    once = {json.dumps([cell.source, cell.chosen_images], default=str): cell for cell in cells}
+    for cell in once.values():
+        try:
+            _ = cell.dataset
+        except UserError:
+            continue
+        validate.servable(cell, cell.images)
 
 
 def _complete(cells: list[Cell]) -> None:

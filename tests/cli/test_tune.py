@@ -44,12 +44,50 @@ def test_it_goes_on_where_it_stopped(tmp_path, capsys):
         (["method.solver.zeta=1,2", "split=test"], "test images are for the table"),
         (["method.solver.zeta=1"], "nothing to tune"),
         (["method.solver.zeta=1,2", "by=beauty"], "no setting has a beauty"),
+        (["method.solver.zeta=1,2", "budget=abc"], "budget is the number of settings, from 1 on, not 'abc'"),
+        (["method.solver.zeta=1,2", "budget=0"], "budget is the number of settings"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, capsys, words, said):
     assert tune(tmp_path, *words) == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert said in err and err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+MINE = """\
+def solve(problem, *, good=1.0):
+    return good * problem.f.pinv(problem.y)
+"""
+
+
+@pytest.mark.parametrize("by", ["psnr_aligned", "ssim_gaussian", "relative_error", "residual_ratio", "success"])
+def test_the_best_by_any_metric_comes_first(tmp_path, capsys, by):
+    """More of a PSNR is better, less of an error is."""
+    (tmp_path / "mine.py").write_text(MINE)
+    words = [f"method={tmp_path}/mine.py:solve", "degradation=sr4", "size=32", "images=1", f"by={by}"]
+    assert main(["tune", *words, "method.solver.good=0.1,1,0.5", f"results={tmp_path}"]) == 0
+    (path,) = (tmp_path / "tuning").iterdir()
+    frame = pd.read_csv(path)
+    values = list(frame[by])
+    falling = sorted(values, reverse=True)
+    assert values == (falling[::-1] if by in ("relative_error", "residual_ratio") else falling)
+    assert by == "success" or frame.good[0] == 1
+    assert f"best by {by}" in capsys.readouterr().out and f"by={by}" not in path.name
+
+
+def test_by_success_ranks_what_succeeds_first():
+    from sipbench.cli import tune
+
+    assert tune._higher("success") and tune._higher("kernel_similarity") and not tune._higher("lpips_alex")
+    assert not tune._higher("seconds")
+
+
+def test_30_the_table_of_a_method_in_a_file_has_a_name_that_every_system_takes(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    words = [f"method={tmp_path}/mine.py:solve", "degradation=sr4", "size=32", "images=1"]
+    assert main(["tune", *words, "method.solver.good=0.1,1", f"results={tmp_path}"]) == 0
+    assert [path.name for path in (tmp_path / "tuning").iterdir()] == ["faces-sr4-mine_solve.csv"]
 
 
 def test_a_search_of_the_config_may_be_one_for_each_degradation(tmp_path, capsys):

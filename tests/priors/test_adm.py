@@ -228,6 +228,15 @@ def test_nothing_is_overwritten_unasked(small, tmp_path, capsys):
     assert before != {p: p.read_bytes() for p in (tmp_path / "net").iterdir()}
 
 
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "..", "a/b", ".hidden"])
+def test_30_a_name_stays_in_the_folder_of_weights(small, tmp_path, capsys, name):
+    file = tmp_path / "net.pt"
+    torch.save(small.state_dict(), file)
+    before = set(tmp_path.parent.rglob("*"))
+    assert main(["import-prior", str(file), f"name={name}", f"weights={tmp_path / 'w'}"]) == 2
+    assert "out=FOLDER" in capsys.readouterr().err and set(tmp_path.parent.rglob("*")) == before
+
+
 @pytest.mark.parametrize(("file", "name"), adm.NAMES.items())
 def test_an_official_file_goes_where_the_configs_look(file, name):
     nodes = [listed.configs.read("prior", prior) for prior in listed.PRIORS]

@@ -1,0 +1,40 @@
+"""breaking.md 20: every command says with --help what it takes, and nothing heavy is imported for it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from sipbench import cli
+
+PAGES = [[command] for command in cli.COMMANDS] + [
+    ["train", "net"],
+    ["train", "prior"],
+    ["table", "table1"],
+    ["method=dps"],
+]
+
+
+@pytest.mark.parametrize("ask", ["--help", "-h"])
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
+def test_20_every_command_says_what_it_takes(words, ask, capsys):
+    assert cli.main([*words, ask]) == 0
+    out, err = capsys.readouterr()
+    assert not err and "Example" in out and "sipbench " in out and "=" in out or words == ["list"]
+    assert max(map(len, out.splitlines())) <= 120 and len(out.splitlines()) < 40
+
+
+def test_20_the_first_page_names_every_command(capsys):
+    cli.main(["--help"])
+    out = capsys.readouterr().out
+    assert all(f"sipbench {command}" in out for command in cli.COMMANDS)
+
+
+def test_20_help_is_quick():
+    program = (
+        "import sys; from sipbench import cli\n"
+        "for command in cli.COMMANDS: cli.main([command, '--help'])\n"
+        "heavy = {'torch', 'pandas', 'diffusers', 'hydra', 'wandb', 'lpips', 'torchmetrics', 'matplotlib'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
