@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
+from sipbench.configs.annotation import PLAIN, hint, refusal
 from sipbench.configs.find import is_file_target
 from sipbench.configs.own_module import module_from_file
 from sipbench.errors import UserError
 
-META = ("name", "title", "published", "get", "citation")  # what only describes a node
+META = ("name", "title", "published", "get", "citation", "trained", "images")  # what only describes a node
 
 
 def locate(target: str) -> Any:
@@ -47,16 +48,8 @@ def built(options: dict[str, Any]) -> dict[str, Any]:
     return {k: build(v) if isinstance(v, dict) and "_target_" in v else v for k, v in options.items()}
 
 
-KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "int": ((int,), "a whole number"),
-    "float": ((int, float), "a number"),
-    "str": ((str,), "a word"),
-    "bool": ((bool,), "true or false"),
-}
-
-
 def typed(target: Any, options: dict[str, Any], *args: Any) -> dict[str, Any]:
-    """The options, refused where the target does not know them, or where a plain annotation names another kind.
+    """The options, refused where the target does not know them, or where its annotations allow no such value.
 
     null stands for the default of a parameter that does not take None itself.
     """
@@ -67,14 +60,21 @@ def typed(target: Any, options: dict[str, Any], *args: Any) -> dict[str, Any]:
                 own = ", ".join(list(known)[len(args) :]) or "none"
                 raise ValueError(f"unknown option {name!r}: it knows {own} (take one out with ~, as in ~noise.{name})")
     for name, parameter in known.items():
-        kind = str(getattr(parameter.annotation, "__name__", parameter.annotation))
-        kind = kind.removeprefix("InitVar[").removesuffix("]") if kind.startswith("InitVar[") else kind
-        if name not in kept or kind.removesuffix(" | None") not in KINDS:
+        allowed = _allowed(target, parameter.annotation) if name in kept else Any
+        if allowed is Any or (said := refusal(name, kept[name], allowed)) is None:
             continue
-        value, (types, called) = kept[name], KINDS[kind.removesuffix(" | None")]
-        if value is None:
-            if not kind.endswith("| None"):
-                del kept[name]
-        elif not isinstance(value, types) or (isinstance(value, bool) and kind[:4] != "bool"):
-            raise ValueError(f"{name} is {called}, not {value!r}")
+        if kept[name] is not None:
+            raise ValueError(said)
+        del kept[name]
     return kept
+
+
+def _allowed(target: Any, annotation: Any) -> Any:
+    """What an annotation allows; one that is text is read with the names of the module that it stands in."""
+    if annotation is inspect.Parameter.empty:
+        return Any
+    if not isinstance(annotation, str):
+        return annotation if annotation in PLAIN.values() or get_origin(annotation) else Any
+    function = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
+    names = getattr(function, "__globals__", {})
+    return hint(annotation, lambda name: names.get(name) if get_origin(names.get(name)) else Any)

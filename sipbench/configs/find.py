@@ -62,6 +62,12 @@ def find(group: str, name: str) -> Path:
     return path
 
 
+def choice(group: str, name: object, where: str) -> None:
+    """Refuse a name that is no choice of a group; `where` says where it stands."""
+    if not isinstance(name, str) or path_of(group, name) is None:
+        raise UserError(f"{where}: {unknown(group, str(name), names(group))}")
+
+
 def is_file_target(text: str) -> bool:
     """Whether a method is named as `path/to/file.py:function`."""
     return ".py:" in text

@@ -11,6 +11,7 @@ from typing import Any
 
 from sipbench.configs import signature
 from sipbench.configs.find import find
+from sipbench.configs.yaml_file import load
 from sipbench.errors import UserError
 
 PRECISION = "float32"  # of y and all that a solver computes from it, unless `precision: float64` is among its settings
@@ -34,19 +35,13 @@ def varied(node: dict[str, Any], seen: tuple[str, ...] = ()) -> dict[str, Any]:
         return dict(node)
     if other in seen:
         raise UserError(f"method {node.get('name')!r} is like itself: {' like '.join([*seen, other])}")
-    base = varied(_raw(other), (*seen, other))
+    base = varied(load(find("method", other)), (*seen, other))
     merged = {k: v for k, v in base.items() if k not in OWN} | node
     if base.get("solver") and node.get("solver") is not None:
         merged["solver"] = deep(base["solver"], node["solver"])
     elif base.get("solver"):
         merged["solver"] = base["solver"]
     return merged
-
-
-def _raw(name: str) -> dict[str, Any]:
-    import yaml
-
-    return yaml.safe_load(find("method", name).read_text(encoding="utf-8")) or {}
 
 
 def deep(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sipbench.configs.find import find
 from sipbench.configs.methods import complete
+from sipbench.configs.schema import check_file
+from sipbench.configs.yaml_file import load
 
 
 def read(group: str, name: str) -> dict[str, Any]:
-    """The content of the file of a choice. A method's is made whole, as in a composed config (see methods.py)."""
-    return complete(raw(group, name)) if group == "method" else raw(group, name)
+    """The content of the file of a choice, checked. A method's is made whole, as in a composed config."""
+    return read_file(group, find(group, name))
 
 
-def raw(group: str, name: str) -> dict[str, Any]:
-    """What the file says, word for word."""
-    import yaml
-
-    return yaml.safe_load(find(group, name).read_text(encoding="utf-8")) or {}
+def read_file(group: str, path: Path) -> dict[str, Any]:
+    """The content of a file of a group; a mistake in it is said with the file and the nearest that is known."""
+    node = load(path)
+    check_file(group, node, str(path))
+    return complete(node) if group == "method" else node

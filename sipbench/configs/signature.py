@@ -13,9 +13,11 @@ import copy
 import math
 import operator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from sipbench.configs.source_text import Module
+from sipbench.configs.annotation import meaning
+from sipbench.configs.source_text import Definition, Module
 
 BINARY: dict[type[ast.operator], Any] = {
     ast.Add: operator.add,
@@ -35,56 +37,79 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Signature:
-    """What a function or a class takes by keyword. A prior is handed over by the harness: it is no option.
+    """What a function or a class takes. A prior is handed over by the harness: it is no option.
 
     Attributes:
-        defaults: by name, what stands for an option that is not set.
+        names: every parameter, in the order of the text.
+        defaults: of the options, by name, what stands for one that is not set.
         unreadable: options whose default is an expression that only running the file could tell, and its text.
         required: options without a default.
         positional: parameters of a function that are not keyword-only, but for the first; they are no options.
-        annotations: by name, the text of the annotation.
-        order: all of these names, in the order of the text.
+        annotations: by name, what may be set (see annotation.py).
         open: whether it takes any keyword (`**options`).
     """
 
+    names: tuple[str, ...] = ()
     defaults: dict[str, Any] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     positional: tuple[str, ...] = ()
-    annotations: dict[str, str] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
+    annotations: dict[str, Any] = field(default_factory=dict)
     open: bool = False
+
+    @property
+    def options(self) -> list[str]:
+        return [*self.defaults, *self.unreadable, *self.required]
 
 
 def options(target: str) -> Signature | None:
     """The signature of what a target names; None where its text does not tell (an assignment, a compiled module)."""
     module = Module.of(target)
-    found = module.find(target.replace(":", ".").rpartition(".")[2]) if module else None
-    if found is None or isinstance(found[1], ast.expr):
-        return None
-    return _signature(*found)  # pyright: ignore
+    return _options(target, module, module.text) if module else None
 
 
-def _signature(module: Module, definition: ast.FunctionDef | ast.ClassDef) -> Signature:
-    if isinstance(definition, ast.ClassDef):
-        own = [n for n in definition.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-        if not own:
-            return _read(module, _fields(module, definition), (), False)
-        arguments = own[0].args
-        names = [*arguments.posonlyargs, *arguments.args][1:]
-    else:
-        arguments = definition.args
-        names = []
-    every = [*arguments.posonlyargs, *arguments.args]
-    defaults = [None] * (len(every) - len(arguments.defaults)) + list(arguments.defaults)
-    by_name = dict(zip((a.arg for a in every), defaults, strict=True))
-    taken = [(a.arg, a.annotation, by_name[a.arg]) for a in names]
-    taken += [(a.arg, a.annotation, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
-    positional = tuple(a.arg for a in every[1:]) if not names else ()
-    return _read(module, taken, positional, arguments.kwarg is not None)
+@lru_cache(1024)
+def _options(target: str, module: Module, text: bytes) -> Signature | None:
+    found = module.find(target.replace(":", ".").rpartition(".")[2])
+    return _signature(*found) if found else None
+
+
+def _signature(module: Module, definition: Definition) -> Signature | None:
+    if isinstance(definition, ast.FunctionDef):
+        return _of_function(module, definition)
+    return _of_class(module, definition) if isinstance(definition, ast.ClassDef) else None
+
+
+def _of_function(module: Module, definition: ast.FunctionDef) -> Signature:
+    """Its keyword-only parameters are its options."""
+    taken = _arguments(definition.args)
+    before = len(taken) - len(definition.args.kwonlyargs)
+    return _read(module, taken, taken[:before], tuple(name for name, *_ in taken[1:before]), definition.args.kwarg)
+
+
+def _of_class(module: Module, definition: ast.ClassDef) -> Signature | None:
+    """What its `__init__` takes, or a dataclass's fields, or what its first base takes."""
+    for node in definition.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            return _read(module, _arguments(node.args)[1:], [], (), node.args.kwarg)
+    if any("dataclass" in ast.unparse(decorator) for decorator in definition.decorator_list):
+        return _read(module, _fields(module, definition), [], (), None)
+    if not definition.bases:
+        return Signature()
+    base = definition.bases[0]
+    found = module.find(base.id) if isinstance(base, ast.Name) else None
+    return _signature(*found) if found else None
 
 
 Parameter = tuple[str, ast.expr | None, ast.expr | None]
+
+
+def _arguments(arguments: ast.arguments) -> list[Parameter]:
+    """Each parameter's name, annotation and default."""
+    before = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(before) - len(arguments.defaults)) + list(arguments.defaults)
+    every = [*zip(before, defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    return [(argument.arg, argument.annotation, default) for argument, default in every]
 
 
 def _fields(module: Module, definition: ast.ClassDef) -> list[Parameter]:
@@ -101,9 +126,15 @@ def _fields(module: Module, definition: ast.ClassDef) -> list[Parameter]:
     return list(fields.values())
 
 
-def _read(module: Module, taken: list[Parameter], positional: tuple[str, ...], open_: bool) -> Signature:
+def _read(
+    module: Module,
+    taken: list[Parameter],
+    no_options: list[Parameter],
+    positional: tuple[str, ...],
+    rest: ast.arg | None,
+) -> Signature:
     defaults, unreadable, required = {}, {}, []
-    for name, annotation, default in taken:
+    for name, annotation, default in taken[len(no_options) :]:
         if annotation is not None and "Prior" in ast.unparse(annotation):
             continue
         if default is None:
@@ -113,9 +144,17 @@ def _read(module: Module, taken: list[Parameter], positional: tuple[str, ...], o
             defaults[name] = _plain(evaluate(default, module))
         except Unreadable:
             unreadable[name] = ast.unparse(default)
-    annotations = {name: ast.unparse(annotation) for name, annotation, _ in taken if annotation is not None}
-    order = tuple(name for name, *_ in taken)
-    return Signature(defaults, unreadable, tuple(required), positional, annotations, order, open_)
+    hints = {name: _hint(module, annotation) for name, annotation, _ in taken if annotation is not None}
+    names = tuple(name for name, *_ in taken)
+    return Signature(names, defaults, unreadable, tuple(required), positional, hints, rest is not None)
+
+
+def _hint(module: Module, annotation: ast.expr) -> Any:
+    def look_up(name: str) -> Any:
+        found = module.find(name)
+        return _hint(*found) if found and isinstance(found[1], ast.expr) else Any  # pyright: ignore
+
+    return meaning(annotation, look_up)
 
 
 def _plain(value: Any) -> Any:
@@ -165,9 +204,11 @@ def _node(call: ast.Call, module: Module) -> dict[str, Any]:
         raise Unreadable(ast.unparse(call))
     home, definition = found[0], found[1]
     signature = _signature(home, definition)
-    given = dict(zip(signature.order, (evaluate(a, module) for a in call.args), strict=False))
+    if signature is None:
+        raise Unreadable(ast.unparse(call))
+    given = dict(zip(signature.names, (evaluate(a, module) for a in call.args), strict=False))
     given |= {k.arg: evaluate(k.value, module) for k in call.keywords if k.arg is not None}
     values = copy.deepcopy(signature.defaults) | given
-    if len(call.args) > len(signature.order) or set(values) != set(signature.order):
+    if len(call.args) > len(signature.names) or set(values) != set(signature.names):
         raise Unreadable(ast.unparse(call))
     return {"_target_": home.target(definition.name), **values}

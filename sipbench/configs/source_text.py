@@ -57,6 +57,10 @@ class Module:
         return cls(name, Path(spec.origin)) if spec and (spec.origin or "").endswith(".py") else None  # pyright: ignore
 
     @property
+    def text(self) -> bytes:
+        return _read(self.path)
+
+    @property
     def tree(self) -> ast.Module:
         return parsed(self.path)
 
@@ -90,7 +94,7 @@ class Module:
     def imports(self) -> Iterator[Module]:
         """What this module imports, anywhere in it, from its own package, or from its folder if it is of one's own."""
         own = None if self.folder else self.name.split(".")[0]
-        for name in _imported_once(self, self.path.read_bytes()):
+        for name in _imported_once(self, self.text):
             other = Module.named(name, self.folder) if own in (None, name.split(".")[0]) else None
             if other is not None and other.folder == self.folder:
                 yield other
@@ -131,15 +135,20 @@ def _spec(name: str) -> ModuleSpec | None:
 def parsed(path: Path) -> ast.Module:
     """The syntax tree of a file."""
     try:
-        return _parsed(path, path.read_bytes())
-    except OSError as error:
-        raise UserError(
-            f"no file {path} to read ({error.strerror}): a method of your own is named as path/to/file.py:function"
-        ) from error
+        return _parsed(path, _read(path))
     except SyntaxError as error:
         raise UserError(f"{path} is not valid Python: {error.msg} (line {error.lineno})") from error
     except ValueError as error:
         raise UserError(f"{path} is not valid Python: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"no file {path} to read ({error.strerror}): a method of your own is named as path/to/file.py:function"
+        ) from error
 
 
 @lru_cache(1024)
@@ -160,3 +169,11 @@ def _without_layout(path: Path, text: bytes) -> str:
 def functions(module: Module) -> Iterator[str]:
     """The names of the functions that a module defines itself."""
     return (node.name for node in module.tree.body if isinstance(node, ast.FunctionDef))
+
+
+def words_of(module: str, name: str) -> list[str]:
+    """The words that a constant of a module lists: the keys of a mapping, or the entries of a tuple or list."""
+    found = Module.named(module)
+    _, node = (found.find(name) if found else None) or (None, None)
+    words = node.keys if isinstance(node, ast.Dict) else node.elts if isinstance(node, ast.Tuple | ast.List) else []
+    return [word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str)]

@@ -1,4 +1,4 @@
-"""How Hydra finds methods made whole, the configs of other packages, and solvers in a file of one's own.
+"""How Hydra finds configs: checked, methods made whole, those of other packages, and solvers in a file of one's own.
 
 A job on a cluster needs no set-up for it: the config sources travel with the job and bring this module along.
 """
@@ -15,28 +15,27 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from sipbench.configs.find import find, is_file_target, path_of, plugin_folders, root
-from sipbench.configs.methods import complete
 from sipbench.configs.own_file import describe
-
-GROUP = "method/"
+from sipbench.configs.read import read_file
+from sipbench.configs.schema import KINDS
 
 
 class Others(SearchPathPlugin):
-    """Puts whole methods first and the configs of others last, and touches no other Hydra application."""
+    """Puts checked configs first and those of others last, and touches no other Hydra application."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         mains = [part.path or "" for part in search_path.get_path() if part.provider == "main"]
         if str(root()) not in [path.removeprefix("file://") for path in mains]:
             return
-        search_path.prepend("sipbench", f"{Methods.scheme()}://{Path.cwd()}")
+        search_path.prepend("sipbench", f"{Checked.scheme()}://{Path.cwd()}")
         for folder in plugin_folders():
             search_path.append("sipbench.plugins", f"file://{folder}")
 
 
-class Methods(ConfigSource):
-    """Answers `method=NAME`, made whole from its YAML and its signature, and `method=path/to/file.py:function`.
+class Checked(ConfigSource):
+    """Answers every group that has a schema, with its files checked and its methods made whole.
 
-    Its path is the folder that relative paths start from.
+    It also answers `method=path/to/file.py:function`; its path is the folder that relative paths start from.
     """
 
     @staticmethod
@@ -44,13 +43,12 @@ class Methods(ConfigSource):
         return "sipbench"
 
     def load_config(self, config_path: str) -> ConfigResult:
-        name, header = config_path.removeprefix(GROUP), {}
+        group, name = _parted(config_path)
         if is_file_target(name):
-            node = describe(name, Path(self.path))
+            node, header = describe(name, Path(self.path)), {}
         else:
-            path = find("method", name)
-            header = self._get_header_dict(path.read_text(encoding="utf-8"))
-            node = complete(OmegaConf.to_container(OmegaConf.load(path)))  # pyright: ignore
+            path = find(group, name)
+            node, header = read_file(group, path), self._get_header_dict(path.read_text(encoding="utf-8"))
         header.setdefault("package", None)
         return ConfigResult(self.provider, self.full_path(), OmegaConf.create(node), header=header)
 
@@ -61,16 +59,22 @@ class Methods(ConfigSource):
         return False
 
     def is_config(self, config_path: str) -> bool:
-        name = config_path.removeprefix(GROUP)
-        if name == config_path:
-            return False
-        return is_file_target(name) or path_of("method", name) is not None
+        group, name = _parted(config_path)
+        if group == "method" and is_file_target(name):
+            return True
+        return group in KINDS and path_of(group, name) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         return []
 
 
+def _parted(config_path: str) -> tuple[str, str]:
+    """The group and the choice: of `method/path/to/file.py:function`, too."""
+    group, _, name = config_path.partition("/")
+    return group, name.removesuffix(".yaml")
+
+
 def register() -> None:
     """Tell Hydra; as often as you like."""
-    for plugin in (Others, Methods):
+    for plugin in (Others, Checked):
         Plugins.instance().register(plugin)

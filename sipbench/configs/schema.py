@@ -1,0 +1,276 @@
+"""What each kind of YAML in conf/ may say. A file is checked when it is read, a plugin's as the project's own.
+
+`sipbench list schema KIND` prints a kind; docs/configs.md is made of these (python -m sipbench.configs.describe).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sipbench.configs import methods
+from sipbench.configs.find import choice
+from sipbench.configs.keys import check, check_options, key
+from sipbench.configs.source_text import words_of
+from sipbench.configs.table_schema import ImageTable, PosteriorTable, StoppingTable
+from sipbench.errors import UserError, unknown
+
+ALL = "all"  # in the place of a degradation's name: every one
+Settings = dict[str, Any]
+
+
+@dataclass
+class Node:
+    """What is built: a `_target_`, and the options that it is called with."""
+
+    options = True
+    _target_: str | None = key("the function or class, package.module.name or path/to/file.py:name", required=True)
+
+
+@dataclass
+class Solver(Node):
+    """The solver: its `_target_`, and the options in which it differs from its signature."""
+
+    _target_: str | None = key("the function; a variant's is that of the method that it is like")
+
+
+@dataclass
+class PartPrior(Node):
+    """A prior of a part of the unknown, such as a blur kernel; its other keys are the options of its `_target_`."""
+
+    path: str | None = key("the checkpoint; {side} in it stands for the side of that part")
+    get: str | None = key("the command that makes or fetches it")
+
+
+@dataclass
+class Network(Node):
+    """An architecture with trained weights; its other keys are the options of the architecture."""
+
+    weights: str | None = key("the checkpoint: its name below weights/, or a folder")
+    get: str | None = key("the command that makes or fetches the checkpoint")
+
+
+@dataclass
+class Data:
+    """What a method was trained on, itself or through its prior."""
+
+    source: Literal["none", "prior", "network"] = key(
+        "none; the prior's images (see the prior's `trained`); or a network's own (see the card of its weights)",
+        name="from",
+        required=True,
+    )
+    pairs: bool = key("whether these are pairs of an image and its measurement by one degradation")
+    of: list[Literal["images", "kernels"]] = key("of what: images, unless this says otherwise")
+
+
+Known = Literal["f", "f.values", "f.but_kernel", "f.identity", "sigma", "kernel_size", "kernel_box", "support"]
+
+
+@dataclass
+class Knowledge:
+    """What a method is told of the measurement at hand.
+
+    f: the forward map and its derivative; f.values: its values alone; f.but_kernel: all of it but its kernel;
+    f.identity: that it is the identity. sigma: the noise's standard deviation. kernel_size: the size of the kernel;
+    kernel_box: a box that holds it. support: where the unknown is not zero.
+    """
+
+    told: list[Known] = key("what it cannot do without", required=True)
+    where_told: list[Known] = key("what it makes use of where the problem tells it")
+    in_training: list[Known] = key("what was fixed when it was trained")
+    presumes: str = key("what it takes for granted without being told")
+
+
+@dataclass
+class Trained:
+    """What a prior was trained on."""
+
+    dataset: str = key("its name", required=True)
+    images: int | None = key("how many images of it; null where that is not published")
+    before: str | None = key("what it had been trained on before")
+
+
+@dataclass
+class Chosen:
+    """One search on validation images, and what it chose."""
+
+    command: str = key("the command that searched", required=True)
+    tasks: list[str] = key("the degradations that it searched on; all: its choice holds for every one", required=True)
+    options: list[str] = key("the options that it searched", required=True)
+    images: str = key("the images that it searched on")
+    date: str = key("when, as 2026-11-28")
+
+
+@dataclass
+class Method:
+    """A solver: who it is, what it is called with, what it needs and what it knows.
+
+    The signature of the solver says all options and their defaults; the file says what differs.
+    """
+
+    name: str = key("how commands and tables name it", required=True)
+    title: str = key("how tables print it")
+    family: str = key("classical, datarich, diffusion or single")
+    citation: str = key("who published it, and where")
+    like: str = key("the method that it is a variant of: what this file does not say is as there")
+    solver: Solver = key("its `_target_`, and the paper's defaults where the signature has others", required=True)
+    networks: dict[str, Network] = key("trained networks, each handed over as the keyword of that name")
+    priors: dict[str, PartPrior] = key("further priors, each handed over as the keyword of that name")
+    prior: str = key("the kind of the dataset's prior that it is handed: flow or latent; else the dataset's own")
+    paper: dict[str, Settings] = key("by degradation, what the paper or its public code sets")
+    demo: dict[str, Settings] = key("by degradation, or for `all`, cheaper settings for the built-in demo")
+    search: dict[str, Any] = key("by option, the values that `sipbench tune` tries; or by degradation, then by option")
+    chosen: list[Chosen] = key("the searches that found settings under `demo`")
+    needs: list[str] = key("what it cannot run without: see sipbench/bench/needs.py")
+    data: Data = key("what it was trained on")
+    knowledge: Knowledge = key("what it is told")
+    check: Settings = key("settings for the contract tests, which run it on small images")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Words, names of degradations and options that are not known."""
+        for need in node.get("needs") or []:
+            _known("need", need, words_of("sipbench.bench.needs", "NEEDS"), where)
+        if node.get("like") is not None:
+            choice("method", node["like"], f"{where}: like")
+        whole = methods.varied(dict(node))
+        target = (whole.get("solver") or {}).get("_target_")
+        if target is None and "defaults" not in node:
+            raise UserError(f"{where}: solver._target_ is missing: the function, as package.module.name")
+        extra = {"precision": Literal["float32", "float64"]}
+        given = {**(whole.get("networks") or {}), **(whole.get("priors") or {})}
+        for path, options in _settings(node, where):
+            check_options(target, options, f"{where}: {path}", extra)
+            for name in options:
+                if name in given:
+                    raise UserError(f"{where}: {path}: {name} is handed over by the harness: it is no option")
+
+
+def _settings(node: Mapping[str, Any], where: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """Every group of options, with the place that it stands at."""
+    solver = node.get("solver") or {}
+    yield "solver", {k: v for k, v in solver.items() if k != "_target_"}
+    yield "check", node.get("check") or {}
+    for part in ("paper", "demo"):
+        for task, options in (node.get(part) or {}).items():
+            if part == "paper" or task != ALL:
+                choice("degradation", task, f"{where}: {part}")
+            yield f"{part}.{task}", options or {}
+    search = node.get("search") or {}
+    if any(isinstance(values, Mapping) for values in search.values()):
+        for task, options in search.items():
+            choice("degradation", task, f"{where}: search")
+            yield f"search.{task}", dict.fromkeys(options)
+    else:
+        yield "search", dict.fromkeys(search)
+    for entry in node.get("chosen") or []:
+        for task in entry.get("tasks") or []:
+            if task != ALL:
+                choice("degradation", task, f"{where}: chosen")
+        yield "chosen", dict.fromkeys(entry.get("options") or [])
+
+
+def _known(kind: str, name: Any, known: Iterable[str], where: str) -> None:
+    known = list(known)
+    if name not in known:
+        raise UserError(f"{where}: {unknown(kind, str(name), known)}")
+
+
+@dataclass
+class Degradation:
+    """A forward map and a noise model."""
+
+    name: str = key("how commands and tables name it", required=True)
+    title: str = key("how tables print it")
+    published: str | None = key("its name in the files of published numbers")
+    protocol: str = key("in a sentence, whose setting this is")
+    range: str = key("the range of the images, if it is not [-1, 1]")
+    unknown: str = key("what the unknown is made of a picture of the dataset: image, grey, complex or object")
+    operator: Node = key("the forward map", required=True)
+    noise: Node = key("the noise model", required=True)
+    noise_on_invalid: bool = key("whether noise is added also where y carries no information")
+    reveal_noise: bool = key("whether the solver is told the noise model")
+    check: Settings = key("options of the operator for the contract tests, which run it on small images")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Words and options that are not known."""
+        if node.get("unknown") is not None:
+            _known("word under unknown", node["unknown"], words_of("sipbench.operators.unknowns", "UNKNOWNS"), where)
+        check_options((node.get("operator") or {}).get("_target_"), node.get("check") or {}, f"{where}: check")
+
+
+@dataclass
+class Noise(Node):
+    """A noise model; its other keys are the options of its `_target_`."""
+
+
+@dataclass
+class Dataset(Node):
+    """A dataset; its other keys are the options of its `_target_`."""
+
+    name: str = key("how commands and tables name it", required=True)
+    title: str = key("how tables print it")
+    published: str | None = key("its name in the files of published numbers, at the published size")
+    images: Literal["all"] = key("all of its images are taken, whatever the profile, unless images= says otherwise")
+    get: str | None = key("how to come by it")
+
+
+@dataclass
+class Prior(Node):
+    """A model of images; its other keys are the options of its `_target_`."""
+
+    name: str = key("how commands and rows name it", required=True)
+    path: str | None = key("the checkpoint: its name below weights/ or on the hub, or a folder")
+    get: str | None = key("the command that makes or fetches it")
+    variants: dict[str, str] = key("the priors of other kinds for the same images, by kind: flow, latent")
+    trained: Trained = key("what it was trained on")
+
+
+@dataclass
+class Architecture(Node):
+    """A network to be trained; its other keys are the options of its `_target_`."""
+
+
+@dataclass
+class Objective:
+    """What a prior is trained for."""
+
+    name: str = key("the name of the checkpoint that comes of it", required=True)
+    scheduler: Settings = key("the noise levels, as diffusers names them", required=True)
+
+
+@dataclass
+class Profile:
+    """How large and how many: the scale of a run."""
+
+    name: str = key("how commands name it", required=True)
+    size: int | None = key("pixels along one side")
+    images: int | list[int] | Literal["all"] | None = key("how many images, which, or all")
+    batch_size: int | None = key("images at a time")
+
+
+KINDS: dict[str, tuple[type, ...]] = {
+    "method": (Method,),
+    "degradation": (Degradation,),
+    "noise": (Noise,),
+    "dataset": (Dataset,),
+    "prior": (Prior,),
+    "network": (Architecture,),
+    "objective": (Objective,),
+    "profile": (Profile,),
+    "table": (ImageTable, StoppingTable, PosteriorTable),
+}
+
+
+def check_file(group: str, node: Mapping[str, Any], where: str) -> None:
+    """Refuse what a file of this group may not say; a group without a schema may say anything."""
+    kinds = KINDS.get(group, ())
+    if group == "table":
+        kinds = [kind for kind in kinds if getattr(kind, "kind_", None) == node.get("kind")]
+        if not kinds:
+            known = [kind.kind_ for kind in KINDS["table"] if kind.kind_]  # pyright: ignore
+            raise UserError(f"{where}: {unknown('kind', str(node.get('kind')), known)}")
+    for kind in kinds:
+        check(kind, node, where)

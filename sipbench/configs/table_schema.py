@@ -1,0 +1,175 @@
+"""What the YAML of a table may say: tables of images, of early stopping, and of exact posteriors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from sipbench.configs.find import choice
+from sipbench.configs.keys import key
+from sipbench.errors import UserError, unknown
+
+
+@dataclass
+class Published:
+    """Where published numbers are."""
+
+    file: str = key("the file below results/published", required=True)
+    size: int = key("pixels along one side; only a table of this size stands on the same footing", required=True)
+    source: str = key("who published them, and where")
+    note: str = key("what else is to be known of them")
+
+
+@dataclass
+class Problem:
+    """A degradation with what is changed of it."""
+
+    title: str | None = key("how its sheet is headed, if not by the degradation's own title")
+    dataset: str | None = key("the only dataset that it is for, if it is for one")
+    words: list[str] = key("the words of the command line that make it", required=True)
+
+
+@dataclass
+class Column:
+    """A further column of the stored rows."""
+
+    column: str = key("its name in the rows", required=True)
+    places: int | None = key("decimals")
+
+
+@dataclass
+class TableProfile:
+    """What differs under one profile; a table of early stopping may change each of its own keys here."""
+
+    datasets: list[str] | None = key("the datasets")
+    problems: dict[str, Problem] | None = key("other problems of these names")
+    words: list[str] | None = key("words of the command line for every cell")
+    iterations: int | None = key("of early stopping: the length of a run")
+    every: int | None = key("of early stopping: iterations from one scored iterate to the next")
+    options: dict[str, Any] | None = key("of early stopping: the solver's options")
+
+
+@dataclass
+class ImageTable:
+    """Methods on problems, judged by metrics of the images."""
+
+    kind_: ClassVar[str | None] = None
+    title: str = key("the heading", required=True)
+    protocol: str = key("which variants of the metrics the headings stand for", required=True)
+    metrics: list[str] = key("the headings", required=True)
+    degradations: list[str] | None = key("the problems, where nothing is changed of them")
+    problems: dict[str, Problem] | None = key("the problems, in the place of degradations")
+    seeds: list[int] = key("the seeds that it averages", required=True)
+    profiles: dict[str, TableProfile] = key("by profile, the datasets and what else differs", required=True)
+    columns: dict[str, Column] | None = key("further columns, by heading")
+    rows: dict[str, dict[str, str | None]] = key(
+        "by family, the method's config and its name in the published file, or null", required=True
+    )
+    published: Published | None = key("published numbers of the same setting")
+    words: list[str] | None = key("words of the command line for every cell")
+    notes: list[str] | None = key("what else is to be known, a paragraph each")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Names of degradations, datasets and profiles that do not exist."""
+        _choices("degradation", node.get("degradations"), where)
+        _choices("profile", node.get("profiles"), where)
+        for profile in (node.get("profiles") or {}).values():
+            _choices("dataset", (profile or {}).get("datasets"), where)
+
+
+@dataclass
+class StoppingTable:
+    """One untrained method run to its end, with rules of early stopping looking on."""
+
+    kind_: ClassVar[str | None] = "stopping"
+    kind: Literal["stopping"] = key("stopping", required=True)
+    like: str | None = key("the table that it shares its runs with: what this file does not say is as there")
+    title: str = key("the heading", required=True)
+    method: str | None = key("the method's config")
+    iterations: int | None = key("the length of a run")
+    every: int | None = key("iterations from one scored iterate to the next")
+    options: dict[str, Any] | None = key("the solver's options")
+    rules: dict[str, dict[str, Any]] | None = key("by name, the title, the `_target_` and the options of each rule")
+    problems: dict[str, Problem] | list[str] | None = key("the problems; or the names of some of the other table's")
+    profiles: dict[str, TableProfile] | None = key("by profile, the datasets and what else differs")
+    words: list[str] | None = key("words of the command line for every cell")
+    notes: list[str] | None = key("what else is to be known, a paragraph each")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Names of methods, tables, datasets and profiles that do not exist."""
+        _choices("method", [node["method"]] if node.get("method") else [], where)
+        _choices("table", [node["like"]] if node.get("like") else [], where)
+        ImageTable.refuse(node, where)
+
+
+@dataclass
+class Part:
+    """What is built: a `_target_`, and the options that it is called with."""
+
+    options = True
+    _target_: str = key("the function or class", required=True)
+
+
+@dataclass
+class PosteriorProblem:
+    """A density and a linear measurement of it, whose posterior is known exactly."""
+
+    title: str = key("the heading", required=True)
+    prior: Part = key("the density", required=True)
+    operator: Part = key("the forward map", required=True)
+    sigma: float = key("the noise's standard deviation", required=True)
+
+
+@dataclass
+class PosteriorEntry:
+    """A method, what theory says of its draws, and its settings."""
+
+    title: str | None = key("how the table prints it")
+    does: Literal["samples", "other", "optimises"] = key(
+        "samples the posterior, samples something else, or only optimises", required=True
+    )
+    exact_on: list[str] | None = key("the problems whose posterior it samples exactly")
+    why: str | None = key("why")
+    options: dict[str, Any] | None = key("the solver's options; ${sigma}, ${d} and ${draws} are the problem's")
+    per_problem: dict[str, dict[str, Any]] | None = key("by problem, options that differ")
+    ensemble: bool | None = key("whether the draws of one measurement are made together")
+    schedule: str | None = key("the noise levels of the prior, if not those that the method is made for")
+
+
+@dataclass
+class Measurements:
+    """How much of it is done under one profile."""
+
+    measurements: int = key("measurements of each problem", required=True)
+    draws: int | None = key("draws of each measurement")
+
+
+@dataclass
+class PosteriorTable:
+    """How near each solver's draws are to a posterior that is known exactly."""
+
+    kind_: ClassVar[str | None] = "posterior"
+    kind: Literal["posterior"] = key("posterior", required=True)
+    title: str = key("the heading", required=True)
+    draws: int = key("draws of each measurement", required=True)
+    profiles: dict[str, Measurements] = key("by profile, how much is done", required=True)
+    problems: dict[str, PosteriorProblem] = key("the problems", required=True)
+    methods: dict[str, PosteriorEntry] = key("the methods", required=True)
+    notes: list[str] | None = key("what else is to be known, a paragraph each")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Names of profiles and problems that do not exist."""
+        _choices("profile", node.get("profiles"), where)
+        for entry in (node.get("methods") or {}).values():
+            for name in [*((entry or {}).get("exact_on") or []), *((entry or {}).get("per_problem") or {})]:
+                if name not in node["problems"]:
+                    raise UserError(f"{where}: {unknown('problem', str(name), node['problems'])}")
+
+
+def _choices(group: str, wanted: Any, where: str) -> None:
+    for name in wanted or []:
+        choice(group, name, where)
