@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from sipbench.noise import Noise
 from sipbench.operators.base import BlindOperator, LinearOperator, Operator
 from sipbench.operators.unknowns import CHANNELS, UNKNOWNS
 from sipbench.problem import Rng
+
+if TYPE_CHECKING:
+    from sipbench.datasets import Dataset
 
 Theta = Mapping[str, Tensor]
 
@@ -61,9 +64,9 @@ class Degradation:
         """The truth: what this degradation takes pictures (B, C, H, W) of a dataset for."""
         return UNKNOWNS[self.unknown](pictures, rng.child("unknown").portable)
 
-    def x_shape(self, dataset: Any) -> tuple[int, ...]:
+    def x_shape(self, dataset: Dataset) -> tuple[int, ...]:
         """(C, H, W) of x for a dataset of pictures, or of measurements."""
-        if getattr(dataset, "measured", False):
+        if dataset.measured:
             return tuple(self.shape_of((1, *dataset.shape)))[1:]
         return (CHANNELS[self.unknown] or dataset.shape[0], *dataset.shape[1:])
 

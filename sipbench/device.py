@@ -20,7 +20,7 @@ def choose(name: str) -> torch.device:
     return device
 
 
-def settle(device: torch.device) -> None:
+def make_deterministic(device: torch.device) -> None:
     """Same seed, same machine, same bytes: no algorithm is chosen by a race."""
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = False

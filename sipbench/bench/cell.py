@@ -16,6 +16,7 @@ from sipbench.bench.identity import digest, identity
 from sipbench.bench.needs import wants_prior
 from sipbench.bench.options import Options, resolve
 from sipbench.bench.options import typed as typed_options
+from sipbench.datasets import Dataset
 from sipbench.errors import UserError, unknown
 
 Node = dict[str, Any]
@@ -156,12 +157,15 @@ class Cell:
     @cached_property
     def dataset(self) -> Any:
         """The dataset; building it only lists what there is."""
-        return configs.build(self.source)
+        dataset = configs.build(self.source)
+        if Dataset not in type(dataset).__mro__ and not isinstance(dataset, Dataset):
+            raise UserError(f"{self.source['name']} is no dataset: let its class inherit sipbench.datasets.Dataset")
+        return dataset
 
     @property
     def measured(self) -> bool:
         """Whether the dataset holds measurements, without their truth."""
-        return getattr(self.dataset, "measured", False)
+        return self.dataset.measured
 
     @property
     def takes_prior(self) -> bool:

@@ -74,7 +74,7 @@ class Bench:
     def of(cls, cell: Cell, *, check: bool = True) -> Bench:
         """Load what the cell needs, and say at once what it lacks."""
         at = device.choose(cell.device)
-        device.settle(at)
+        device.make_deterministic(at)
         prior = Counted(load_prior(cell, at)) if "prior" in cell.weights or _analytic(cell) else None
         if prior is not None and cell.method.get("needs") is None and not _fits(prior, cell):
             prior = None  # a solver that states no needs is handed what there is, and here there is none

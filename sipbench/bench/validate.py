@@ -61,9 +61,8 @@ def count(cell: Cell, wanted: int) -> None:
 
 
 def servable(cell: Cell, images: Sequence[int]) -> None:
-    """Refuse images that the dataset has and that cannot serve, such as those smaller than the size that is asked for."""
-    unfit = getattr(cell.dataset, "unfit", None)  # drawn datasets have nothing to say
-    said = unfit(images) if unfit is not None else None
+    """Refuse images that the dataset has and that cannot serve, such as those smaller than the size asked for."""
+    said = cell.dataset.unfit(images)
     if said:
         raise UserError(said)
 

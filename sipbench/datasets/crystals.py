@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sipbench.datasets.base import Dataset
 from sipbench.errors import UserError
 
 VERSION = 1  # part of the protocol hash of results: any change of a drawn pixel raises it
@@ -119,7 +120,7 @@ def draw(indices: Sequence[int], size: int, phase: float = 3.0) -> Tensor:
     return torch.stack([Grain(_numbers(int(i)), phase).draw(size) for i in indices]).float()
 
 
-class Crystals:
+class Crystals(Dataset):
     """Simulated Bragg crystals: endless, of any size, and the same on every machine.
 
     Test and validation hold ten million grains each, training goes on without end, and no grain is in two splits.

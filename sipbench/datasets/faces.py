@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sipbench.datasets.base import Dataset
 from sipbench.datasets.portrait import (
     TILE,
     Canvas,
@@ -266,7 +267,7 @@ def draw(indices: Sequence[int], size: int, dtype: torch.dtype = torch.float64) 
     return ((torch.cat(parts) * 255).round() / 255 * 2 - 1).float()
 
 
-class Faces:
+class Faces(Dataset):
     """Portraits drawn by formula: endless, free of rights, of any size, and the same on every machine.
 
     Test and validation hold ten million pictures each, training goes on without end, and no picture is in two splits.

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sipbench.datasets import layouts
+from sipbench.datasets.base import Dataset
 from sipbench.datasets.layouts import FFHQ_TRAIN, SPLITS, Listing
 from sipbench.datasets.reading import BadImage, dimensions, read
 from sipbench.errors import UserError, unknown
@@ -21,7 +22,7 @@ VERSION = 1  # of the treatment of an image; it enters the protocol hash
 
 
 @dataclass(kw_only=True)
-class _Images:
+class _Images(Dataset):
     """Files in order, each a centre square of `crop` pixels (None: the shorter side) resized to `size`.
 
     An image smaller than `size` is refused, unless `upsample`.

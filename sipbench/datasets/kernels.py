@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sipbench.datasets.base import Dataset
 from sipbench.errors import UserError
 from sipbench.operators import kernels
 from sipbench.problem import Rng
@@ -22,7 +23,7 @@ TRAIN_LENGTH = 2**40
 SIZES = (8, 128)
 
 
-class Kernels:
+class Kernels(Dataset):
     """Motion and Gaussian kernels, 2 k / max(k) - 1: endless, of any size, and the same on every machine.
 
     Each split has random streams of its own, so no kernel is in two of them; nor are they those of any problem, whose

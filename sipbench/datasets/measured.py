@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sipbench.datasets.base import Dataset
 from sipbench.datasets.layouts import SUFFIXES, natural, regular
 from sipbench.datasets.reading import BadImage, read_whole
 from sipbench.errors import UserError
@@ -36,7 +37,7 @@ def public(degradation: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in degradation["operator"].items() if k not in ("weights", "path")}
 
 
-class Measured:
+class Measured(Dataset):
     """A folder of measurements y, one file each, in natural order. There is no truth: only reference-free figures.
 
     A picture is read whole, in [-1, 1], three channels; an array (.npy, or the tensor `y` of a .safetensors) is taken

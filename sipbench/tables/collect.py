@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import store
 from sipbench.bench.cell import Cell
-from sipbench.tables.lacks import readable
 from sipbench.tables.spec import Entry, TableSpec
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def collect(spec: TableSpec) -> pd.DataFrame:
     """
     import pandas as pd
 
-    records = [record for entry in spec.cells() for record in _measured(spec, entry)]
+    records = [record for entry in spec.entries() for record in _measured(spec, entry)]
     df: Any = pd.DataFrame([*records, *_published(spec)], columns=list(COLUMNS))
     floats = ["mean", "ci95", "oracle_mean", "published"]
     return df.astype({**dict.fromkeys(("n", "failed", "todo"), "Int64"), **dict.fromkeys(floats, "float64")})
@@ -93,8 +92,7 @@ def _rows(cells: tuple[Cell, ...]) -> Any:
 
     frames = []
     for cell in cells:
-        with readable(cell):
-            rows = store.read(cell.folder)
+        rows = store.read(cell.folder)
         frames.append(rows[rows["image"].isin(cell.images)].assign(seed=cell.seed))
     kept = [frame for frame in frames if len(frame)]
     return pd.concat(kept, ignore_index=True) if kept else frames[0]

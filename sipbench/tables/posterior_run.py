@@ -8,9 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sipbench import configs
+from sipbench.bench import record
+from sipbench.bench.load import built
 from sipbench.bench.needs import unmet
 from sipbench.bench.run import Report
 from sipbench.bench.watch import Counted, Follow, counting
@@ -51,8 +54,8 @@ def compute(spec: PosteriorSpec, todo: list[tuple[Task, list[int]]]) -> None:
         progress.cell(f"{task.name} / {task.method}")
         for k in missing:
             judge = judges.get((task.name, k)) or judges.setdefault((task.name, k), judged(task, k))
-            row = attempt(task, k, judge, progress.step)
-            task.write(k, row)
+            row = measurement_row(task, k, judge, progress.step)
+            task.write(k, row | record.provenance(torch.device("cpu")))
             progress.landed([row])
     progress.close()
 
@@ -68,7 +71,7 @@ def obstacle(task: Task) -> str | None:
     return reason
 
 
-def attempt(task: Task, measurement: int, judge: Judge, report: Report | None = None) -> dict[str, Any]:
+def measurement_row(task: Task, measurement: int, judge: Judge, report: Report | None = None) -> dict[str, Any]:
     """The row of one measurement; what goes wrong becomes a row with the reason."""
     try:
         x, cost = draw(task, measurement, report)
@@ -87,7 +90,7 @@ def draw(task: Task, measurement: int, report: Report | None = None) -> tuple[Te
 
     Beside them the seconds of all, and the evaluations of one.
     """
-    problem, solver = pose(task, measurement), partial(task.cell.solver, **task.cell.options)
+    problem, solver = pose(task, measurement), partial(task.cell.solver, **built(task.cell.options))
     follow = Follow(report)
     with counting(problem, {}) as evaluations:
         follow.start()

@@ -45,7 +45,7 @@ def run_table(name: str, words: list[str]) -> int:
                 progress.landed(rows)
                 log.batch(rows)
     progress.close()
-    scored = sum(score_stored(cell) for entry in spec.cells() for cell in entry.cells)
+    scored = sum(score_stored(cell) for entry in spec.entries() for cell in entry.cells)
     if todo:
         print(f"{len(todo)} cells in {time.monotonic() - began:.0f} s", file=sys.stderr)
     elif not scored:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
+from sipbench.bench.lacks import obstacle
 from sipbench.tables.place import place
 from sipbench.tables.published import Published
 
@@ -155,19 +156,17 @@ class TableSpec:
         """Every entry, whether or not what it needs is here."""
         return tuple(self._entry(dataset, degradation, row) for dataset, degradation in self.pairs for row in self.rows)
 
-    def cells(self) -> list[Entry]:
+    def entries(self) -> list[Entry]:
         """Every entry; one that cannot run here says why. Looked up once: load the table again to look again."""
-        return list(self._settled)
+        return list(self._entries)
 
     @cached_property
-    def _settled(self) -> tuple[Entry, ...]:
-        from sipbench.tables.lacks import obstacle
-
-        def settle(entry: Entry) -> Entry:
+    def _entries(self) -> tuple[Entry, ...]:
+        def checked(entry: Entry) -> Entry:
             reason = next(filter(None, map(obstacle, entry.cells)), None)
             return replace(entry, cells=(), status="n/a", reason=reason) if reason else entry
 
-        return tuple(map(settle, self.planned))
+        return tuple(map(checked, self.planned))
 
     def _entry(self, dataset: str, degradation: str, row: Row) -> Entry:
         if not row.exists:

@@ -64,8 +64,12 @@ class Run:
         except (OSError, ValueError) as error:
             raise UserError(f"damaged results in {self.folder} ({error}): delete this folder and run again") from error
 
+    def solved(self) -> list[dict[str, Any]]:
+        """The stored rows of the images that came to something."""
+        return [row for row in self.rows().values() if row.get("status", "ok") == "ok"]
+
     def missing(self) -> list[int]:
-        """The images that are still to do."""
+        """The images that are still to do; a failed one is not tried again by itself."""
         have = self.rows()
         return [i for i in self.cell.images if i not in have]
 

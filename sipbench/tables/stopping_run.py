@@ -17,8 +17,11 @@ import torch
 from torch import Tensor
 
 from sipbench import configs, metrics
+from sipbench.bench import guard, record
+from sipbench.bench.load import built
 from sipbench.bench.run import Bench, Report
 from sipbench.bench.watch import Follow
+from sipbench.errors import UserError
 from sipbench.problem import Rng
 from sipbench.report.progress import Progress
 from sipbench.tables import stopping, stopping_sheets
@@ -35,30 +38,48 @@ def run_stopping(name: str, profile: str, words: list[str]) -> int:
         progress.cell(run.title)
         bench, size = Bench.of(run.cell), run.cell.batch_size
         for k in range(0, len(missing), size):
-            rows = attempt(run, bench, missing[k : k + size], progress.step)
+            rows = batch(run, bench, missing[k : k + size], progress.step)
             for row in rows:
                 run.write(row["image"], row)
-            progress.landed([row | {"status": "ok"} for row in rows])
+            progress.landed(rows)
     progress.close()
     print(f"{sum(len(m) for _, m in todo)} images in {time.monotonic() - began:.0f} s", file=sys.stderr)
     frame = stopping_sheets.collect(spec)
     paths = stopping_sheets.write(spec, frame)
     print(stopping_sheets.render(spec, frame))
     print("written: " + ", ".join(str(path) for path in paths))
-    return 0
+    return int(bool(frame["failed"].gt(0).any()))
 
 
-def attempt(run: Run, bench: Bench, images: Sequence[int], report: Report | None = None) -> list[dict[str, Any]]:
-    """The rows of a batch."""
+def batch(run: Run, bench: Bench, images: Sequence[int], report: Report | None = None) -> list[dict[str, Any]]:
+    """The rows of a batch, each with what it takes to repeat it; what goes wrong becomes rows with the reason."""
+    made_with = record.provenance(bench.device)
+    try:
+        rows = [row | {"status": "ok", "reason": ""} for row in watched(run, bench, images, report)]
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        said = {"status": "failed", "reason": reason, "traceback": guard.story(error)}
+        rows = [{"image": image} | said for image in images]
+    return [row | made_with for row in rows]
+
+
+def watched(run: Run, bench: Bench, images: Sequence[int], report: Report | None) -> list[dict[str, Any]]:
+    """Solve, the rules looking on; then score what each chose."""
     problem = bench.pose(images)
     film = Film(report, rules=judges(run, problem.y, problem.shape, problem.rng), every=run.every)
-    solver = partial(run.cell.solver, **run.cell.options)
+    solver = partial(run.cell.solver, **built(run.cell.options))
     film.start()
-    solver(replace(problem, rng=problem.rng.child("solver"), _watch=film))
+    y = problem.y.clone() if run.cell.precision == "float32" else problem.y.double()
+    own = replace(problem, y=y, rng=problem.rng.child("solver"), _watch=film)
+    with guard.guarded(own, {}):
+        solver(own)
     seconds = film.seconds
     truth = bench.truth(images, problem)
     assert truth is not None
-    return score(run, images, truth.x, film, seconds, problem.f.symmetries)
+    rows = score(run, images, truth.x, film, seconds, problem.f.symmetries)
+    return [row | {"y_sha256": record.y_hash(y)} for row, y in zip(rows, problem.y, strict=True)]
 
 
 def judges(run: Run, y: Tensor, shape: Sequence[int], rng: Rng) -> dict[str, tuple[Any, int]]:

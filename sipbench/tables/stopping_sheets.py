@@ -39,7 +39,7 @@ def collect(spec: StoppingSpec) -> pd.DataFrame:
 def _record(run: Run, rule: str) -> dict[str, Any]:
     import numpy as np
 
-    rows = list(run.rows().values())
+    rows = run.solved()
     ran = [row["rules"][rule]["until"] * row["seconds"] * (1 + row["rules"][rule]["share"]) for row in rows]
     columns = {
         **{m: [row["rules"][rule][m] for row in rows] for m in ("psnr", "ssim", "stopped", "until", "share")},
@@ -54,7 +54,8 @@ def _record(run: Run, rule: str) -> dict[str, Any]:
         "problem": run.name,
         "rule": rule,
         "n": len(rows),
-        "todo": len(run.cell.images) - len(rows),
+        "failed": len(run.rows()) - len(rows),
+        "todo": len(run.cell.images) - len(run.rows()),
     }
     for name, values in columns.items():
         record[name], record[f"{name}_ci95"] = summary(np.array(values, dtype=float))
@@ -80,7 +81,7 @@ def curves(spec: StoppingSpec) -> pd.DataFrame:
 
     parts = []
     for run in spec.runs:
-        rows = list(run.rows().values())
+        rows = run.solved()
         if rows:
             psnr, loss = (np.array([row[key] for row in rows], dtype=float) for key in ("curve", "loss"))
             part = {"iteration": np.arange(psnr.shape[1]) * run.every, "psnr": psnr.mean(0), "psnr_std": psnr.std(0)}
@@ -97,13 +98,13 @@ def picture(spec: StoppingSpec) -> bytes:
     matplotlib.use("Agg", force=False)
     from matplotlib.figure import Figure
 
-    done = [run for run in spec.runs if run.rows()]
+    done = [run for run in spec.runs if run.solved()]
     wide = min(3, max(1, len(done)))
     tall = -(-max(1, len(done)) // wide)
     figure = Figure(figsize=(4.2 * wide, 2.8 * tall), layout="constrained")
     axes = np.atleast_1d(figure.subplots(tall, wide, sharex=True, squeeze=False)).ravel()
     for axis, run in zip(axes, done, strict=False):
-        rows = list(run.rows().values())
+        rows = run.solved()
         psnr = np.array([row["curve"] for row in rows])
         steps = np.arange(psnr.shape[1]) * run.every
         axis.plot(steps, psnr.T, color="0.8", lw=0.5)
@@ -168,7 +169,7 @@ def _sheet(spec: StoppingSpec, records: list[dict[str, Any]]) -> str:
     lines = [head, ["---", *("---:" for _ in head[1:])]]
     for r in records:
         title = spec.rules[r["rule"]].get("title", r["rule"])
-        lines.append([title, *(_value(r, name) for name in FIGURES), f"{r['n']}/{r['n'] + r['todo']}"])
+        lines.append([title, *(_value(r, name) for name in FIGURES), f"{r['n']}/{r['n'] + r['failed'] + r['todo']}"])
     return _table(lines)
 
 

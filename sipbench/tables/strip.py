@@ -27,7 +27,7 @@ def strip(spec: TableSpec, images: int = 2) -> list[Path]:
 
 
 def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Iterator[list[tuple[str, Any]]]:
-    entries = [e for e in spec.cells() if (e.dataset, e.degradation) == (dataset, degradation) and e.cell]
+    entries = [e for e in spec.entries() if (e.dataset, e.degradation) == (dataset, degradation) and e.cell]
     kept = {e.row.title: _reconstructions(e.cell) for e in entries if e.cell is not None}
     if not entries or entries[0].cell is None:
         return

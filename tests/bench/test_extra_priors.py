@@ -10,9 +10,9 @@ import torch
 
 from sipbench import configs, testing
 from sipbench.bench.cell import NotApplicable
+from sipbench.bench.lacks import _checkpoints
 from sipbench.bench.run import Bench, run
 from sipbench.errors import UserError
-from sipbench.tables.lacks import _checkpoints
 from sipbench.testing.trial import Trial
 
 BLIND = ("degradation=blind_motion", "degradation.operator.size=8", "prior=gaussian")

@@ -43,7 +43,7 @@ def test_too_few_images_are_said(tmp_path):
         Image.new("RGB", (64, 64)).save(tmp_path / "data" / "folder" / f"{i}.png")
     spec = load(tmp_path, "dataset=folder", "method=pinv", "images=3")
     assert len(tables.missing(spec)) == 1 and "has 2 images" in tables.missing(spec)[0]
-    assert [e.status for e in spec.cells()] == ["n/a"]
+    assert [e.status for e in spec.entries()] == ["n/a"]
     assert tables.missing(load(tmp_path, "dataset=folder", "method=pinv", "images=2")) == []
 
 
@@ -68,12 +68,12 @@ def test_nothing_is_pending_once_all_is_stored(tmp_path):
     spec = whole(tmp_path, "method=pinv,dip,dps,unet")
     for entry in spec.planned:
         put(entry.cell, [row(i) for i in range(4)])
-    assert tables.pending(spec) == [] and all(e.status == "ok" for e in spec.cells())
+    assert tables.pending(spec) == [] and all(e.status == "ok" for e in spec.entries())
 
 
 def test_a_corrupt_checkpoint_is_an_error_not_a_gap(tmp_path):
     with pytest.raises(UserError, match="corrupt checkpoint"):
-        whole(tmp_path, "method=unet").cells()
+        whole(tmp_path, "method=unet").entries()
 
 
 def test_a_missing_prior_does_not_hide_a_missing_network(tmp_path):

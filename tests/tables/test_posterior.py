@@ -9,7 +9,7 @@ from sipbench import configs
 from sipbench.cli import main
 from sipbench.errors import UserError
 from sipbench.tables import posterior, posterior_run, posterior_sheets
-from sipbench.tables.posterior_run import attempt, compute, draw, judged, obstacle, pose
+from sipbench.tables.posterior_run import compute, draw, judged, measurement_row, obstacle, pose
 from sipbench.testing.trial import Shuffle
 
 SOLVER = '''
@@ -90,7 +90,7 @@ def test_it_measures_stores_and_does_only_what_is_missing(tiny, monkeypatch):
     assert records["tomorrow", "blur"]["status"] == "not yet"
     assert records["blind", "blur"]["status"] == "n/a" and "leave a part open" in records["blind", "blur"]["reason"]
 
-    monkeypatch.setattr(posterior_run, "attempt", lambda *_: pytest.fail("done already"))
+    monkeypatch.setattr(posterior_run, "measurement_row", lambda *_: pytest.fail("done already"))
     again = run(tiny())
     assert {k: r["ratio"] for k, r in again.items() if r["n"]} == {k: r["ratio"] for k, r in records.items() if r["n"]}
     assert [tiny("retry_failed=true").missing(t) for t in spec.tasks if t.method == "raises"] == [[0, 1], [0, 1]]
@@ -173,7 +173,7 @@ def test_an_ensemble_is_the_draws(tmp_path, tiny):
     task.__dict__["node"] = {"name": "many", "solver": {"_target_": f"{tmp_path / 'many.py'}:many"}, "needs": ["prior"]}
     x, cost = draw(task, 0)
     assert x.shape == (128, 1, 8, 8) and cost["evaluations"] == 5 / 128
-    assert attempt(task, 0, judged(task, 0))["status"] == "ok"
+    assert measurement_row(task, 0, judged(task, 0))["status"] == "ok"
 
 
 def test_the_table_of_the_project_is_sound():

@@ -86,7 +86,7 @@ def test_what_is_not_known_is_said(name, profile, words, says):
 
 def test_a_misspelt_option_is_an_error_not_a_gap(tmp_path):
     with pytest.raises(UserError, match="imges"):
-        load(tmp_path, "imges=3").cells()
+        load(tmp_path, "imges=3").entries()
 
 
 @pytest.mark.parametrize(

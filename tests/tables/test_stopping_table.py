@@ -56,8 +56,8 @@ def test_it_does_nothing_twice(folder, capsys):
 def test_a_batch_is_its_images_one_by_one(folder):
     run = load(folder, "method.solver.precision=float64").runs[0]
     bench = Bench.of(run.cell)
-    both = stopping_run.attempt(run, bench, [0, 1])
-    one = stopping_run.attempt(run, bench, [1])[0]
+    both = stopping_run.batch(run, bench, [0, 1])
+    one = stopping_run.batch(run, bench, [1])[0]
     torch.testing.assert_close(torch.tensor(both[1]["curve"]), torch.tensor(one["curve"]), rtol=0, atol=0.01)
     assert both[1]["rules"]["emv"]["stopped"] == one["rules"]["emv"]["stopped"]
 
@@ -73,7 +73,7 @@ def test_what_watches_holds_no_truth(folder):
         seen.append([v for v in vars(problem._watch).values() if isinstance(v, torch.Tensor)])
 
     object.__setattr__(run.cell, "__dict__", run.cell.__dict__ | {"solver": solver})
-    stopping_run.attempt(run, bench, [0])
+    stopping_run.batch(run, bench, [0])
     film = seen[0]
     assert seen[1] == [] and len(film.frames) == 1 and not film.frames[0].any()
 
@@ -95,3 +95,24 @@ def test_mistakes_are_one_line(tmp_path, capsys, words, said):
 def test_rows_name_what_made_them(folder):
     identity = json.loads(next(folder.glob("runs/**/run.json")).read_text())
     assert identity["rules"]["emv"]["code"] and identity["cell"]["degradation"]["noise"]["level"]
+
+
+def test_rows_say_what_it_takes_to_repeat_them(folder):
+    row = next(iter(load(folder).runs[0].rows().values()))
+    assert row["status"] == "ok" and len(row["y_sha256"]) == 16
+    for name in ("device", "protocol", "version_torch", "python", "commit"):
+        assert row[name] is not None, name
+
+
+def test_a_failure_is_a_row_and_does_not_end_the_table(folder):
+    run = load(folder).runs[0]
+    bench = Bench.of(run.cell)
+
+    def solver(problem, **options):
+        raise ArithmeticError("no such root")
+
+    object.__setattr__(run.cell, "__dict__", run.cell.__dict__ | {"solver": solver})
+    rows = stopping_run.batch(run, bench, [0, 1])
+    assert [row["status"] for row in rows] == ["failed"] * 2
+    assert rows[0]["reason"] == "ArithmeticError: no such root" and "Traceback" in rows[0]["traceback"]
+    assert rows[0]["device"]

@@ -1,0 +1,45 @@
+"""What a dataset is: pictures, or measurements, by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """One split of a dataset. Inherit it: the last three have an answer that serves most.
+
+    Attributes:
+        name: of the dataset; its images' random streams are named by it.
+        shape: of one image, (C, H, W).
+        version: changes when the images do; part of a cell's name.
+        measured: whether it holds measurements, without their truth.
+    """
+
+    name: ClassVar[str]
+    measured: ClassVar[bool] = False
+    shape: Any
+
+    @property
+    def version(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def load(self, indices: Sequence[int]) -> Tensor:
+        """The images, (B, C, H, W) float32 in [-1, 1]."""
+        ...
+
+    def fingerprint(self, index: int) -> str:
+        """What tells an image from all others, for its row."""
+        ...
+
+    def missing(self, indices: Sequence[int] | None = None) -> list[str]:
+        """Which files of these images are absent. Nothing is opened."""
+        return []
+
+    def unfit(self, indices: Sequence[int]) -> str | None:
+        """Why these images cannot serve, such as one that is too small, in a line; None where all can."""
+        return None
