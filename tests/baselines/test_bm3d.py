@@ -60,6 +60,5 @@ def test_it_removes_noise():
 
 def test_it_is_for_denoising_alone():
     method = {"name": "bm3d", "needs": ["denoising", "noise.sigma"]}
-    assert "denoising" in needs.KNOWN
     reasons = [needs.unmet(method, "this", p.f, p.noise, None) for p in (pose(Denoise), pose(Inpainting))]
     assert reasons == [None, "bm3d only denoises; this does more than add noise"]
