@@ -102,6 +102,24 @@ class Watch(Protocol):
         ...
 
 
+class Stopper(Protocol):
+    """An early-stopping rule, one run long: it sees the iterates alone, and chooses one of each image.
+
+    Attributes:
+        best: the chosen iterates so far, (B, C, H, W).
+        stopped: the iterations that they are from, (B,).
+        patience: how many iterations without a better one end an image's run.
+    """
+
+    best: Tensor
+    stopped: Tensor
+    patience: int
+
+    def update(self, k: int, x: Tensor, *, loss: Tensor | None = None) -> None:
+        """Iterate x of iteration k, with the loss of each image where there is one."""
+        ...
+
+
 @dataclass(frozen=True)
 class Problem:
     """y = f(x) + noise: what is known, and two ways to be watched.

@@ -7,8 +7,9 @@ nothing here, but nothing crashes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -43,12 +44,20 @@ __all__ = [
 ]
 
 
+class ImageMetric(Protocol):
+    """What compares estimates (B, C, H, W) with the truth, image by image."""
+
+    def __call__(self, x_hat: Tensor, x: Tensor, /) -> Tensor:
+        """One value an image, (B,)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Metric:
     """An image metric, how a table shows it, and on what images it is defined.
 
     Attributes:
-        function: (x_hat, x) -> (B,).
+        function: what it computes.
         higher_is_better: which way is up.
         title: the heading of its column.
         unit: "dB" or nothing.
@@ -58,7 +67,7 @@ class Metric:
         whole: of a complex image it compares real and imaginary part; the others compare magnitudes.
     """
 
-    function: Callable[[Tensor, Tensor], Tensor]
+    function: ImageMetric
     higher_is_better: bool
     title: str
     unit: str = ""

@@ -22,7 +22,7 @@ from sipbench.bench.load import built
 from sipbench.bench.run import Bench, Report
 from sipbench.bench.watch import Follow
 from sipbench.errors import UserError
-from sipbench.problem import Rng
+from sipbench.problem import Rng, Stopper
 from sipbench.report.progress import Progress
 from sipbench.tables import stopping, stopping_sheets
 from sipbench.tables.stopping import Run
@@ -82,7 +82,7 @@ def watched(run: Run, bench: Bench, images: Sequence[int], report: Report | None
     return [row | {"y_sha256": record.y_hash(y)} for row, y in zip(rows, problem.y, strict=True)]
 
 
-def judges(run: Run, y: Tensor, shape: Sequence[int], rng: Rng) -> dict[str, tuple[Any, int]]:
+def judges(run: Run, y: Tensor, shape: Sequence[int], rng: Rng) -> dict[str, tuple[Stopper, int]]:
     """Each rule, ready to look on, and the iteration after which it no longer does."""
     like, made = torch.zeros(tuple(shape), dtype=y.dtype, device=y.device), {}
     for name, rule in run.rules.items():
@@ -95,7 +95,7 @@ def judges(run: Run, y: Tensor, shape: Sequence[int], rng: Rng) -> dict[str, tup
 class Film(Follow):
     """Keeps every so many iterates in half precision, and shows each to the rules. It holds no truth."""
 
-    rules: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    rules: dict[str, tuple[Stopper, int]] = field(default_factory=dict)
     every: int = 1
     frames: list[Tensor] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
