@@ -1,9 +1,17 @@
 """The contract of a solver, over every method listed in conf/method and every degradation it can do."""
 
+from functools import cache
+from types import SimpleNamespace
+
 import pytest
 
-from sipbench import testing
+from sipbench import configs, testing
+from sipbench.bench.cell import NotApplicable
+from sipbench.bench.needs import unmet, wants_prior
+from sipbench.degradation import Degradation, small
 from sipbench.errors import UserError
+from sipbench.problem import Rng
+from sipbench.testing.trial import Trial
 from tests import listed
 
 AMPLIFIED = {"deblur_defocus", "deblur_motion"}  # A^+ makes noise so large that what starts from it leaves [-1, 1]
@@ -16,18 +24,48 @@ KINDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "degradation", [d if d in KINDS else pytest.param(d, marks=pytest.mark.full) for d in listed.DEGRADATIONS]
-)
-@pytest.mark.parametrize("method", listed.METHODS)
+@cache
+def posed(name):
+    """The degradation, and its forward map for an image of 32 pixels, or the class of it where a checkpoint lacks."""
+    degradation = Degradation.of(small(configs.read("degradation", name)))
+    try:
+        return degradation, degradation.build((1, listed.channels(name)[-1], 32, 32), Rng.of(0, "facts", [0]))
+    except UserError:
+        return degradation, listed.kind(name)
+
+
+@cache
+def wanted(method):
+    return configs.read("method", method)
+
+
+def applies(method, degradation):
+    """Whether the method says that it can do this: what it needs, asked of the forward map and the noise."""
+    node, (problem, f) = wanted(method), posed(degradation)
+    kind = "latent" if "prior.latent" in (node.get("needs") or []) else "pixel"
+    prior = SimpleNamespace(kind=kind) if wants_prior(node) else None
+    noise = problem.noise if problem.reveal_noise else None
+    return unmet(node, degradation, f, noise, prior) is None
+
+
+PAIRS = [(m, d) for m in listed.METHODS for d in listed.DEGRADATIONS if applies(m, d)]
+LEFT_OUT = {m: [d for d in listed.DEGRADATIONS if (m, d) not in set(PAIRS)] for m in listed.METHODS}
+SAMPLE = [(m, out[i % len(out)]) for i, (m, out) in enumerate(LEFT_OUT.items()) if out]
+
+
+def case(method, degradation):
+    marks = [] if degradation in KINDS else [pytest.mark.full]
+    return pytest.param(method, degradation, marks=marks, id=f"{method}-{degradation}")
+
+
+@pytest.mark.parametrize(("method", "degradation"), [case(*pair) for pair in PAIRS])
 def test_the_contract(method, degradation):
     try:
         findings = testing.check(method, degradation=degradation)
     except UserError as error:
         assert "missing checkpoint" in str(error)
         pytest.skip(str(error))
-    if findings[0].status == "SKIP":
-        pytest.skip(findings[0].seen)
+    assert findings[0].status != "SKIP", f"left out by what it needs, or a defect: {findings[0].seen}"
     lacking = [f.seen for f in findings if "needs the package" in f.seen]
     if lacking:
         pytest.skip(lacking[0])
@@ -35,3 +73,27 @@ def test_the_contract(method, degradation):
         f.status == "PASS" or (f.status, f.check) == ("WARN", "range") and degradation in AMPLIFIED for f in findings
     ]
     assert all(fine), testing.render(findings)
+
+
+def refused(method, degradation):
+    try:
+        Trial.of(method, degradation, 32, {})
+    except UserError as error:
+        return isinstance(error, NotApplicable) or "missing checkpoint" in str(error)
+    return False
+
+
+@pytest.mark.parametrize(("method", "degradation"), SAMPLE)
+def test_what_is_left_out_cannot_run(method, degradation):
+    """One for each method, another one for the next; make fulltest asks all of them."""
+    assert refused(method, degradation)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("method", listed.METHODS)
+def test_all_that_is_left_out_cannot_run(method):
+    assert [d for d in LEFT_OUT[method] if not refused(method, d)] == []
+
+
+def test_each_method_is_tried():
+    assert {m for m, d in PAIRS if d in KINDS or m == "bm3d"} == set(listed.METHODS)

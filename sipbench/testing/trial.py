@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import torch
@@ -81,13 +81,11 @@ class Trial:
     @classmethod
     def of(cls, target: str, degradation: str, size: int, options: Mapping[str, Any]) -> Trial:
         """From a method's name, a file path.py:function or a dotted name. NotApplicable says what it lacks."""
-        words = ["dataset=faces", f"degradation={degradation}", f"size={size}", "split=validation", "prior=none"]
         named = target in configs.names("method")
-        cell = Cell.of(configs.compose([*words, f"method={target if named else 'pinv'}"]), [])
-        if not named:
-            if "." not in target:
-                raise unknown("method", target, configs.names("method"))
-            cell = replace(cell, method={"name": target, "solver": {"_target_": target}})
+        if not named and "." not in target:
+            raise unknown("method", target, configs.names("method"))
+        method = configs.read("method", target) if named else {"name": target, "solver": {"_target_": target}}
+        cell = _cell(method, configs.read("degradation", degradation), size)
         typed = {**cell.method.get("check", {}), **options}
         cell = replace(cell, typed=typed, degradation=small(cell.degradation))
         at = device.choose("auto")
@@ -151,6 +149,21 @@ class Trial:
         seconds = time.perf_counter() - began
         estimate = result if isinstance(result, Estimate) else Estimate(result)
         return Run(estimate, seconds, evaluations(), meter, trace, printed.getvalue(), effects)
+
+
+@cache
+def _surroundings(size: int) -> Any:
+    """A config whose method and degradation are still to be put in. Composing takes longer than many a check."""
+    return configs.compose(["dataset=faces", f"size={size}", "split=validation", "prior=none"])
+
+
+def _cell(method: dict[str, Any], degradation: dict[str, Any], size: int) -> Cell:
+    from omegaconf import open_dict
+
+    cfg = copy.deepcopy(_surroundings(size))
+    with open_dict(cfg):
+        cfg.method, cfg.degradation = method, degradation
+    return Cell.of(cfg, [])
 
 
 def _prior(cell: Cell) -> Counted | None:
