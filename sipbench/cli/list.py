@@ -11,6 +11,7 @@ from sipbench.errors import UserError, unknown
 
 HELP = """\
 sipbench list WHAT [--json]     every choice of a kind, one a line, with what it says of itself
+sipbench list schema KIND       what a YAML of that kind may say: method, degradation, dataset, prior, table, ...
 
   WHAT      methods, degradations, noises, datasets, priors, profiles, launchers or tables
   --json    the same as data; a degradation with what its operator says of itself
@@ -32,6 +33,8 @@ GROUPS = {
 def main(words: list[str]) -> int:
     """Print the list. A file that cannot be read costs a line on standard error, and the others are listed."""
     names = [w for w in words if not w.startswith("-")]
+    if names[:1] == ["schema"]:
+        return _schema(names[1:])
     if len(names) != 1:
         raise UserError(f"list what? sipbench list {'|'.join(GROUPS)} [--json]")
     if names[0] not in GROUPS:
@@ -46,8 +49,19 @@ def main(words: list[str]) -> int:
         return 0
     width = max(map(len, entries), default=0)
     for name, node in entries.items():
-        about = [node.get(k) for k in ("title", "family", "paper", "protocol") if node.get(k)]
+        about = [node.get(k) for k in ("title", "family", "citation", "protocol") if node.get(k)]
         print(f"{name:<{width}}  {'; '.join(map(str, about))}".rstrip())
+    return 0
+
+
+def _schema(kinds: list[str]) -> int:
+    """What the files of one kind may say."""
+    from sipbench.configs.describe import describe
+    from sipbench.configs.schema import KINDS
+
+    if len(kinds) != 1:
+        raise UserError(f"the schema of what? sipbench list schema {'|'.join(KINDS)}")
+    print(describe(kinds[0]))
     return 0
 
 
@@ -72,5 +86,5 @@ def _facts(group: str, name: str, node: dict[str, Any]) -> dict[str, Any]:
         from sipbench.degradation import facts
 
         return facts(name)
-    keys = ("title", "family", "paper", "needs", "data", "knowledge", "published")
+    keys = ("title", "family", "citation", "needs", "data", "knowledge", "published")
     return {"name": name, **{k: node[k] for k in keys if k in node}}

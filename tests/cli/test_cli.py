@@ -59,6 +59,15 @@ def test_lists_as_data(capsys):
     assert {"name", "linear", "svd", "symmetries", "range", "protocol"} <= set(entries["inpaint70"])
 
 
+@pytest.mark.parametrize("kind", ["method", "degradation", "dataset", "table"])
+def test_the_schema_of_a_kind_is_printed(capsys, kind):
+    code, out, _ = say(capsys, "list", "schema", kind)
+    assert code == 0 and "name" in out
+    assert say(capsys, "list", "schema")[0] == 2
+    code, _, lines = say(capsys, "list", "schema", "metod")
+    assert code == 2 and "method" in lines[0]
+
+
 def test_doctor_says_what_is_missing_and_how_to_get_it(capsys, tmp_path):
     code, out, _ = say(capsys, "doctor", f"data={tmp_path}")
     assert code == 0 and "hf download google/ddpm-celebahq-256" in out and "versions" in out
