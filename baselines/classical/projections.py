@@ -32,7 +32,7 @@ class Frame:
         if restarts < 1 or not 0 < box <= 1:
             raise ValueError(f"needs restarts >= 1 and a box in (0, 1], not restarts={restarts}, box={box}")
         self.problem, self.f = problem, far_field(problem)
-        self.measured = magnitudes(problem, problem.y.dtype)
+        self.measured = magnitudes(problem)
         self.real, self.positive = "phase" not in self.f.symmetries, bool(getattr(self.f, "unit", False))
         self.channels, self.restarts = parts(problem), restarts
         m = torch.fft.ifftshift(self.measured, dim=(-2, -1))

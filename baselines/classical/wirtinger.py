@@ -76,7 +76,7 @@ def _maps(problem: Problem) -> tuple[Tensor, Map, Map]:
     def At(p: Tensor) -> Tensor:
         return f.lower(p.view(problem.y.shape)).reshape(len(p), count, -1)
 
-    return magnitudes(problem, problem.y.dtype).square().reshape(len(problem.y), count, -1), A, At
+    return magnitudes(problem).square().reshape(len(problem.y), count, -1), A, At
 
 
 def _spectral(problem: Problem, A: Map, At: Map, y: Tensor, power: int) -> tuple[Tensor, Tensor]:
@@ -95,7 +95,7 @@ def _picture(problem: Problem, z: Tensor) -> tuple[Tensor, Tensor]:
     if origin:  # z and -z measure alike, and intensities are positive
         z = torch.where(z.sum(2, keepdim=True) < 0, -z, z)
     x = origin + z.view(problem.shape)
-    misfit = residual(f, x, magnitudes(problem, problem.y.dtype), z.shape[1])
+    misfit = residual(f, x, magnitudes(problem), z.shape[1])
     return agree(x, f.symmetries), overall(misfit)
 
 

@@ -24,9 +24,9 @@ def far_field(problem: Problem) -> FarField:
     return problem.f
 
 
-def magnitudes(problem: Problem, dtype: torch.dtype | None = None) -> Tensor:
+def magnitudes(problem: Problem) -> Tensor:
     """The measured |A x|, of the shape of y. What noise made negative is zero."""
-    y = problem.y.to(dtype or problem.y.dtype).clamp(min=0)
+    y = problem.y.clamp(min=0)
     return y.sqrt() if phase_map(problem).intensity else y
 
 

@@ -32,7 +32,7 @@ def faces(domain, images=(0, 1)):
 
 
 def misfit(problem, x):
-    return overall(residual(problem.f, x, magnitudes(problem, x.dtype), 1))
+    return overall(residual(problem.f, x, magnitudes(problem), 1))
 
 
 def assert_more_iterations_fit_better(solve, problem, counts, at_last=1.0, **options):
