@@ -11,16 +11,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from functools import reduce
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from sipbench import configs
 from sipbench.operators import jpeg
+from sipbench.operators.jpeg import Subsampling
 from sipbench.problem import Rng
 
 Moments = tuple[Tensor, Tensor]
+Level = Literal["low", "medium", "high"]
 
 
 class Noise(Protocol):
@@ -71,10 +73,10 @@ class Gaussian(Model):
     clip: bool = False
     quantise: bool = False
     unit: InitVar[bool] = False
-    level: InitVar[str | None] = None
+    level: InitVar[Level | None] = None
     levels: ClassVar[dict[str, float]] = {"low": 0.12, "medium": 0.18, "high": 0.26}
 
-    def __post_init__(self, unit: bool, level: str | None) -> None:
+    def __post_init__(self, unit: bool, level: Level | None) -> None:
         _settle(self, "sigma", level, zero=True)
         if unit or level is not None:
             object.__setattr__(self, "sigma", 2 * self.sigma)
@@ -100,11 +102,11 @@ class Intensity(Model):
 
     clip: bool = False
     quantise: bool = False
-    level: InitVar[str | None] = None
+    level: InitVar[Level | None] = None
     number: ClassVar[str]
     levels: ClassVar[dict[str, float]]
 
-    def __post_init__(self, level: str | None) -> None:
+    def __post_init__(self, level: Level | None) -> None:
         _settle(self, self.number, level)
 
     def draw(self, u: Tensor, rng: Rng) -> Tensor:
@@ -157,7 +159,7 @@ class PoissonGaussian(Shot):
 
     read: float = 0.0
 
-    def __post_init__(self, level: str | None) -> None:
+    def __post_init__(self, level: Level | None) -> None:
         super().__post_init__(level)
         _settle(self, "read", zero=True)
 
@@ -187,7 +189,7 @@ class Impulse(Intensity):
     number = "p"
     levels = {"low": 0.3, "medium": 0.5, "high": 0.7}
 
-    def __post_init__(self, level: str | None) -> None:
+    def __post_init__(self, level: Level | None) -> None:
         super().__post_init__(level)
         if self.p > 1:
             raise ValueError(f"p is a probability, not {self.p}")
@@ -244,7 +246,7 @@ class Jpeg(Model):
     """The true codec, at 8 bits. Nothing about it is random: it is meant for a `Compound`, after other noise."""
 
     quality: int
-    subsampling: str = "4:2:0"
+    subsampling: Subsampling = "4:2:0"
     pointwise = False
 
     def __post_init__(self) -> None:
@@ -318,14 +320,12 @@ class Mixture(Compound):
         return mean, torch.stack([w * (v + (m - mean) ** 2) for w, m, v in parts]).sum(0)
 
 
-def _settle(model: Any, name: str, level: str | None = None, *, zero: bool = False) -> None:
+def _settle(model: Any, name: str, level: Level | None = None, *, zero: bool = False) -> None:
     """Put the number that a level stands for in its place, with what goes with it, and check it."""
     value = getattr(model, name)
     if level is not None:
         if not math.isnan(value):
             raise ValueError(f"give {name} or level, not both")
-        if level not in model.levels:
-            raise ValueError(f"level is {', '.join(model.levels)}, not {level!r}")
         object.__setattr__(model, name, value := model.levels[level])
         object.__setattr__(model, "clip", True)
         object.__setattr__(model, "quantise", True)

@@ -58,8 +58,15 @@ def _is_dots(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is ...
 
 
+class Other:
+    """Stands for a class beside words, as in `Literal["mean"] | Tensor`: whatever is no text."""
+
+
 def _union(parts: list[Any]) -> Any:
-    return Any if any(part is Any for part in parts) else Union[tuple(parts)]  # noqa: UP007
+    words = any(get_origin(inner) is Literal for part in parts for inner in _parts(part))
+    if any(part is Any for part in parts) and not words:
+        return Any
+    return Union[tuple(Other if part is Any else part for part in parts)]  # noqa: UP007
 
 
 def _container(name: str, inner: Sequence[Any]) -> Any:
@@ -102,6 +109,8 @@ def _fits(value: Any, part: Any) -> bool:
         return isinstance(value, Mapping) and all(_any(v, get_args(part)[1]) for v in value.values())
     if part in (int, float):
         return isinstance(value, int | part) and not isinstance(value, bool)
+    if part is Other:
+        return not isinstance(value, str)
     return isinstance(value, part) if part in (str, bool) else True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from torch import Tensor
 from sipbench.operators import kernels
 from sipbench.operators.base import BlindOperator
 from sipbench.operators.blur import Blur
-from sipbench.operators.convolution import Convolution, cheaper_directly
+from sipbench.operators.convolution import Boundary, Convolution, cheaper_directly
 from sipbench.problem import Rng
 
 
@@ -41,16 +41,14 @@ class BlindBlur(BlindOperator):
         shape: tuple[int, ...],
         rng: Rng,
         *,
-        kernel: str = "motion",
+        kernel: Literal["motion", "gaussian"] = "motion",
         size: int | None = 64,
-        boundary: str = "zero",
+        boundary: Boundary = "zero",
         intensity: float = 0.5,
         sigma: float = 3.0,
         support: Sequence[float] | None = None,
     ) -> None:
         super().__init__(shape, rng.device)
-        if kernel not in ("motion", "gaussian"):
-            raise ValueError(f"an unknown kernel is motion or gaussian, not {kernel!r}")
         if size is None and boundary != "valid":
             raise ValueError(f"a box of half the measurement needs the boundary valid, not {boundary}")
         if support is not None and not (len(support) == 2 and 0 < support[0] <= support[1] <= 1):
@@ -61,7 +59,8 @@ class BlindBlur(BlindOperator):
             raise ValueError(f"the intensity of a motion kernel lies in [0, 1], not {intensity}")
         if kernel == "gaussian" and not 0 < sigma < math.inf:
             raise ValueError(f"a Gaussian kernel needs a positive sigma, not {sigma}")
-        self.kind, self.boundary, self.intensity, self.sigma, self.support = kernel, boundary, intensity, sigma, support
+        self.kind, self.intensity, self.sigma, self.support = kernel, intensity, sigma, support
+        self.boundary: Boundary = boundary
         box = tuple(half_of_measurement(n) if size is None else size for n in shape[-2:])
         self.box = (box[0], box[1])
         self.convolution = Convolution((shape[-2], shape[-1]), self.box, boundary)
@@ -74,7 +73,7 @@ class BlindBlur(BlindOperator):
 
     @classmethod
     def unknown_shape(
-        cls, y_shape: tuple[int, ...], *, size: int | None = 64, boundary: str = "zero", **options: Any
+        cls, y_shape: tuple[int, ...], *, size: int | None = 64, boundary: Boundary = "zero", **options: Any
     ) -> tuple[int, ...]:
         """The shape of y; for the `valid` part larger by the box less one sample, the box being half of y or given."""
         if boundary != "valid":

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from sipbench.operators import kernels
 from sipbench.operators.base import SVD, LinearOperator
-from sipbench.operators.convolution import Convolution, cheaper_directly
+from sipbench.operators.convolution import Boundary, Convolution, cheaper_directly
 from sipbench.operators.iterative import lanczos_norm
 from sipbench.operators.kernel_file import read
+from sipbench.operators.kernels import Kind
 from sipbench.problem import Rng
 
 
@@ -34,8 +35,8 @@ class Blur(LinearOperator):
         shape: tuple[int, ...],
         rng: Rng,
         *,
-        kernel: str | Tensor = "gaussian",
-        boundary: str = "circular",
+        kernel: Kind | Tensor = "gaussian",
+        boundary: Boundary = "circular",
         size: int = 61,
         sigma: float = 3.0,
         radius: float = 5.0,
@@ -67,8 +68,8 @@ class Blur(LinearOperator):
         cls,
         y_shape: tuple[int, ...],
         *,
-        kernel: str | Tensor = "gaussian",
-        boundary: str = "circular",
+        kernel: Kind | Tensor = "gaussian",
+        boundary: Boundary = "circular",
         size: int = 61,
         path: str | None = None,
         **options: Any,

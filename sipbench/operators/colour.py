@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,6 @@ from sipbench.operators.base import SVD, LinearOperator
 from sipbench.problem import Rng
 
 WEIGHTS = {"mean": (1 / 3, 1 / 3, 1 / 3), "rec601": (0.299, 0.587, 0.114)}
-BAYER = ("RGGB", "BGGR", "GRBG", "GBRG")
 
 
 def same(x: Tensor) -> Tensor:
@@ -48,11 +47,9 @@ class Colorize(LinearOperator):
 
     weights: Tensor
 
-    def __init__(self, shape: tuple[int, ...], rng: Rng, *, weights: str = "mean") -> None:
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, weights: Literal["mean", "rec601"] = "mean") -> None:
         super().__init__(shape, rng.device)
         _three_channels(shape, "colourisation")
-        if weights not in WEIGHTS:
-            raise ValueError(f"the weights are {' or '.join(WEIGHTS)}, not {weights!r}")
         self.rgb = WEIGHTS[weights]
         self.length = math.hypot(*self.rgb)
         w = torch.tensor(self.rgb, dtype=torch.float64, device=rng.device).view(3, 1, 1)
@@ -87,11 +84,11 @@ class Demosaic(LinearOperator):
 
     pattern: Tensor
 
-    def __init__(self, shape: tuple[int, ...], rng: Rng, *, pattern: str = "RGGB") -> None:
+    def __init__(
+        self, shape: tuple[int, ...], rng: Rng, *, pattern: Literal["RGGB", "BGGR", "GRBG", "GBRG"] = "RGGB"
+    ) -> None:
         super().__init__(shape, rng.device)
         _three_channels(shape, "demosaicing")
-        if pattern not in BAYER:
-            raise ValueError(f"the Bayer pattern is one of {', '.join(BAYER)}, not {pattern!r}")
         *_, h, w = shape
         mask = torch.zeros(3, h, w, dtype=torch.float64, device=rng.device)
         for k, colour in enumerate(pattern):

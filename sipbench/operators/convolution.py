@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Pair = tuple[int, int]
-BOUNDARIES = ("circular", "zero", "reflect", "replicate", "valid")
+Boundary = Literal["circular", "zero", "reflect", "replicate", "valid"]
+BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 PAD_MODE = {"circular": "circular", "zero": "constant", "reflect": "reflect", "replicate": "replicate"}
 DIRECT_TAPS = {"cpu": 121, "cuda": 25}  # up to so many taps summing directly takes less time than transforming
 
@@ -33,11 +35,10 @@ class Convolution:
 
     image: Pair
     kernel: Pair
-    boundary: str
+    boundary: Boundary
 
     def __post_init__(self) -> None:
-        if self.boundary not in BOUNDARIES:
-            raise ValueError(f"a boundary is one of {', '.join(BOUNDARIES)}, not {self.boundary!r}")
+        assert self.boundary in BOUNDARIES, self.boundary
         (h, w), (kh, kw) = self.image, self.kernel
         if kh > h or kw > w:
             raise ValueError(f"the kernel of {kh} x {kw} is larger than the image of {h} x {w}")

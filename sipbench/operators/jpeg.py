@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch import Tensor
 from sipbench.operators.base import Operator
 from sipbench.problem import Rng
 
-SUBSAMPLING = ("4:2:0", "4:4:4")
+Subsampling = Literal["4:2:0", "4:4:4"]
 
 # The example tables of the standard (ITU-T T.81, annex K), row by row.
 LUMINANCE = """16 11 10 16 24 40 51 61  12 12 14 19 26 58 60 55  14 13 16 24 40 57 69 56  14 17 22 29 51 87 80 62
@@ -52,11 +53,14 @@ class Jpeg(Operator):
 
     straight_through = True
 
-    def __init__(self, shape: tuple[int, ...], rng: Rng, *, quality: int = 10, subsampling: str = "4:2:0") -> None:
+    def __init__(
+        self, shape: tuple[int, ...], rng: Rng, *, quality: int = 10, subsampling: Subsampling = "4:2:0"
+    ) -> None:
         super().__init__(shape, rng.device)
         check(quality, subsampling)
         _check_channels(shape)
-        self.quality, self.subsampling = quality, subsampling
+        self.quality = quality
+        self.subsampling: Subsampling = subsampling
         for name, value in (("dct", dct_matrix()), ("tables", tables(quality))):
             self.register_buffer(name, value.to(rng.device), persistent=False)
 
@@ -90,15 +94,13 @@ class Jpeg(Operator):
         return (planes + 128).clamp(0, 255)
 
 
-def check(quality: int, subsampling: str) -> None:
+def check(quality: int, subsampling: Subsampling) -> None:
     """Whether a codec has these settings."""
     if not (isinstance(quality, int) and 1 <= quality <= 100):
         raise ValueError(f"JPEG's quality is a whole number from 1 to 100, not {quality}")
-    if subsampling not in SUBSAMPLING:
-        raise ValueError(f"subsampling is {' or '.join(SUBSAMPLING)}, not {subsampling!r}")
 
 
-def codec(x: Tensor, quality: int, subsampling: str = "4:2:0") -> Tensor:
+def codec(x: Tensor, quality: int, subsampling: Subsampling = "4:2:0") -> Tensor:
     """Images (B, 1 or 3, H, W) in [-1, 1] written as JPEG files at 8 bits and read again."""
     from PIL import Image
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,21 +11,20 @@ from torch import Tensor
 from sipbench.operators.kernel_file import read
 from sipbench.problem import Rng
 
-KINDS = ("gaussian", "defocus", "motion", "file")
+Kind = Literal["gaussian", "defocus", "motion", "file"]
 STEPS = 1024  # more than the longest path has
 
 
-def make(kind: str, rng: Rng, *, size: int, sigma: float, radius: float, intensity: float, path: str | None) -> Tensor:
-    """Kernels of a kind from KINDS: one for each stream of rng, or a single one where all images share it."""
+def make(kind: Kind, rng: Rng, *, size: int, sigma: float, radius: float, intensity: float, path: str | None) -> Tensor:
+    """Kernels of a kind: one for each stream of rng, or a single one where all images share it."""
     if kind == "gaussian":
         return gaussian(size, sigma)
     if kind == "defocus":
         return defocus(size, radius)
     if kind == "motion":
         return motion(rng, size, intensity)
-    if kind == "file":
-        return example() if path is None else choose(read(path), rng)
-    raise ValueError(f"a kernel is one of {', '.join(KINDS)}, not {kind!r}")
+    assert kind == "file", kind
+    return example() if path is None else choose(read(path), rng)
 
 
 def gaussian_profile(size: int, sigma: float) -> Tensor:

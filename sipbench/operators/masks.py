@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from sipbench.problem import Rng
 
 SIDES = ("left", "right", "top", "bottom")
+Side = Literal["left", "right", "top", "bottom", "either"]
 
 
 def pixels(shape: tuple[int, ...], rng: Rng, removed: float) -> Tensor:
@@ -44,11 +46,9 @@ def box(shape: tuple[int, ...], rng: Rng, side: float, margin: float) -> Tensor:
     return (~(inside[0][:, :, None] & inside[1][:, None])).float()[:, None]
 
 
-def half(shape: tuple[int, ...], rng: Rng, side: str) -> Tensor:
+def half(shape: tuple[int, ...], rng: Rng, side: Side) -> Tensor:
     """One half goes: left, right, top or bottom; or `either`, left or right with equal chance. Odd sizes round down."""
     b, _, h, w = shape
-    if side not in (*SIDES, "either"):
-        raise ValueError(f"the half to remove is one of {', '.join(SIDES)} or either, not {side!r}")
     rows, columns = torch.arange(h, device=rng.device)[:, None], torch.arange(w, device=rng.device)
     kept = torch.stack(
         [x.expand(h, w) for x in (columns >= w // 2, columns < w - w // 2, rows >= h // 2, rows < h - h // 2)]

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from sipbench.operators.base import Operator
 from sipbench.operators.blur import Blur
+from sipbench.operators.convolution import Boundary
+from sipbench.operators.kernels import Kind
 from sipbench.problem import Rng
 
 
@@ -41,8 +43,8 @@ class BlurResponse(Operator):
         shape: tuple[int, ...],
         rng: Rng,
         *,
-        kernel: str | Tensor = "motion",
-        boundary: str = "reflect",
+        kernel: Kind | Tensor = "motion",
+        boundary: Boundary = "reflect",
         size: int = 61,
         sigma: float = 3.0,
         intensity: float = 0.5,
@@ -63,7 +65,7 @@ class BlurResponse(Operator):
 
     @classmethod
     def unknown_shape(
-        cls, y_shape: tuple[int, ...], *, boundary: str = "reflect", size: int = 61, **options: Any
+        cls, y_shape: tuple[int, ...], *, boundary: Boundary = "reflect", size: int = 61, **options: Any
     ) -> tuple[int, ...]:
         return Blur.unknown_shape(y_shape, boundary=boundary, size=size)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as nnf
@@ -12,7 +12,7 @@ from sipbench.operators.base import Operator
 from sipbench.operators.centred import carrier
 from sipbench.problem import Rng
 
-MEASURES = ("magnitude", "intensity")
+Measure = Literal["magnitude", "intensity"]
 
 
 class PhaseRetrieval(Operator):
@@ -21,11 +21,9 @@ class PhaseRetrieval(Operator):
     Where A x = 0 the gradient of |A x| is taken as 0, which lies in its subdifferential.
     """
 
-    def __init__(self, shape: tuple[int, ...], device: torch.device, measure: str) -> None:
+    def __init__(self, shape: tuple[int, ...], device: torch.device, measure: Measure) -> None:
         super().__init__(shape, device)
-        if measure not in MEASURES:
-            raise ValueError(f"unknown measure {measure!r}: choose one of {', '.join(MEASURES)}")
-        self.intensity = measure == "intensity"
+        self.intensity = {"magnitude": False, "intensity": True}[measure]
 
     def lift(self, x: Tensor) -> Tensor:
         """The field A x whose phase is lost, of the shape of y."""
@@ -61,7 +59,7 @@ class FarField(PhaseRetrieval):
     per_image: ClassVar[tuple[str, ...]] = ("support",)
     support: Tensor | None
 
-    def __init__(self, shape: tuple[int, ...], device: torch.device, measure: str, frame: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, ...], device: torch.device, measure: Measure, frame: tuple[int, int]) -> None:
         super().__init__(shape, device, measure)
         self.frame = frame
         self.register_buffer("carrier", carrier(*frame).to(device), persistent=False)
@@ -99,17 +97,15 @@ class FourierMagnitude(FarField):
         rng: Rng,
         *,
         oversample: float = 2.0,
-        domain: str = "signed",
-        measure: str = "magnitude",
+        domain: Literal["signed", "unit"] = "signed",
+        measure: Measure = "magnitude",
     ) -> None:
         b, _, h, w = shape
-        if domain not in ("signed", "unit"):
-            raise ValueError(f"unknown domain {domain!r}: choose signed ([-1, 1]) or unit ([0, 1])")
         if not oversample >= 0:
             raise ValueError(f"oversample is zero or positive, not {oversample}")
         self.pad = (_padding(h, oversample), _padding(w, oversample))
         super().__init__(shape, rng.device, measure, (h + 2 * self.pad[0], w + 2 * self.pad[1]))
-        self.unit = domain == "unit"
+        self.unit = {"signed": False, "unit": True}[domain]
         self.symmetries = (
             *(() if self.unit else ("sign",)),
             "flip",

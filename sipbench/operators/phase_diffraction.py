@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sipbench.operators.centred import to_complex, to_real
-from sipbench.operators.phase import FarField
+from sipbench.operators.phase import FarField, Measure
 from sipbench.problem import Rng
 
 
@@ -31,7 +31,7 @@ class DiffractionPattern(FarField):
         shape: tuple[int, ...],
         rng: Rng,
         *,
-        measure: str = "intensity",
+        measure: Measure = "intensity",
         beamstop: float = 0.0,
         support: float | Tensor | None = None,
     ) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from sipbench.operators.centred import carrier, to_complex, to_real
-from sipbench.operators.phase import PhaseRetrieval
+from sipbench.operators.phase import Measure, PhaseRetrieval
 from sipbench.problem import Rng
 
 LARGEST = 2**30  # real numbers in the matrices of a batch: 4 GiB
@@ -36,18 +36,16 @@ class GaussianMagnitude(PhaseRetrieval):
         rng: Rng,
         *,
         ratio: float = 4.0,
-        matrix: str = "real",
-        measure: str = "magnitude",
+        matrix: Literal["real", "complex"] = "real",
+        measure: Measure = "magnitude",
         complex_image: bool = False,
     ) -> None:
         super().__init__(shape, rng.device, measure)
         b, c, h, w = shape
-        if matrix not in ("real", "complex"):
-            raise ValueError(f"unknown matrix {matrix!r}: choose real or complex")
         if complex_image and matrix == "real":
             raise ValueError("a complex image needs matrix=complex: a real one cannot tell x from its conjugate")
         _check_complex(complex_image, c)
-        n, parts = h * w, 2 if matrix == "complex" else 1
+        n, parts = h * w, {"real": 1, "complex": 2}[matrix]
         m = round(ratio * n) if ratio > 0 else 0
         if m < 1:
             raise ValueError(f"a ratio of {ratio} leaves no measurement of {n} pixels")
@@ -113,16 +111,14 @@ class CodedDiffraction(PhaseRetrieval):
         rng: Rng,
         *,
         patterns: int = 6,
-        code: str = "octanary",
-        measure: str = "magnitude",
+        code: Literal["octanary", "uniform"] = "octanary",
+        measure: Measure = "magnitude",
         complex_image: bool = False,
     ) -> None:
         super().__init__(shape, rng.device, measure)
         _check_complex(complex_image, shape[1])
         if patterns < 1:
             raise ValueError(f"at least one pattern is measured, not {patterns}")
-        if code not in CODES:
-            raise ValueError(f"unknown code {code!r}: choose one of {', '.join(CODES)}")
         h, w = shape[-2:]
         self.complex_image = complex_image
         self.symmetries = ("phase",) if complex_image else ("sign",)

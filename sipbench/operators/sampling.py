@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sipbench.operators import masks
 from sipbench.operators.base import SVD, LinearOperator, invert
+from sipbench.operators.masks import Side
 from sipbench.problem import Rng
 
 
@@ -207,7 +208,7 @@ class BoxInpainting(Masking):
 class HalfInpainting(Masking):
     """One half is removed: left, right, top, bottom, or either (left or right, drawn for each image)."""
 
-    def __init__(self, shape: tuple[int, ...], rng: Rng, *, side: str = "either") -> None:
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, side: Side = "either") -> None:
         super().__init__(shape, rng.device, masks.half(shape, rng, side))
 
 

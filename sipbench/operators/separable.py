@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from sipbench.operators.base import SVD, LinearOperator, invert
-from sipbench.operators.convolution import Convolution, cheaper_directly
+from sipbench.operators.convolution import Boundary, Convolution, cheaper_directly
 from sipbench.operators.kernels import gaussian, gaussian_profile
 from sipbench.problem import Rng
 
 
 @lru_cache(maxsize=16)
-def blur_matrix(n: int, size: int, sigma: float, boundary: str, factor: int = 1) -> Tensor:
+def blur_matrix(n: int, size: int, sigma: float, boundary: Boundary, factor: int = 1) -> Tensor:
     """The matrix of a Gaussian blur of n samples of which every factor-th is kept, from the first on; float64."""
     profile = gaussian_profile(size, sigma)
     rows = torch.arange(0, n - size + 1 if boundary == "valid" else n, factor)[:, None]
@@ -27,7 +27,7 @@ def blur_matrix(n: int, size: int, sigma: float, boundary: str, factor: int = 1)
     return torch.zeros(len(rows), n, dtype=torch.float64).scatter_add_(1, _inside(at, n, boundary), weights)
 
 
-def _inside(at: Tensor, n: int, boundary: str) -> Tensor:
+def _inside(at: Tensor, n: int, boundary: Boundary) -> Tensor:
     """The sample of the image that stands for a sample beyond it."""
     if boundary == "circular":
         return at % n
@@ -37,7 +37,7 @@ def _inside(at: Tensor, n: int, boundary: str) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def blur_svd(n: int, size: int, sigma: float, boundary: str, factor: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+def blur_svd(n: int, size: int, sigma: float, boundary: Boundary, factor: int = 1) -> tuple[Tensor, Tensor, Tensor]:
     """The singular value decomposition (U, s, V^T) of `blur_matrix`."""
     return torch.linalg.svd(blur_matrix(n, size, sigma, boundary, factor), full_matrices=False)
 
@@ -64,7 +64,7 @@ class Separable(LinearOperator):
     kernel: Tensor
 
     def __init__(
-        self, shape: tuple[int, ...], rng: Rng, *, size: int, sigma: float, boundary: str, factor: int
+        self, shape: tuple[int, ...], rng: Rng, *, size: int, sigma: float, boundary: Boundary, factor: int
     ) -> None:
         super().__init__(shape, rng.device)
         self.boundary = boundary
@@ -108,7 +108,7 @@ class GaussianBlur(Separable):
     """
 
     def __init__(
-        self, shape: tuple[int, ...], rng: Rng, *, size: int = 61, sigma: float = 3.0, boundary: str = "reflect"
+        self, shape: tuple[int, ...], rng: Rng, *, size: int = 61, sigma: float = 3.0, boundary: Boundary = "reflect"
     ) -> None:
         super().__init__(shape, rng, size=size, sigma=sigma, boundary=boundary, factor=1)
         used = self.kernel if boundary == "valid" else without_zeros(self.kernel)
@@ -118,7 +118,7 @@ class GaussianBlur(Separable):
 
     @classmethod
     def unknown_shape(
-        cls, y_shape: tuple[int, ...], *, size: int = 61, boundary: str = "reflect", **options: Any
+        cls, y_shape: tuple[int, ...], *, size: int = 61, boundary: Boundary = "reflect", **options: Any
     ) -> tuple[int, ...]:
         """The shape of y, larger by the kernel less one sample where y is the `valid` part."""
         more = size - 1 if boundary == "valid" else 0
@@ -149,7 +149,7 @@ class BlurDownsampling(Separable):
         factor: int = 4,
         size: int = 17,
         sigma: float = 2.0,
-        boundary: str = "circular",
+        boundary: Boundary = "circular",
     ) -> None:
         if factor < 1 or shape[-2] % factor or shape[-1] % factor:
             raise ValueError(

@@ -37,6 +37,8 @@ def look_up(name):
         ("Stop", [1, "a", None, {}], []),
         ("Stop | int", ["a"], []),
         ("list[Stop]", [["a", 1]], ["a", 1]),
+        ("Literal['a'] | Tensor", ["a", 1, [2.0]], ["b"]),
+        ("Literal['a'] | list[str] | None", ["a", ["b"], None], ["b", 1]),
         ("not python(", [1], []),
     ],
 )

@@ -293,7 +293,7 @@ def test_a_mixture_takes_its_weights():
         (lambda: Gaussian(-1.0), "sigma must be zero or positive"),
         (lambda: Gaussian(math.inf), "sigma must be zero or positive"),
         (lambda: Gaussian(0.1, level="low"), "give sigma or level, not both"),
-        (lambda: Gaussian(level="loud"), "level is low, medium, high, not 'loud'"),
+        (lambda: configs.typed(Gaussian, {"level": "loud"}), "unknown level 'loud'. Did you mean low"),
         (lambda: Shot(rate=0), "rate must be positive, not 0"),
         (lambda: Impulse(p=1.5), "p is a probability, not 1.5"),
         (lambda: Impulse(), "give p, or level"),
