@@ -69,17 +69,8 @@ def daps(
         prior_solver, prior_sigma_min: the score of the prior.
         clip_gradient: clip the gradient of the misfit to +- this; 1 with a latent prior in the code.
     """
-    y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
+    prior, rng = problem.prior, problem.rng
     weight, m = 1 / likelihood(problem, tau), momentum if mc_algo == "hmc" else 0.0
-
-    def misfit(x: Tensor) -> tuple[Tensor, Tensor]:
-        """|f(x) - y|^2 of each image, and its gradient."""
-        with torch.enable_grad():
-            x = x.detach().requires_grad_()
-            loss = (f(prior.decode(x)) - y).square().flatten(1).sum(1)
-            (gradient,) = torch.autograd.grad(loss.sum(), x)
-        return loss.detach(), gradient if clip_gradient is None else gradient.clamp(-clip_gradient, clip_gradient)
-
     levels = grid(torch.tensor(sigma_max, dtype=torch.float64, device="cpu"), sigma_min, steps)[:-1]
     times = torch.cat([prior.time_at(levels), levels.new_zeros(1)])
     first = level(problem, times[0])
@@ -92,7 +83,7 @@ def daps(
         x_y, loss = x_hat, None
         v = rng.normal_like(x_hat) if mc_algo == "hmc" else torch.zeros_like(x_hat)
         for _ in range(num_steps):
-            loss, gradient = misfit(x_y)
+            loss, gradient = misfit(problem, x_y, clip_gradient)
             score = (centre(x_y) - x_y) / S2 - weight * gradient
             v = m * v + h**0.5 * score + (2 * (1 - m)) ** 0.5 * rng.normal_like(v)
             x_y = x_y + h**0.5 * v
@@ -100,6 +91,15 @@ def daps(
         x_t = then.alpha * x_y + then.sigma * rng.normal_like(x_y)
         problem.show(prior.decode(x_y), loss=loss)
     return prior.decode(x_y)
+
+
+def misfit(problem: Problem, x: Tensor, clip: float | None) -> tuple[Tensor, Tensor]:
+    """|f(x) - y|^2 of each image, and its gradient."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        loss = (problem.f(problem.prior.decode(x)) - problem.y).square().flatten(1).sum(1)
+        (gradient,) = torch.autograd.grad(loss.sum(), x)
+    return loss.detach(), gradient if clip is None else gradient.clamp(-clip, clip)
 
 
 def likelihood(problem: Problem, tau: float | None) -> float:

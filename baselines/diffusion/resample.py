@@ -82,14 +82,10 @@ def resample(
             continue
         z_0 = further(prior, z, at[i : i + travel + 2], literal)
         if index >= steps // 3:
-            x = fit(prior.decode(z_0), in_pixels, pixel_lr, pixel_iterations, tolerance)
-            z_0 = prior.encode(x)
+            z_0 = prior.encode(fit(prior.decode(z_0), in_pixels, pixel_lr, pixel_iterations, tolerance))
         else:
             z_0 = fit(z_0, in_latent, latent_lr, latent_iterations, tolerance, wait=200)
-        v = gamma * (then.sigma / now.sigma) ** 2 * (1 - (now.alpha / then.alpha) ** 2)
-        z = (v * then.alpha * z_0 + then.sigma**2 * z) / (v + then.sigma**2)
-        z = z + rng.normal_like(z) * (1 / (1 / v + 1 / then.sigma**2)).sqrt()
-
+        z = resampled(z, z_0, now, then, gamma, rng.normal_like(z))
     z = fit(z, in_latent, latent_lr, latent_iterations, tolerance, wait=200)
     return prior.decode(z)
 
@@ -116,6 +112,13 @@ def further(prior: Prior, z: Tensor, at: list[Level], literal: bool) -> Tensor:
             z_0, then = (z - before.sigma**2 * e) / before.alpha, now
         z = then.alpha * x_hat + then.sigma * e
     return z_0
+
+
+def resampled(z: Tensor, z_0: Tensor, now: Level, then: Level, gamma: float, n: Tensor) -> Tensor:
+    """z'' from the sampler's z' and the fitted z_0, with noise n."""
+    v = gamma * (then.sigma / now.sigma) ** 2 * (1 - (now.alpha / then.alpha) ** 2)
+    mean = (v * then.alpha * z_0 + then.sigma**2 * z) / (v + then.sigma**2)
+    return mean + n * (1 / (1 / v + 1 / then.sigma**2)).sqrt()
 
 
 def fit(
