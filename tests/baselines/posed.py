@@ -9,6 +9,7 @@ from sipbench.noise import Gaussian
 from sipbench.operators.blur import Blur
 from sipbench.operators.colour import Denoise
 from sipbench.problem import Problem, Rng
+from tests import dense
 
 
 def pose(make=Denoise, *, images=(0, 1), size=24, channels=1, sigma=0.2):
@@ -33,9 +34,7 @@ def motion(shape, rng):
 
 def matrix(f, shape):
     """The map of the first image as a matrix."""
-    f = f.select(slice(0, 1))
-    eye = torch.eye(torch.Size(shape[1:]).numel(), dtype=torch.float64)
-    return torch.stack([f(e.view(1, *shape[1:])).flatten() for e in eye], 1)
+    return dense.matrix(f.select(slice(0, 1)), shape[1:])
 
 
 def far(a, b):

@@ -166,33 +166,6 @@ def test_gradients(size, boundary, own):
     assert all(error(a, b) < 1e-5 for a, b in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize("c", [1, 3])
-def test_a_batch_is_its_images_bit_for_bit(c):
-    for image, options in (((17, 15), {"size": 8}), ((33, 20), {"size": None, "boundary": "valid"})):
-        f, x = BlindBlur((5, c, *image), streams(*range(5)), **options), images(5, c, *image)
-        theta = f.draw(streams(*range(5)))["kernel"]
-        parts = [f.select(slice(i, i + 1))(x[i : i + 1], {"kernel": theta[i : i + 1]}) for i in range(5)]
-        assert torch.equal(f(x, {"kernel": theta}), torch.cat(parts))
-        for i in range(5):
-            assert torch.equal(f.draw(streams(i))["kernel"], theta[i : i + 1])
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"size": 64}, "64 x 64 is larger than the image of 32 x 32"),
-        ({"size": None}, "needs the boundary valid, not zero"),
-        ({"size": 8, "kernel": "disc"}, "motion or gaussian, not 'disc'"),
-        ({"size": 8, "support": [0.5, 0.2]}, "support is two parts"),
-        ({"size": 8, "boundary": "none"}, "a boundary is one of"),
-        ({"size": 8, "intensity": 2.0}, "intensity of a motion kernel"),
-    ],
-)
-def test_bad_options_are_explained(options, said):
-    with pytest.raises(ValueError, match=said):
-        BlindBlur((1, 3, 32, 32), streams(0), **options).draw(streams(0))
-
-
 @pytest.mark.parametrize(
     ("kernel", "said"), [((1, 1, 9, 3), "9 x 3 does not fit into the box of 8 x 8"), ((3, 8, 8), r"\(B, 1, kh, kw\)")]
 )
@@ -295,20 +268,6 @@ def test_tilt_maps_belong_to_their_image():
     part = f.select(slice(1, 3))(x[1:], {k: v[1:] for k, v in theta.items()})
     assert torch.equal(part, f(x, theta)[1:])
     assert not [b for b in f.buffers() if len(b) == 3]
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"size": 64}, "larger than the image"),
-        ({"size": 8, "patches": 0}, "at least one patch"),
-        ({"size": 8, "strength": [0.4, 0.1]}, "strength"),
-        ({"size": 8, "limit": -1}, "limit"),
-    ],
-)
-def test_bad_turbulence_is_explained(options, said):
-    with pytest.raises(ValueError, match=said):
-        Turbulence((1, 3, 32, 32), streams(0), **options)
 
 
 def test_a_tilt_of_another_size_is_explained():

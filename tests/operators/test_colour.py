@@ -6,70 +6,7 @@ import torch
 
 from sipbench.operators.colour import Colorize, Demosaic, Denoise
 from sipbench.operators.unknowns import LUMA
-from sipbench.problem import Rng
-
-
-def make(kind, shape, **options):
-    return kind(shape, Rng.of(0, "t", range(shape[0])).portable, **options)
-
-
-def draw(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def close(a, b, tolerance=1e-12):
-    return float((a - b).abs().max()) <= tolerance * max(1.0, float(b.abs().max()))
-
-
-def adjoint_error(f, x):
-    Ax = f(x)
-    y = draw(*Ax.shape, seed=1)
-    return float(((Ax * y).sum() - (x * f.T(y)).sum()).abs() / (Ax.norm() * y.norm()))
-
-
-def dense(f, shape):
-    return torch.stack([f(e.view(1, *shape)).flatten() for e in torch.eye(3 * 5 * 4, dtype=torch.float64)], 1)
-
-
-class Equal(Colorize):
-    """Its adjoint forgets the weights."""
-
-    def T(self, y):
-        return y.expand(-1, 3, -1, -1) / 3
-
-
-class Shifted(Demosaic):
-    """Its adjoint takes the filter for the one that is moved by a pixel."""
-
-    def T(self, y):
-        return self.cast("pattern", y).roll(1, -1) * y
-
-
-KINDS = [
-    (Colorize, {"weights": "mean"}),
-    (Colorize, {"weights": "rec601"}),
-    (Demosaic, {}),
-    (Demosaic, {"pattern": "GBRG"}),
-]
-
-
-@pytest.mark.parametrize(("kind", "options"), KINDS)
-def test_against_the_dense_matrix(kind, options):
-    f, x = make(kind, (2, 3, 5, 4), **options), draw(2, 3, 5, 4)
-    A, y = dense(f, (3, 5, 4)), draw(2, 1, 5, 4)
-    assert close(f.T(y).flatten(1), y.flatten(1) @ A)
-    assert close(f.pinv(y).flatten(1), y.flatten(1) @ torch.linalg.pinv(A).T)
-    assert f.norm == pytest.approx(float(torch.linalg.matrix_norm(A, 2)))
-    svd = f.svd(torch.float64)
-    assert close(svd.U(svd.s * svd.Vt(x)), f(x)) and close(svd.Vt(svd.V(y)), y)
-    assert adjoint_error(f, x) < 1e-14
-    assert f.unknown_shape(tuple(y.shape)) == (2, 3, 5, 4)
-
-
-def test_an_adjoint_without_its_weights_is_seen():
-    x = draw(1, 3, 8, 8)
-    assert adjoint_error(make(Equal, x.shape, weights="rec601"), x) > 1e-4
-    assert adjoint_error(make(Shifted, x.shape), x) > 1e-4
+from tests.operators.posing import close, draw, make
 
 
 @pytest.mark.parametrize(("weights", "theirs"), [("mean", "average"), ("rec601", LUMA)])
@@ -123,17 +60,3 @@ def test_denoising_undoes_nothing():
     assert all(torch.equal(part(x), x) for part in (f, f.T, f.pinv))
     assert f.norm == 1
     assert torch.equal(f(x), deepinv.physics.Denoising().A(x))
-
-
-@pytest.mark.parametrize(
-    ("kind", "channels", "options", "message"),
-    [
-        (Colorize, 1, {}, "3 channels, not 1"),
-        (Demosaic, 4, {}, "3 channels, not 4"),
-        (Colorize, 3, {"weights": "rec709"}, "mean or rec601, not 'rec709'"),
-        (Demosaic, 3, {"pattern": "RGBG"}, "not 'RGBG'"),
-    ],
-)
-def test_what_cannot_be_is_said_in_one_line(kind, channels, options, message):
-    with pytest.raises(ValueError, match=message):
-        make(kind, (1, channels, 8, 8), **options)

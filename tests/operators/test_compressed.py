@@ -9,79 +9,15 @@ from deepinv.physics.singlepixel import hadamard_2d
 from scipy.linalg import hadamard as scipy_hadamard
 
 from sipbench.operators.compressed import GaussianSensing, HadamardSensing, hadamard
-from sipbench.problem import Rng
+from tests.dense import matrix
+from tests.operators.posing import close, draw, make
 
 ODD = [(7, 9), (15, 17), (8, 8)]
 
 
-def make(kind, shape, indices=None, seed=0, **options):
-    return kind(shape, Rng.of(seed, "t", range(shape[0]) if indices is None else indices).portable, **options)
-
-
-def draw(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
-
-
-def close(a, b, tolerance=1e-12):
-    return float((a - b).abs().max()) <= tolerance * max(1.0, float(b.abs().max()))
-
-
-def adjoint_error(f, dtype=torch.float64):
-    x = draw(*f.shape, dtype=dtype)
-    Ax = f(x)
-    y = draw(*Ax.shape, seed=1, dtype=dtype)
-    return float(
-        ((Ax.double() * y.double()).sum() - (x.double() * f.T(y).double()).sum()).abs() / (Ax.norm() * y.norm())
-    )
-
-
 def dense(f):
     """The matrix of the first image and channel."""
-    *_, h, w = f.shape
-    one = f.select(slice(0, 1))
-    return torch.stack([one(e.view(1, 1, h, w)).flatten() for e in torch.eye(h * w, dtype=torch.float64)], 1)
-
-
-class Unsigned(HadamardSensing):
-    """Its adjoint forgets the signs."""
-
-    def T(self, y):
-        return super().T(y) * self.signs.view(-1, 1, *self.shape[-2:])
-
-
-class Unscaled(GaussianSensing):
-    """Its adjoint is of another scale of the matrix."""
-
-    def T(self, y):
-        return super().T(y) * math.sqrt(self.m)
-
-
-@pytest.mark.parametrize(("h", "w"), [*ODD, (16, 32)])
-@pytest.mark.parametrize("kind", [GaussianSensing, HadamardSensing])
-def test_the_adjoint_is_exact(kind, h, w):
-    if kind is HadamardSensing and h % 8:
-        return
-    for b, c in ((1, 1), (5, 3)):
-        f = make(kind, (b, c, h, w), ratio=0.4)
-        assert adjoint_error(f) < 1e-13
-        assert adjoint_error(f, torch.float32) < 1e-5
-    broken = Unscaled if kind is GaussianSensing else Unsigned
-    assert adjoint_error(make(broken, (2, 3, h, w), ratio=0.4)) > 1e-4
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize(("kind", "h", "w"), [(GaussianSensing, *s) for s in ODD] + [(HadamardSensing, 16, 32)])
-def test_a_batch_is_its_images_bit_for_bit(kind, h, w, dtype):
-    """Also where an image's numbers would begin elsewhere in memory, as in a batch of odd sizes."""
-    f, x = make(kind, (5, 3, h, w), ratio=0.4), draw(5, 3, h, w, dtype=dtype)
-    y = f(x)
-    for i in range(5):
-        alone = make(kind, (1, 3, h, w), indices=[i], ratio=0.4)
-        one = slice(i, i + 1)
-        assert torch.equal(y[one], alone(x[one].clone()))
-        assert torch.equal(f.T(y)[one], alone.T(y[one].clone()))
-        assert torch.equal(f.select(one)(x[one]), y[one])
-        assert torch.equal(f.pinv(y)[one], alone.pinv(y[one].clone()))
+    return matrix(f.select(slice(0, 1)), (1, *f.shape[-2:]))
 
 
 def test_gaussian_entries_are_normal_with_variance_one_over_m():
@@ -129,10 +65,7 @@ def test_gaussian_spectrum(ratio):
     f, x = make(GaussianSensing, (2, 3, 7, 9), ratio=ratio), draw(2, 3, 7, 9)
     A, y = dense(f), draw(2, 3, f.m)
     assert close(f.pinv(y)[0].flatten(1), y[0] @ torch.linalg.pinv(A).T, 1e-9)
-    svd = f.svd(torch.float64)
-    assert close(svd.s[0, 0], torch.linalg.svdvals(A))
-    assert close(svd.U(svd.s * svd.Vt(x)), f(x)) and close(svd.V(svd.s * svd.Ut(y)), f.T(y))
-    assert close(svd.Ut(svd.U(y)), y) and close(svd.Vt(svd.V(y)), y)
+    assert close(f.svd(torch.float64).s[0, 0], torch.linalg.svdvals(A))
     assert close(f(f.pinv(f(x).float()).double()), f(x), 1e-4)
 
 
@@ -177,13 +110,6 @@ def test_rows_and_signs_are_fair():
     assert (f.signs.mean(0).abs() < 5 / 20).all()
 
 
-def test_gradients():
-    for kind in (GaussianSensing, HadamardSensing):
-        f = make(kind, (2, 1, 4, 4))
-        x, y = draw(2, 1, 4, 4).requires_grad_(), draw(2, 1, 4).requires_grad_()
-        assert all(torch.autograd.gradcheck(map_, (z,)) for map_, z in ((f, x), (f.T, y), (f.pinv, y)))
-
-
 def test_a_picture_of_the_measurements():
     f = make(HadamardSensing, (2, 3, 16, 8), ratio=0.3)
     picture = f.picture(f(draw(2, 3, 16, 8)))
@@ -196,19 +122,3 @@ def test_the_shape_of_x_follows_from_the_count():
         y = (2, 3, math.floor(0.25 * side**2))
         assert GaussianSensing.unknown_shape(y, ratio=0.25) == (2, 3, side, side)
     assert GaussianSensing.unknown_shape((2, 3, 10), ratio=0.25, size=[4, 10]) == (2, 3, 4, 10)
-
-
-@pytest.mark.parametrize(
-    ("kind", "shape", "options", "message"),
-    [
-        (GaussianSensing, (8, 8), {"ratio": 0}, "between 0 and 1, not 0"),
-        (HadamardSensing, (8, 8), {"ratio": 1.0}, "between 0 and 1, not 1.0"),
-        (HadamardSensing, (16, 24), {}, "a power of two of pixels, not 16 x 24 = 384"),
-        (GaussianSensing, (256, 256), {}, "take degradation=cs_hadamard"),
-        (GaussianSensing, (8, 8), {"size": [9, 8]}, "but the images are 8 x 8"),
-    ],
-)
-def test_what_cannot_be_is_said_in_one_line(kind, shape, options, message):
-    with pytest.raises(ValueError, match=message) as error:
-        make(kind, (1, 3, *shape), **options)
-    assert "\n" not in str(error.value)

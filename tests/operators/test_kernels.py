@@ -175,34 +175,32 @@ def an_array():
     return torch.from_numpy(np.random.default_rng(0).uniform(0, 200, (5, 8)))
 
 
-def written(folder, kind):
-    """A file that holds the array, and the array as the file can hold it."""
-    k, file = an_array(), folder / f"kernel.{kind.split('-')[0]}"
-    if kind == "npy":
-        np.save(file, k.numpy())
-    elif kind == "pt":
-        torch.save(k, file)
-    elif kind == "pt-named":
-        torch.save({"other": torch.zeros(2), "kernel": k[None, None]}, file)
-    elif kind == "safetensors":
-        save_file({"anything": k}, file)
-    elif kind == "png":
-        k = k.round()
-        Image.fromarray(k.numpy().astype(np.uint8)).save(file)
-    elif kind == "png-16":
-        k = (100 * k).round()
-        Image.fromarray(k.numpy().astype(np.uint16)).save(file)
-    else:
-        k = k.round()
-        colours = torch.stack([k, k + 10, k + 20], 2)
-        Image.fromarray(colours.numpy().astype(np.uint8)).save(file)
-        k = k + 10
-    return file, k
+def png(k, file, dtype=np.uint8):
+    Image.fromarray(k.numpy().astype(dtype)).save(file)
+    return k
 
 
-@pytest.mark.parametrize("kind", ["npy", "pt", "pt-named", "safetensors", "png", "png-16", "png-colour"])
+def colours(k, file):
+    png(torch.stack([k, k + 10, k + 20], 2), file)
+    return k + 10
+
+
+# Each writes an array to a file, and returns what the file can hold of it.
+WRITTEN = {
+    "npy": lambda k, file: (np.save(file, k.numpy()), k)[1],
+    "pt": lambda k, file: (torch.save(k, file), k)[1],
+    "pt-named": lambda k, file: (torch.save({"other": torch.zeros(2), "kernel": k[None, None]}, file), k)[1],
+    "safetensors": lambda k, file: (save_file({"anything": k}, file), k)[1],
+    "png": lambda k, file: png(k.round(), file),
+    "png-16": lambda k, file: png((100 * k).round(), file, np.uint16),
+    "png-colour": lambda k, file: colours(k.round(), file),
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
 def test_kernels_from_files(tmp_path, kind):
-    file, k = written(tmp_path, kind)
+    file = tmp_path / f"kernel.{kind.split('-')[0]}"
+    k = WRITTEN[kind](an_array(), file)
     found = kernel_file.read(str(file))
     assert found.shape == (1, 1, 5, 8) and found.dtype == torch.float64
     assert torch.allclose(found[0, 0], k / k.sum(), rtol=1e-12)
@@ -220,38 +218,26 @@ def test_each_image_draws_one_of_several_kernels(tmp_path):
     assert len(drawn.flatten(1).unique(dim=0)) == 3
 
 
-def spoiled(folder, kind):
-    file = folder / f"spoiled.{kind.split('-')[0]}"
-    if kind == "pt-object":
-        torch.save(an_array, file)
-    elif kind == "pt-list":
-        torch.save([1, 2], file)
-    elif kind == "npy-zero":
-        np.save(file, np.zeros((3, 3)))
-    elif kind == "npy-nan":
-        np.save(file, np.full((3, 3), np.nan))
-    elif kind == "npy-shape":
-        np.save(file, np.ones(9))
-    elif kind == "npy-empty":
-        np.save(file, np.ones((0, 3)))
-    elif kind == "npy-complex":
-        np.save(file, np.ones((3, 3), complex))
-    elif kind == "pt-nameless":
-        torch.save({"a": torch.ones(3, 3), "b": torch.ones(3, 3)}, file)
-    else:
-        file.write_bytes(b"not what the name says")
-    return file
-
-
-SPOILED = [
-    "png", "npy", "pt", "safetensors", "txt", "pt-object", "pt-list", "pt-nameless", "npy-zero", "npy-nan",
-    "npy-shape", "npy-empty", "npy-complex",
-]  # fmt: skip
+SPOILED = {
+    **{
+        kind: lambda file: file.write_bytes(b"not what the name says")
+        for kind in ("png", "npy", "pt", "safetensors", "txt")
+    },
+    "pt-object": lambda file: torch.save(an_array, file),
+    "pt-list": lambda file: torch.save([1, 2], file),
+    "pt-nameless": lambda file: torch.save({"a": torch.ones(3, 3), "b": torch.ones(3, 3)}, file),
+    "npy-zero": lambda file: np.save(file, np.zeros((3, 3))),
+    "npy-nan": lambda file: np.save(file, np.full((3, 3), np.nan)),
+    "npy-shape": lambda file: np.save(file, np.ones(9)),
+    "npy-empty": lambda file: np.save(file, np.ones((0, 3))),
+    "npy-complex": lambda file: np.save(file, np.ones((3, 3), complex)),
+}
 
 
 @pytest.mark.parametrize("kind", SPOILED)
 def test_a_spoiled_file_is_named_in_one_line(tmp_path, kind):
-    file = spoiled(tmp_path, kind)
+    file = tmp_path / f"spoiled.{kind.split('-')[0]}"
+    SPOILED[kind](file)
     with pytest.raises(ValueError, match=f"{file.name}.* kernel") as seen:
         kernel_file.read(str(file))
     assert "\n" not in str(seen.value)

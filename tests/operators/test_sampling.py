@@ -4,20 +4,16 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.operators.sampling import bicubic_matrix
 from sipbench.problem import Rng
+from tests.operators.posing import close
 
 few = settings(max_examples=10, derandomize=True, deadline=None)
 sides = st.integers(2, 5).map(lambda n: 8 * n)
-
-
-def close(a, b, tolerance=1e-10):
-    return float((a - b).abs().max()) <= tolerance * max(1.0, float(b.abs().max()))
 
 
 @few
@@ -29,30 +25,11 @@ def test_inpainting_removes_exactly(h, w, removed):
     assert ((mask == 0).flatten(1).sum(1) == math.floor(removed * h * w)).all()
 
 
-def test_inpainting_masks_differ_by_image_and_seed():
-    def mask(seed):
-        return Inpainting((2, 3, 16, 16), Rng.of(seed, "t", [0, 1]).portable).mask
-
-    assert torch.equal(mask(0), mask(0))
-    assert not torch.equal(mask(0)[0], mask(0)[1])
-    assert not torch.equal(mask(0), mask(1))
-
-
 def test_every_pixel_is_as_likely_to_go():
     mask = Inpainting((400, 3, 8, 8), Rng.of(0, "t", range(400)).portable).mask
     kept = 64 - math.floor(0.7 * 64)
     p = kept / 64
     assert ((mask.mean(0) - p).abs() < 5 * math.sqrt(p * (1 - p) / 400)).all()
-
-
-def test_bicubic_interior_is_torch_antialiased_bicubic():
-    """torch drops taps outside the image and mirrors none: the interior is common ground."""
-    x = Rng.of(0, "x", [0]).normal(3, 48, 64, dtype=torch.float64)
-    y = BicubicDownsampling((1, 3, 48, 64), Rng.of(0, "t", [0]))(x)
-    theirs = F.interpolate(x, size=(12, 16), mode="bicubic", antialias=True, align_corners=False)
-    assert y.shape == theirs.shape
-    assert close(y[..., 2:-2, 2:-2], theirs[..., 2:-2, 2:-2], 1e-6)
-    assert not close(y, theirs, 1e-3)
 
 
 def by_loop(row, factor):

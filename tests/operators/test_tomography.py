@@ -9,17 +9,15 @@ import torch
 from skimage.transform import iradon, radon
 
 from sipbench.operators.tomography import WINDOWS, Tomography, enough_detectors, view
-from sipbench.problem import Rng
+from tests.operators import posing
+from tests.operators.clauses import adjoint_error
+from tests.operators.posing import draw
 
 SIZES = [(16, 16), (17, 15), (24, 16), (33, 32)]
 
 
 def make(h, w, b=1, c=1, kind=Tomography, **options):
-    return kind((b, c, h, w), Rng.of(0, "t", range(b)).portable, **options)
-
-
-def draw(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    return posing.make(kind, (b, c, h, w), **options)
 
 
 def phantom(h, w=None, centre=None):
@@ -46,24 +44,10 @@ class Unweighted(Tomography):
         self.register_buffer("areas_t", torch.full_like(areas, float(areas.mean())))
 
 
-def adjoint_error(f, dtype):
-    x = draw(*f.shape, dtype=dtype)
-    Ax = f(x)
-    y = draw(*Ax.shape, seed=1, dtype=dtype)
-    left = (Ax.double() * y.double()).flatten(1).sum(1)
-    right = (x.double() * f.T(y).double()).flatten(1).sum(1)
-    return float(
-        ((left - right).abs() / (Ax.double().flatten(1).norm(dim=1) * y.double().flatten(1).norm(dim=1))).max()
-    )
-
-
 @pytest.mark.parametrize(("h", "w"), SIZES)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-14), (torch.float32, 1e-6)])
-def test_the_adjoint_is_exact(h, w, dtype, tolerance):
-    for b, c in ((1, 1), (5, 3)):
-        assert adjoint_error(make(h, w, b, c, views=12), dtype) < tolerance
-        assert adjoint_error(make(h, w, b, c, views=7, span=120, start=10, detectors=11), dtype) < tolerance
-        assert adjoint_error(make(h, w, b, c, kind=Unweighted, views=12), dtype) > 1e-4
+def test_an_adjoint_without_areas_is_seen(h, w):
+    f = make(h, w, 5, 3, kind=Unweighted, views=12)
+    assert adjoint_error(f, draw(*f.shape), draw(*f(draw(*f.shape)).shape, seed=1)) > 1e-4
 
 
 @pytest.mark.parametrize(("h", "w"), SIZES)
@@ -96,20 +80,6 @@ def test_areas_by_counting_points(angle):
         counted = np.bincount(strip.ravel(), minlength=7) / points.size**2
         assert np.abs(matrix[:, pixel] - counted).max() < 6e-3
         assert np.abs(matrix[::-1, pixel] - counted).max() > 0.1 or abs(s.mean()) < 0.3
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize(("h", "w"), [*SIZES, (64, 61)])
-def test_a_batch_is_its_images_bit_for_bit(h, w, dtype):
-    """Each column of a sparse product must be summed alike, however many columns there are."""
-    f, x = make(h, w, 7, 3, views=12), draw(7, 3, h, w, dtype=dtype)
-    y = f(x)
-    for map_, z in ((f, x), (f.T, y), (f.pinv, y)):
-        together = map_(z)
-        for i in range(7):
-            alone = f.select(slice(i, i + 1))
-            one = {f: alone, f.T: alone.T, f.pinv: alone.pinv}[map_](z[i : i + 1].clone())
-            assert torch.equal(together[i : i + 1], one)
 
 
 def test_gradients_of_first_and_second_order():
@@ -194,12 +164,6 @@ def test_a_sinogram_stays_within_the_range_of_lengths():
     assert picture.min() == 0 and picture.max() == 1
 
 
-def test_the_norm_is_that_of_the_dense_matrix():
-    f = make(9, 8, 2, views=5)
-    A = torch.stack([f(e.view(1, 1, 9, 8)).flatten() for e in torch.eye(72, dtype=torch.float64)], 1)
-    assert f.norm == pytest.approx(float(torch.linalg.matrix_norm(A, 2)), rel=1e-9)
-
-
 def test_the_matrix_is_built_once_and_shared():
     one, two = make(16, 16, views=9), make(16, 16, 3, 3, views=9)
     assert one.areas.data_ptr() == two.areas.data_ptr()
@@ -214,20 +178,3 @@ def test_the_shape_of_x_follows_from_the_detectors():
     for side in range(3, 300):
         assert Tomography.unknown_shape((2, 1, 7, enough_detectors(side))) == (2, 1, side, side)
     assert Tomography.unknown_shape((2, 1, 7, 40), size=[20, 30], views=7) == (2, 1, 20, 30)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"views": 0}, "one view or more, not 0"),
-        ({"span": 0}, "at most 180 degrees"),
-        ({"span": 270}, "not 270"),
-        ({"detectors": 0}, "one detector or more"),
-        ({"window": "blackman"}, "ramp, shepp-logan, cosine, hamming, hann, not 'blackman'"),
-        ({"size": [8, 9]}, "but the images are 8 x 8"),
-    ],
-)
-def test_what_cannot_be_is_said_in_one_line(options, message):
-    with pytest.raises(ValueError, match=message) as error:
-        make(8, 8, **options)
-    assert "\n" not in str(error.value)

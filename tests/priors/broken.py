@@ -1,12 +1,8 @@
 """A module with a mistake in it."""
 
-import inspect
+from tests.mutants import Swap, execute
 
 
 def broken(module, right, wrong):
-    """What a module defines once one piece of its source is another."""
-    source = inspect.getsource(module)
-    assert source.count(right) == 1, right
-    names = {"__name__": module.__name__}
-    exec(compile(source.replace(right, wrong), "broken", "exec", dont_inherit=True), names)
-    return names
+    """The module once one piece of its code is another; matched on the syntax tree."""
+    return execute(module.__name__, Swap(right, wrong).source(module.__name__))

@@ -15,6 +15,7 @@ from sipbench.priors.network import NetworkPrior
 from sipbench.priors.schedules import LINEAR
 from sipbench.problem import Rng
 from tests import listed
+from tests.priors.test_schedules import times_fall_to_zero
 
 
 @pytest.fixture(scope="module", params=["analytic", *listed.PRIORS])
@@ -41,11 +42,7 @@ def draw(prior, b=2):
 
 
 def test_times_fall_to_zero(prior):
-    for n in (1, 2, 7, 50):
-        times = prior.times(n)
-        assert times.shape == (n + 1,)
-        assert times[0] == 1 and times[-1] == 0
-        assert (times.diff() < 0).all()
+    times_fall_to_zero(prior)
 
 
 def test_scales_run_from_noise_to_the_clean_image(prior):

@@ -56,12 +56,12 @@ def test_the_denoiser_is_the_dense_formula(schedule):
         ("alpha * P / (alpha**2 * P + sigma**2)", "alpha * P / (alpha**2 * P + 2 * sigma**2)"),
         ("alpha * P / (alpha**2 * P + sigma**2)", "P / (alpha**2 * P + sigma**2)"),
         ("x_t - alpha * self.mean", "x_t - self.mean"),
-        ("std**2 * power / power.mean()", "std**2 * power / power.max()"),
-        ("** (-slope / 2)", "** (-slope)"),
+        ("power.mean()", "power.max()"),
+        ("-slope / 2", "-slope"),
     ],
 )
 def test_a_broken_denoiser_is_seen(right, wrong):
-    assert error_of_denoise(broken(field, right, wrong)["GaussianField"], "flow") > 1e-3
+    assert error_of_denoise(broken(field, right, wrong).GaussianField, "flow") > 1e-3
 
 
 def test_one_time_an_image_and_the_precision_is_kept():
@@ -139,14 +139,14 @@ def test_the_posterior_is_the_textbook_one(operator):
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("A @ C @ A.T + sigma**2", "A @ C @ A.T + 2 * sigma**2"),
-        ("+ sigma**2 * G @ G.T", "+ sigma * G @ G.T"),
-        ("residual = torch.cholesky_solve(A @ C, factor).T, data - A @ mu", "residual = (A @ C).T, data - A @ mu"),
+        ("A @ C @ A.T + sigma**2 * ANY", "A @ C @ A.T + 2 * sigma**2 * ANY"),
+        ("sigma**2 * G @ G.T", "sigma * G @ G.T"),
+        ("torch.cholesky_solve(A @ C, factor)", "A @ C"),
         ("means.append(mu + G @ residual)", "means.append(G @ residual)"),
     ],
 )
 def test_a_broken_posterior_is_seen(right, wrong):
-    assert error_of_posterior(broken(exact, right, wrong)["conditioned"], "inpainting") > 1e-3
+    assert error_of_posterior(broken(exact, right, wrong).conditioned, "inpainting") > 1e-3
 
 
 def test_posterior_samples_have_its_moments_and_fill_its_sets():

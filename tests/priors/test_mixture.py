@@ -55,21 +55,18 @@ def test_the_denoiser_is_the_sum_over_components(schedule):
 
 
 BROKEN = [
-    ("means = mu + torch.einsum", "means = torch.einsum"),
+    ("means = mu + ANY", "means = ANY"),
     ("alpha * l / s * u", "l / s * u"),
-    ("- 0.5 * (u**2 / s + s.log())", "- 0.5 * (u**2 / s)"),
-    ("- 0.5 * (u**2 / s + s.log())", "- (u**2 / s + s.log())"),
-    ("self._like(self._density.log_weights, u) - 0.5", "-0.5"),
-    (
-        "u, s = self._coordinates(x_t, alpha), alpha**2 * l + sigma**2",
-        "u, s = self._coordinates(x_t, alpha), l + sigma**2",
-    ),
+    ("u**2 / s + s.log()", "u**2 / s"),
+    ("0.5 * (u**2 / s + s.log()).sum(-1)", "(u**2 / s + s.log()).sum(-1)"),
+    ("self._like(self._density.log_weights, u) - ANY", "-ANY"),
+    ("u, s = ANY, alpha**2 * l + sigma**2", "u, s = ANY, l + sigma**2"),
 ]
 
 
 @pytest.mark.parametrize(("right", "wrong"), BROKEN)
 def test_a_broken_denoiser_is_seen(right, wrong):
-    assert error_of_denoise(broken(module, right, wrong)["mixture"], "flow") > 1e-4
+    assert error_of_denoise(broken(module, right, wrong).mixture, "flow") > 1e-4
 
 
 @pytest.mark.parametrize("schedule", ["vp", "ve", "flow"])
@@ -163,13 +160,13 @@ def test_the_posterior_is_what_importance_sampling_finds():
     ("right", "wrong"),
     [
         ("0.5 * whitened.square().sum()", "whitened.square().sum()"),
-        ("0.5 * whitened.square().sum() - factor", "0.5 * factor"),
-        ("A @ C @ A.T + sigma**2", "A @ C @ A.T + 2 * sigma**2"),
+        ("log_w - 0.5 * whitened.square().sum() - ANY", "log_w - 0.5 * ANY"),
+        ("A @ C @ A.T + sigma**2 * ANY", "A @ C @ A.T + 2 * sigma**2 * ANY"),
         ("means.append(mu + G @ residual)", "means.append(mu)"),
     ],
 )
 def test_a_broken_posterior_is_seen(right, wrong):
-    assert far_from_importance(broken(exact, right, wrong)["conditioned"]) > 6
+    assert far_from_importance(broken(exact, right, wrong).conditioned) > 6
 
 
 def test_posterior_density_and_sets_on_a_grid():
