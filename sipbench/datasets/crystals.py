@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sipbench.datasets.base import Dataset
+from sipbench.datasets.base import Dataset, Split
 from sipbench.errors import UserError
 
 VERSION = 1  # part of the protocol hash of results: any change of a drawn pixel raises it
@@ -129,9 +129,7 @@ class Crystals(Dataset):
 
     name = "crystals"
 
-    def __init__(self, split: str = "test", size: int = 64, phase: float = 3.0) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+    def __init__(self, split: Split = "test", size: int = 64, phase: float = 3.0) -> None:
         if not SIZES[0] <= size <= SIZES[1]:
             raise ValueError(f"size {size} is outside {SIZES[0]}..{SIZES[1]} pixels")
         if not (phase >= 0 and math.isfinite(phase)):

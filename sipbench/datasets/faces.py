@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sipbench.datasets.base import Dataset
+from sipbench.datasets.base import Dataset, Split
 from sipbench.datasets.portrait import (
     TILE,
     Canvas,
@@ -275,9 +275,7 @@ class Faces(Dataset):
 
     name = "faces"
 
-    def __init__(self, split: str = "test", size: int = 64) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+    def __init__(self, split: Split = "test", size: int = 64) -> None:
         if not SIZES[0] <= size <= SIZES[1]:
             raise ValueError(f"size {size} is outside {SIZES[0]}..{SIZES[1]} pixels")
         self.split, self.size, self.shape = split, size, (3, size, size)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from sipbench.datasets import layouts
-from sipbench.datasets.base import Dataset
-from sipbench.datasets.layouts import FFHQ_TRAIN, SPLITS, Listing
+from sipbench.datasets.base import Dataset, Split
+from sipbench.datasets.layouts import FFHQ_TRAIN, Listing
 from sipbench.datasets.reading import BadImage, dimensions, read
-from sipbench.errors import UserError, unknown
+from sipbench.errors import UserError
 
 VERSION = 1  # of the treatment of an image; it enters the protocol hash
 
@@ -32,15 +32,13 @@ class _Images(Dataset):
     how: ClassVar[str]
 
     root: str
-    split: str = "test"
+    split: Split = "test"
     size: int = 256
     crop: int | None = None
     upsample: bool = False
     _listing: Listing = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise unknown("split", self.split, SPLITS)
         for key, pixels in (("size", self.size), ("crop", self.crop)):
             if pixels is not None and not (isinstance(pixels, int) and pixels > 0):
                 raise UserError(f"{self.name}: {key} must be a whole number of pixels, not {pixels!r}.")

@@ -11,15 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sipbench.datasets.base import Dataset
+from sipbench.datasets.base import Dataset, Split
 from sipbench.errors import UserError
 from sipbench.operators import kernels
 from sipbench.problem import Rng
 
 VERSION = 1  # part of the protocol hash of results: any change of a drawn pixel raises it
-SPLITS = ("test", "validation", "train")
-SPLIT_LENGTH = 10_000_000
-TRAIN_LENGTH = 2**40
+SPLITS = {"test": 10_000_000, "validation": 10_000_000, "train": 2**40}  # length of each split
 SIZES = (8, 128)
 
 
@@ -40,7 +38,7 @@ class Kernels(Dataset):
 
     def __init__(
         self,
-        split: str = "test",
+        split: Split = "test",
         size: int = 64,
         *,
         gaussian: float = 1 / 3,
@@ -48,8 +46,6 @@ class Kernels(Dataset):
         sigma: Sequence[float] = (0.02, 0.08),
         turned: bool = True,
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
         if not SIZES[0] <= size <= SIZES[1]:
             raise ValueError(f"size {size} is outside {SIZES[0]}..{SIZES[1]} pixels")
         if not 0 <= gaussian <= 1:
@@ -69,7 +65,7 @@ class Kernels(Dataset):
         return f"{self.name}-{VERSION}-{ranges}{'-turned' if self.turned else ''}"
 
     def __len__(self) -> int:
-        return TRAIN_LENGTH if self.split == "train" else SPLIT_LENGTH
+        return SPLITS[self.split]
 
     @torch.no_grad()
     def load(self, indices: Sequence[int]) -> Tensor:

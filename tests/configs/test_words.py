@@ -50,5 +50,6 @@ def test_there_are_such_options():
         ("MultiCoilMRI", "mask"), ("Tomography", "window"), ("FourierMagnitude", "domain"), ("Jpeg", "subsampling"),
         ("FourierMagnitude", "measure"), ("GaussianMagnitude", "matrix"), ("GaussianMagnitude", "measure"),
         ("CodedDiffraction", "code"), ("CodedDiffraction", "measure"), ("DiffractionPattern", "measure"),
+        ("Faces", "split"), ("Crystals", "split"), ("Kernels", "split"), ("Folder", "split"), ("CelebA", "split"),
         ("Gaussian", "level"), ("Shot", "level"), ("Impulse", "level"), ("Speckle", "level"),
     }  # fmt: skip

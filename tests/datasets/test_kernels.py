@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from sipbench import configs
 from sipbench.datasets.kernels import SPLITS, Kernels
 from sipbench.errors import UserError
 from sipbench.operators.blind import BlindBlur
@@ -74,6 +75,6 @@ def test_the_options():
 )
 def test_mistakes_are_said(options, said):
     with pytest.raises(ValueError, match=said):
-        Kernels(**options)
+        Kernels(**configs.typed(Kernels, options))
     with pytest.raises(UserError, match="outside"):
         Kernels("test", 16).load([-1])
