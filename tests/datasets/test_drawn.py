@@ -13,8 +13,7 @@ def drawn(request):
     return request.param
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_same_bits_whatever_the_batch_order_and_threads(drawn, threads):
+def test_same_bits_whatever_the_batch_order_and_threads(drawn):
     draw = drawn[0].draw
     batch, many = draw([3, 1, 7], 64), draw(range(12), 64)
     for place, index in enumerate([3, 1, 7]):
@@ -22,7 +21,7 @@ def test_same_bits_whatever_the_batch_order_and_threads(drawn, threads):
         assert torch.equal(batch[place], many[index])
     before = torch.get_num_threads()
     try:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(2)
         assert torch.equal(many, draw(range(12), 64))
     finally:
         torch.set_num_threads(before)
