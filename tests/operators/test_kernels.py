@@ -257,10 +257,6 @@ def test_a_missing_file_is_named(tmp_path):
         (lambda: kernels.defocus(5, 0.0), "does not fit"),
         (lambda: kernels.motion(streams(0), 5, 1.5), "intensity"),
         (lambda: kernels.motion(streams(0), 2.5), "size of a kernel"),
-        (
-            lambda: kernels.make("box", streams(0), size=5, sigma=1, radius=1, intensity=0.5, path=None),
-            "gaussian, defocus, motion, file, not 'box'",
-        ),
     ],
 )
 def test_bad_options_are_explained(attempt, said):
