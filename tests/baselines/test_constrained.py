@@ -6,6 +6,7 @@ import torch
 from baselines.common.differences import differences
 from baselines.common.losses import tv
 from baselines.single.constrained import constrained
+from sipbench import configs
 from sipbench.noise import Gaussian
 from sipbench.operators.colour import Denoise
 from sipbench.problem import Problem, Rng
@@ -112,3 +113,9 @@ def test_without_an_objective_it_is_feasible_and_stationary_at_once():
     found = constrained(pose(), way="sqp", regulariser="none", iterations=200, points=3)
     assert (found.certificate["violation"] <= 0.01).all() and (found.certificate["stationarity"] == 0).all()
     assert (found.stopped < 60).all()
+
+
+@pytest.mark.parametrize("wrong", [{"way": "barrier"}, {"unknown": "wavelets"}, {"regulariser": "l0"}])
+def test_unknown_words_are_named(wrong):
+    with pytest.raises(ValueError, match="Known: "):
+        configs.typed(constrained, wrong)
