@@ -43,7 +43,7 @@ def _reconstructions(cell: Cell) -> dict[int, tuple[Any, float]]:
     """The stored pictures of a cell and their PSNR, by image."""
     from PIL import Image
 
-    rows = store.read(cell.folder)
+    rows = store.read(cell.folder, ["image", "png", "psnr"])
     if "png" not in rows:
         return {}
     rows = rows[rows["png"].notna()]

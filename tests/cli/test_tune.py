@@ -5,11 +5,13 @@ import math
 
 import pandas as pd
 import pytest
+import yaml
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
 from sipbench.cli import main
 from sipbench.cli.tune import _searched
+from sipbench.configs.schema import check_file
 
 SMALL = ["method=dps", "degradation=inpaint70", "prior=gaussian", "size=32", "images=2", "method.solver.steps=4"]
 
@@ -23,8 +25,13 @@ def test_the_best_setting_comes_first_and_is_recorded(tmp_path, capsys):
     out = capsys.readouterr().out
     frame = pd.read_csv(tmp_path / "tuning" / "faces-inpaint70-dps.csv")
     assert sorted(frame.zeta) == [0.5, 1, 2] and list(frame.psnr) == sorted(frame.psnr, reverse=True)
-    assert f"inpaint70: {{zeta: {frame.zeta[0]}}}" in out
-    assert "sipbench tune method=dps degradation=inpaint70" in out
+    entry = yaml.safe_load(out.partition("dps.yaml:\n")[2].partition("written:")[0])
+    assert entry["demo"] == {"inpaint70": {"zeta": frame.zeta[0]}}
+    (chosen,) = entry["chosen"]
+    assert chosen["command"].startswith("sipbench tune method=dps degradation=inpaint70")
+    assert chosen["images"] == "validation 0 to 1" and chosen["options"] == ["zeta"]
+    node = {"name": "dps", "solver": {"_target_": configs.read("method", "dps")["solver"]["_target_"]}}
+    check_file("method", node | entry, "the entry")
     cells = [json.loads(p.read_text()) for p in tmp_path.glob("runs/*/*/*/*/cell.json")]
     assert len(cells) == 3 and all(c["identity"]["dataset"][2] == "validation" for c in cells)
 

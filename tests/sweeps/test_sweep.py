@@ -110,7 +110,7 @@ def test_a_results_folder_that_cannot_be_made(sipbench, here, capsys):
 
 
 def test_a_launcher_that_loses_every_job_is_found_out(sipbench, monkeypatch, capsys):
-    monkeypatch.setattr(hydra_run, "command", lambda argv: None)
+    monkeypatch.setattr(hydra_run, "command", lambda *_: None)
     assert sipbench(*GRID) == 1
     said = capsys.readouterr()
     assert "0 of 2 cells are done" in said.out
