@@ -278,7 +278,11 @@ BROKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "channels", "options", "right", "wrong", "clause"), BROKEN)
+@pytest.mark.parametrize(
+    ("kind", "channels", "options", "right", "wrong", "clause"),
+    BROKEN,
+    ids=[f"{kind.__name__}-{clause.__name__}" for kind, *_, clause in BROKEN],
+)
 def test_a_broken_operator_is_seen(monkeypatch, kind, channels, options, right, wrong, clause):
     make = getattr(execute(kind.__module__, Swap(right, wrong).source(kind.__module__)), kind.__name__)
     for made in (kind, make):
