@@ -71,7 +71,6 @@ class Cell:
         plain = _plain(cfg)
         if plain.get("noise"):
             plain["degradation"]["noise"] = plain["noise"]
-        _sound(plain)
         validate.options(plain)
         keys = configs.Overrides(overrides).leaves
         kind = None if "prior" in keys else plain["method"].get("prior")
@@ -278,17 +277,3 @@ def _sized(node: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
     """A further prior's node with the side of its part of theta put in."""
     side = str(min(shape[1:]) // 4 * 4)
     return {k: v.replace("{side}", side) if k in ("path", "get") else v for k, v in node.items()}
-
-
-def _sound(cfg: dict[str, Any]) -> None:
-    """Refuse values of the harness's own options that make no sense."""
-    for part in ("operator", "noise"):
-        if not isinstance((cfg.get("degradation") or {}).get(part), dict):
-            raise UserError(f"a degradation has an operator and a noise, each with a _target_: {part} is missing")
-    seed, batch, budget = cfg["seed"], cfg["batch_size"], cfg.get("budget_seconds")
-    if type(seed) is not int:
-        raise UserError(f"seed is a whole number, not {seed!r}")
-    if type(batch) is not int or batch < 1:
-        raise UserError(f"batch_size is a whole number from 1 on, not {batch!r}")
-    if budget is not None and not (isinstance(budget, (int, float)) and budget > 0):
-        raise UserError(f"budget_seconds is a number above 0, or null, not {budget!r}")

@@ -36,12 +36,6 @@ def _prior(node: str, device: torch.device) -> Any:
     return configs.build(content, device=device) if "path" in content else configs.build(content)
 
 
-def built(options: dict[str, Any]) -> dict[str, Any]:
-    """A solver's options with each node that names a `_target_` built."""
-    nodes = {name for name, value in options.items() if isinstance(value, dict) and "_target_" in value}
-    return {name: configs.build(value) if name in nodes else value for name, value in options.items()}
-
-
 def forget() -> None:
     """Load everything anew from here on: what is kept in memory may have been written into."""
     _prior.cache_clear()

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from sipbench import device
+from sipbench import configs, device
 from sipbench.bench import guard, record, store
 from sipbench.bench.cell import Cell, NotApplicable
-from sipbench.bench.load import built, forget, load_networks, load_prior, load_priors
+from sipbench.bench.load import forget, load_networks, load_prior, load_priors
 from sipbench.bench.needs import unmet
 from sipbench.bench.record import Outcome
 from sipbench.bench.score import Truth
@@ -155,7 +155,7 @@ class Bench:
 
         The solver works on a y of its own, and what else it is lent is watched: see `guard`.
         """
-        solver = partial(self.cell.solver, **built(self.cell.options), **self.networks, **self.priors)
+        solver = partial(self.cell.solver, **configs.built(self.cell.options), **self.networks, **self.priors)
         follow = Follow(report, self.cell.budget_seconds)
         self._warm_up(problem)
         y = problem.y.clone() if self.cell.precision == "float32" else problem.y.double()

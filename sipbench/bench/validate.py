@@ -32,9 +32,24 @@ def options(cfg: Mapping[str, Any]) -> None:
         raise UserError(f"unknown device {cfg['device']!r}: use auto, cpu, cuda or cuda:0")
     if isinstance(cfg.get("seed"), int) and abs(cfg["seed"]) > LARGEST_SEED:
         raise UserError(f"seed is a whole number of at most 18 digits, not {cfg['seed']}")
+    _how(cfg)
     _metrics(cfg.get("metrics", []))
     _wandb(cfg.get("wandb") or {"mode": "disabled"})
     size(cfg.get("size"))
+
+
+def _how(cfg: Mapping[str, Any]) -> None:
+    """Seed, batch size, budget, and that there is a degradation."""
+    for part in ("operator", "noise"):
+        if not isinstance((cfg.get("degradation") or {}).get(part), dict):
+            raise UserError(f"a degradation has an operator and a noise, each with a _target_: {part} is missing")
+    seed, batch, budget = cfg["seed"], cfg["batch_size"], cfg.get("budget_seconds")
+    if type(seed) is not int:
+        raise UserError(f"seed is a whole number, not {seed!r}")
+    if type(batch) is not int or batch < 1:
+        raise UserError(f"batch_size is a whole number from 1 on, not {batch!r}")
+    if budget is not None and not (isinstance(budget, (int, float)) and budget > 0):
+        raise UserError(f"budget_seconds is a number above 0, or null, not {budget!r}")
 
 
 def size(pixels: object) -> None:

@@ -86,5 +86,5 @@ def _facts(group: str, name: str, node: dict[str, Any]) -> dict[str, Any]:
         from sipbench.degradation import facts
 
         return facts(name)
-    keys = ("title", "family", "citation", "needs", "data", "knowledge", "published")
+    keys = ("title", "family", "citation", "needs", "data", "knowledge", "trained", "published")
     return {"name": name, **{k: node[k] for k in keys if k in node}}

@@ -25,6 +25,4 @@ def describe(target: str, base: Path) -> dict[str, Any]:
         "family": "yours",
         "citation": "",
         "solver": filled({"_target_": f"{path}:{function}"}, set()),
-        "data": "unknown",
-        "knowledge": "unknown",
     }

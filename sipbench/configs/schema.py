@@ -227,6 +227,12 @@ class Prior(Node):
     variants: dict[str, str] = key("the priors of other kinds for the same images, by kind: flow, latent")
     trained: Trained = key("what it was trained on")
 
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Names of priors that do not exist."""
+        for name in (node.get("variants") or {}).values():
+            choice("prior", name, f"{where}: variants")
+
 
 @dataclass
 class Architecture(Node):

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from sipbench import configs
 from sipbench.bench import record
-from sipbench.bench.load import built
 from sipbench.bench.needs import unmet
 from sipbench.bench.run import Report
 from sipbench.bench.watch import Counted, Follow, counting
+from sipbench.configs import built
 from sipbench.errors import UserError
 from sipbench.metrics.posterior import Judge
 from sipbench.noise import Gaussian

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from sipbench import configs, metrics
 from sipbench.bench import guard, record
-from sipbench.bench.load import built
 from sipbench.bench.run import Bench, Report
 from sipbench.bench.watch import Follow
+from sipbench.configs import built
 from sipbench.errors import UserError
 from sipbench.problem import Rng, Stopper
 from sipbench.report.progress import Progress

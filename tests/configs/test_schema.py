@@ -65,6 +65,7 @@ BAD = [
     ("degradation", "sr4", {"reveal_noise": "yes"}, "reveal_noise is true or false, not 'yes'"),
     ("noise", "gaussian", {"sigmaa": 1.0}, "unknown option 'sigmaa'. Did you mean sigma"),
     ("dataset", "faces", {"splitt": "test"}, "unknown option 'splitt'. Did you mean split"),
+    ("prior", "faces", {"variants": {"flow": "faces_flo"}}, "unknown prior 'faces_flo'. Did you mean faces_flow"),
     ("prior", "faces", {"trained": {"images": 3}}, "trained.dataset is missing"),
     ("profile", "demo", {"sizes": 3}, "unknown key 'sizes'. Did you mean size"),
     ("objective", "flow", {"schedule": {}}, "unknown key 'schedule'. Did you mean scheduler"),
