@@ -74,7 +74,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("name", "words", "said"), MISTAKES)
 def test_a_mistake_is_one_line(name, words, said, tmp_path, capsys):
-    setting = [f"degradation={name}", "images=1", f"results={tmp_path}", "method=pinv", *words]
+    setting = [f"degradation={name}", "images=1", f"results={tmp_path}", *words]
     assert cli.main(["show", *setting, f"out={tmp_path / 'a.png'}"]) == 2
     text = capsys.readouterr().err.strip()
     assert said in text and text.startswith("sipbench: ") and "\n" not in text
