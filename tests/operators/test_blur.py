@@ -167,6 +167,12 @@ def test_one_image_meets_many_kernels(dtype):
         assert error(mine(x), mine(x.expand(4, -1, -1, -1))) < 1e-6
 
 
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_results_are_contiguous(boundary):
+    f, x, y = posed(5, 3, (17, 14), (4, 7), boundary)
+    assert f(x).is_contiguous() and f.T(y).is_contiguous() and f(x[:1].float()).is_contiguous()
+
+
 def test_kernels_are_drawn_once_for_each_image():
     f = Blur((3, 1, 32, 32), streams(3), kernel="motion", size=15, boundary="reflect")
     assert torch.equal(f.kernel, kernels.motion(streams(3), 15, 0.5))
@@ -203,6 +209,7 @@ def test_a_gaussian_blur_is_a_blur(boundary, image, size, sigma):
     assert error(f(x), g(x)) < 1e-13 and error(f.T(y), g.T(y)) < 1e-13
     assert error(f(x.float()), g(x)) < 1e-6
     assert error(f(f.pinv(f(x.float()))), f(x)) < 1e-4
+    assert error(f(f.pinv(f(x))), f(x)) < 1e-10
 
 
 def test_the_wrong_border_of_a_gaussian_is_seen(monkeypatch):

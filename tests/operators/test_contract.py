@@ -148,7 +148,7 @@ def test_double_converts_the_whole_operator(name):
 
 @pytest.mark.parametrize("name", HERE)
 def test_differentiable_and_unmoved_where_it_says_so(name):
-    case = cases(name, (1,), [(8, 8), (16, 16)])[0]
+    case = cases(name, (1,), [(8, 8), (9, 9), (16, 16)])[0]
     x = case.x.clone().requires_grad_()
     if getattr(case.f, "straight_through", False):
         (gradient,) = torch.autograd.grad(case(x).square().sum(), x)
@@ -168,7 +168,9 @@ def test_differentiable_and_unmoved_where_it_says_so(name):
     if case.f.linear:
         y = case.y.clone().requires_grad_()
         for back in (case.f.T, case.f.pinv) if case.f.exact_pinv else (case.f.T,):
-            assert torch.autograd.gradcheck(back, (y,), atol=1e-4, fast_mode=y.numel() > 200)
+            assert torch.autograd.gradcheck(
+                back, (y,), atol=1e-5 if back == case.f.T else 1e-4, fast_mode=y.numel() > 200
+            )
     if case.f.valid is not None:
         felt = torch.autograd.grad((case(x) * (1 - case.f.valid.to(case.x))).square().sum(), x)[0]
         assert not felt.any()
@@ -194,7 +196,7 @@ def test_pseudo_inverse(name):
 
 @pytest.mark.parametrize("name", LINEAR)
 def test_against_the_dense_matrix(name):
-    case = cases(name, (1,), [(8, 8), (16, 16)])[0]
+    case = cases(name, (1,), [(8, 8), (9, 9), (16, 16)])[0]
     A = matrix(case.f, case.x.shape[1:])
     assert close(case.f.T(case.y).flatten(), A.T @ case.y.flatten())
     tolerance = (
@@ -202,7 +204,11 @@ def test_against_the_dense_matrix(name):
     )  # others keep their norm in single precision
     assert case.f.norm == pytest.approx(float(torch.linalg.matrix_norm(A, 2)), rel=tolerance)
     if case.f.svd(torch.float64) is not None:
-        assert close(case.f.pinv(case.y).flatten(), torch.linalg.pinv(A, rtol=1e-12) @ case.y.flatten(), 1e-7)
+        assert close(
+            case.f.pinv(case.y).flatten(),
+            torch.linalg.pinv(A, rtol=1e-12) @ case.y.flatten(),
+            1e-7 if name in LISTED else 1e-9,
+        )
 
 
 @pytest.mark.parametrize("name", LINEAR)

@@ -56,6 +56,15 @@ def test_exchanged_parts_are_i_times_the_conjugate():
     assert torch.equal(carrier(4, 6).imag, torch.zeros(4, 6, dtype=torch.float64))
 
 
+def test_one_coil_has_its_spectrum():
+    f, x, y = draw("one", 2, 17, 20)
+    svd = f.svd(torch.float64)
+    assert error(svd.U(svd.s * svd.Vt(x)), f(x)) < 1e-14
+    assert error(svd.V(svd.Vt(x)), x) < 1e-14 and error(svd.Vt(svd.V(y)), y) < 1e-14
+    assert f.exact_pinv and error(f.pinv(f(f.pinv(y))), f.pinv(y)) < 1e-14
+    assert f.norm == 1
+
+
 def test_many_coils_are_inverted_nearly():
     """Ten steps of conjugate gradients explain noise-free data of an image with edges to 2 %; the adjoint does not."""
     f, _, _ = draw("many", 2, 32, 32)

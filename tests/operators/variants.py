@@ -21,9 +21,10 @@ from sipbench.operators.tomography import Tomography
 from tests import listed
 
 SIZES = ((16, 16), (17, 14))
+TOMOGRAPHY_SIZES = ((16, 16), (17, 15), (24, 16), (33, 32), (64, 61))
 PHASE_SIZES = ((16, 16), (17, 20), (24, 15), (13, 31))
 SQUARE = (GaussianMagnitude, GaussianSensing, HadamardSensing, Tomography)  # y does not tell the sides of x
-KERNELS = {(16, 16): (5, 5), (17, 14): (4, 7), (15, 32): (6, 4), (9, 11): (9, 3)}
+KERNELS = {(16, 16): (5, 5), (17, 14): (4, 7), (15, 32): (6, 4), (9, 11): (9, 3), (33, 47): (21, 8)}
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ VARIANTS = {
     **{f"decimation {b}": Variant(BlurDownsampling, (1, 3), {"factor": 2, "size": 6, "sigma": 1.0, "boundary": b},
                                   ((16, 16), (24, 14))) for b in BOUNDARIES if b != "valid"},
     "average of one": Variant(AveragePooling, options={"factor": 1}),
+    "average x3": Variant(AveragePooling, options={"factor": 3}, sizes=((15, 9), (9, 9))),
     "average x8": Variant(AveragePooling, options={"factor": 8}, sizes=((8, 8), (16, 24))),
     "colour mean": Variant(Colorize, (3,), {"weights": "mean"}),
     "colour rec601": Variant(Colorize, (3,), {"weights": "rec601"}),
@@ -74,9 +76,9 @@ VARIANTS = {
     "hadamard 0.4": Variant(HadamardSensing, (1, 3), {"ratio": 0.4}, ((16, 16), (16, 32), (8, 8))),
     "mri wide middle": Variant(MRI, (2,), {"centre_fraction": 0.1}, PHASE_SIZES[:3]),
     "mri coils": Variant(MultiCoilMRI, (2,), {"centre_fraction": 0.1}, PHASE_SIZES),
-    "tomography": Variant(Tomography, options={"views": 12}),
+    "tomography": Variant(Tomography, options={"views": 12}, sizes=TOMOGRAPHY_SIZES),
     "tomography limited": Variant(
-        Tomography, options={"views": 7, "span": 120, "start": 10, "detectors": 11}, tells=False
+        Tomography, options={"views": 7, "span": 120, "start": 10, "detectors": 11}, sizes=TOMOGRAPHY_SIZES, tells=False
     ),
     "blind 8": Variant(BlindBlur, options={"size": 8}),
     "blind of any size": Variant(BlindBlur, (1, 3), {"size": None, "boundary": "valid"}, ((33, 20),)),
