@@ -24,7 +24,7 @@ def run(cell: Cell) -> str:
     """
     from sipbench.bench import store
     from sipbench.bench.rescore import score_stored
-    from sipbench.report.wandb import session
+    from sipbench.report.wandb import log_stored
 
     todo = store.missing(cell, retry_failed=cell.retry_failed)
     remove_leftovers(cell.folder)
@@ -33,9 +33,7 @@ def run(cell: Cell) -> str:
         validate.servable(cell, todo)
         _solve(cell, len(todo))
         return f"{cell.label}: {len(todo)} images done{scores(cell)}; rows in {cell.folder}"
-    if cell.wandb["mode"] != "disabled":
-        with session(cell) as log:
-            log.batch(())
+    log_stored(cell)
     more = f", {scored} of them scored now" if scored else ""
     return f"{cell.label}: already done: {len(cell.images)} images{more}{scores(cell)}"
 

@@ -7,7 +7,6 @@ some seconds, never a result.
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,10 +18,7 @@ from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.bench.validate import WANDB
 from sipbench.errors import unknown
-
-PATIENCE = 10.0  # seconds that a start or an end may take
-QUIET = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
-LEAKS = ("WANDB_SERVICE",)  # set by wandb itself: a process started later would look for a service that is gone
+from sipbench.report.wandb_quiet import abandon, environment, settings
 
 
 @contextmanager
@@ -35,6 +31,13 @@ def session(cell: Cell, warn: Callable[[str], None] | None = None) -> Iterator[L
         log.close(exit_code=1)
         raise
     log.close()
+
+
+def log_stored(cell: Cell) -> None:
+    """Log what is stored of a finished cell, where a log is asked for."""
+    if cell.wandb["mode"] != "disabled":
+        with session(cell) as log:
+            log.batch(())
 
 
 class Log:
@@ -78,7 +81,7 @@ class Log:
         cell, names = self.cell, [*self.cell.names[:2]]
         folder = cell.results.resolve()
         (folder / "wandb").mkdir(parents=True, exist_ok=True)  # wandb makes it by itself, and elsewhere where it cannot
-        with _environment(QUIET):
+        with environment():
             import wandb
 
             self._run = wandb.init(
@@ -90,7 +93,7 @@ class Log:
                 dir=str(folder),
                 mode=self._wanted["mode"],
                 reinit="create_new",
-                settings=_settings(wandb),
+                settings=settings(wandb),
             )
         self._run.define_metric("curve/*", step_metric="curve/step")
 
@@ -123,7 +126,7 @@ class Log:
             self.warn(
                 f"wandb: {reason}. Going on without it; the results are stored. Turn it off with wandb.mode=disabled."
             )
-            _abandon(run)
+            abandon(run)
 
 
 def _stored(cell: Cell) -> dict[int, dict[str, Any]]:
@@ -163,49 +166,6 @@ def _means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     names += ["residual", "residual_ratio", "seconds", "evaluations", "peak_memory_mib"]
     columns = {n: [float(r[n]) for r in rows if r.get(n) is not None and r[n] == r[n]] for n in dict.fromkeys(names)}
     return {f"mean/{name}": fmean(values) for name, values in columns.items() if values}
-
-
-def _settings(wandb: Any) -> Any:
-    """Short waits, no console, no code, nothing about the machine; a setting this version lacks is left out."""
-    wanted = {
-        "silent": True,
-        "console": "off",
-        "init_timeout": PATIENCE,
-        "login_timeout": PATIENCE,
-        "finish_timeout": 3 * PATIENCE,
-        "x_service_wait": 3 * PATIENCE,
-        "summary_timeout": int(PATIENCE),
-        "disable_git": True,
-        "disable_code": True,
-        "x_disable_stats": True,
-        "x_disable_meta": True,
-        "x_disable_machine_info": True,
-    }
-    return wandb.Settings(**{k: v for k, v in wanted.items() if k in wandb.Settings.model_fields})
-
-
-def _abandon(run: Any) -> None:
-    """End a run that failed, as far as it lets us."""
-    try:
-        if run is not None:
-            run.finish(exit_code=1)
-    except (Exception, SystemExit):
-        return
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Variables that wandb's side process inherits, taken back at once."""
-    before = {name: os.environ.get(name) for name in (*values, *LEAKS)}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _to_stderr(line: str) -> None:

@@ -11,7 +11,7 @@ from sipbench.bench.rescore import score_stored
 from sipbench.bench.run import run
 from sipbench.errors import UserError
 from sipbench.report.progress import Progress
-from sipbench.report.wandb import session
+from sipbench.report.wandb import log_stored, session
 from sipbench.tables.strip import strip
 
 
@@ -45,7 +45,11 @@ def run_table(name: str, words: list[str]) -> int:
                 progress.landed(rows)
                 log.batch(rows)
     progress.close()
-    scored = sum(score_stored(cell) for entry in spec.entries() for cell in entry.cells)
+    cells = [cell for entry in spec.entries() for cell in entry.cells]
+    scored = sum(score_stored(cell) for cell in cells)
+    for cell in cells:
+        if cell.hash not in {done.hash for done, _ in todo}:
+            log_stored(cell)
     if todo:
         print(f"{len(todo)} cells in {time.monotonic() - began:.0f} s", file=sys.stderr)
     elif not scored:
