@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 test fulltest papertest slurmtest lint bench clean
+.PHONY: help setup table1 quick test coverage lowest slow fulltest papertest slurmtest lint style bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ help:            ## list the targets
 setup: $(DONE)   ## create .venv and install everything
 
 $(DONE): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sipbench needs Python 3.11 or newer: make PYTHON=python3.11"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "sipbench needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.11"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(DONE)
@@ -21,15 +21,23 @@ $(DONE): pyproject.toml
 table1: $(DONE)  ## the demo of Table 1: compute what is missing, print and write the table
 	$(BIN)/sipbench table table1 profile=$(PROFILE)
 
-test: $(DONE)    ## lint, types and all tests
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m pytest
+quick: $(DONE)   ## before each commit: style, floors, types of what changed, the fast tests
+	.ci/check fast
+
+test: $(DONE)    ## style, floors, types and all tests, on all cores
+	.ci/check all
+
+coverage: $(DONE) ## all tests, and the lines of sipbench and baselines that none of them reaches
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html
+
+lowest: $(DONE)  ## the fast tests with the lowest versions that pyproject.toml allows, in an environment of their own
+	.ci/lowest $(PYTHON)
+
+slow: $(DONE)    ## measure the tests, on a quiet machine, and write tests/slow.txt
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -p tests.timing
 
 fulltest: $(DONE) ## the contract of every method on every degradation
-	$(BIN)/python -m pytest -m 'full or not full' tests/test_solvers.py
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'full or not full' tests/test_solvers.py
 
 papertest: $(DONE) ## two steps of Table 1's diffusion rows on networks of the published size
 	$(BIN)/python -m pytest -m paper tests/test_paper_scale.py
@@ -37,13 +45,19 @@ papertest: $(DONE) ## two steps of Table 1's diffusion rows on networks of the p
 slurmtest: $(DONE) ## sweeps on a real SLURM, started on loopback; needs slurm-wlm and munge
 	$(BIN)/python -m pytest -m slurm tests/sweeps
 
-lint: $(DONE)    ## format and lint
+lint: $(DONE)    ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+style: $(DONE)   ## style, floors and types, nothing mended
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python .ci/types.py --all
 
 bench: $(DONE)   ## print the harness's overhead and the cost of a DPS step
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/dps_step.py
 
 clean:           ## remove the environment and caches, never results
-	rm -rf .venv .ruff_cache build dist *.egg-info
+	rm -rf .venv .venv-lowest .ruff_cache .import_linter_cache .coverage htmlcov build dist *.egg-info

@@ -1,6 +1,7 @@
 """What several tests share: small cells in a folder of their own, and untrained weights for the plumbing."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,24 @@ import torch
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
+from tests import timing
+
+os.environ["OMP_NUM_THREADS"] = "1"  # for the programs that tests start, as one_thread for the tests themselves
+SLOW = {line for line in timing.FILE.read_text().splitlines() if not line.startswith("#")}
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A file that holds slow tests alone is not even imported where those are left out."""
+    if "not slow" not in (config.option.markexpr or ""):
+        return None
+    name = collection_path.relative_to(config.rootpath).as_posix() if collection_path.is_file() else ""
+    return True if name in SLOW else None
+
+
+def pytest_itemcollected(item):
+    """What was measured to be slow is marked so, beside what says so itself."""
+    if {item.nodeid.partition("::")[0], item.nodeid.partition("[")[0]} & SLOW:
+        item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True, scope="session")
