@@ -54,7 +54,14 @@ def bands(matrix: Tensor) -> list[Band]:
 
 
 def along_both(h: Tensor, w: Tensor, x: Tensor, of_h: list[Band], of_w: list[Band]) -> Tensor:
-    """h x w^T for banded h and w."""
+    """h x w^T for banded h and w.
+
+    In double precision on a CPU each channel of each image is a product by itself: one matrix and many are multiplied
+    by different routines, which round differently on some processors.
+    """
+    if x.dtype == torch.float64 and x.device.type == "cpu" and x.ndim > 2:
+        planes = [along_both(h, w, plane.clone(), of_h, of_w) for plane in x.reshape(-1, *x.shape[-2:])]
+        return torch.stack(planes).view(*x.shape[:-2], *planes[0].shape)
     x = torch.cat([h[rows, used] @ x[..., used, :] for rows, used in of_h], -2)
     return torch.cat([x[..., used] @ w[rows, used].mT for rows, used in of_w], -1)
 
