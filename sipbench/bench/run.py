@@ -158,8 +158,7 @@ class Bench:
         solver = partial(self.cell.solver, **configs.built(self.cell.options), **self.networks, **self.priors)
         follow = Follow(report, self.cell.budget_seconds)
         self._warm_up(problem)
-        y = problem.y.clone() if self.cell.precision == "float32" else problem.y.double()
-        own = replace(problem, y=y, rng=problem.rng.child("solver"), _watch=follow)
+        own = replace(problem, y=self.handed(problem.y), rng=problem.rng.child("solver"), _watch=follow)
         try:
             counter = counting(problem, self.networks, self.priors.values())
             with guard.guarded(own, self._lent()), counter as evaluations:
@@ -173,6 +172,10 @@ class Bench:
             raise
         estimate = result if isinstance(result, Estimate) else Estimate(result)
         return Outcome(estimate, seconds, evaluations(), memory.read(), follow.snapshots)
+
+    def handed(self, y: torch.Tensor) -> torch.Tensor:
+        """A copy of y in the precision that the solver is to work in."""
+        return y.to(torch.promote_types(y.dtype, getattr(torch, self.cell.precision)), copy=True)
 
     def check(self) -> None:
         """Whether the method can do this cell at all; if not, NotApplicable says why."""

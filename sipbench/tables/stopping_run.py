@@ -71,8 +71,7 @@ def watched(run: Run, bench: Bench, images: Sequence[int], report: Report | None
     film = Film(report, rules=judges(run, problem.y, problem.shape, problem.rng), every=run.every)
     solver = partial(run.cell.solver, **built(run.cell.options))
     film.start()
-    y = problem.y.clone() if run.cell.precision == "float32" else problem.y.double()
-    own = replace(problem, y=y, rng=problem.rng.child("solver"), _watch=film)
+    own = replace(problem, y=bench.handed(problem.y), rng=problem.rng.child("solver"), _watch=film)
     with guard.guarded(own, {}):
         solver(own)
     seconds = film.seconds

@@ -133,9 +133,8 @@ class Trial:
         meter, trace, printed = Meter(limit), Trace(), io.StringIO()
         networks, priors = self.bench.networks, self.bench.priors
         solver = partial(self.bench.cell.solver, **configs.built(self.bench.cell.options), **networks, **priors)
-        posed = replace(
-            problem, y=problem.y.clone(), f=copy.deepcopy(problem.f), rng=problem.rng.select(slice(None)), _watch=meter
-        )
+        y, rng = self.bench.handed(problem.y), problem.rng.select(slice(None))
+        posed = replace(problem, y=y, f=copy.deepcopy(problem.f), rng=rng, _watch=meter)
         posed.f.register_forward_pre_hook(meter.count_call)
         began = time.perf_counter()
         try:
@@ -148,6 +147,8 @@ class Trial:
             raise Broke(_where(error)) from error
         seconds = time.perf_counter() - began
         estimate = result if isinstance(result, Estimate) else Estimate(result)
+        if y.dtype != problem.y.dtype and isinstance(estimate.x, Tensor) and estimate.x.dtype == y.dtype:
+            estimate = replace(estimate, x=estimate.x.to(problem.y.dtype))
         return Run(estimate, seconds, evaluations(), meter, trace, printed.getvalue(), effects)
 
 
