@@ -94,7 +94,15 @@ def pictures(numbers):
     return torch.stack([torch.full((3, 8, 8), (n % 7) / 7) for n in numbers])
 
 
-def test_26_an_interrupt_is_saved_and_changes_nothing(tmp_path):
+@pytest.fixture
+def foreground():
+    """SIGINT as a terminal has it; a job in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_26_an_interrupt_is_saved_and_changes_nothing(tmp_path, foreground):
     def interrupting(numbers):
         if numbers[0] == 6:
             os.kill(os.getpid(), signal.SIGINT)
