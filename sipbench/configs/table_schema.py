@@ -56,7 +56,7 @@ class ImageTable:
 
     kind_: ClassVar[str | None] = None
     title: str = key("the heading", required=True)
-    protocol: str = key("which variants of the metrics the headings stand for", required=True)
+    headings: str = key("which variants of the metrics the headings stand for", required=True)
     metrics: list[str] = key("the headings", required=True)
     degradations: list[str] | None = key("the problems, where nothing is changed of them")
     problems: dict[str, Problem] | None = key("the problems, in the place of degradations")

@@ -24,7 +24,7 @@ from sipbench.metrics.perception import lpips_alex, lpips_vgg
 
 __all__ = [
     "METRICS",
-    "PROTOCOLS",
+    "HEADINGS",
     "Metric",
     "align",
     "as_image",
@@ -96,7 +96,7 @@ METRICS: dict[str, Metric] = {
     "success": Metric(success, True, "success", whole=True),
 }
 
-PROTOCOLS: dict[str, dict[str, str]] = {
+HEADINGS: dict[str, dict[str, str]] = {
     "dmplug": {"LPIPS": "lpips_alex", "PSNR": "psnr", "SSIM": "ssim"},
     "sipbench": {metric.title: name for name, metric in METRICS.items()},
 }

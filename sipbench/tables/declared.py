@@ -11,7 +11,7 @@ from sipbench.tables.place import is_partial
 from sipbench.tables.published import Published
 from sipbench.tables.spec import Row, TableSpec, Task
 
-KEYS = ("title", "protocol", "metrics", "seeds", "profiles", "rows")
+KEYS = ("title", "headings", "metrics", "seeds", "profiles", "rows")
 
 
 def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> TableSpec:
@@ -34,7 +34,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         name=name,
         title=node["title"],
         profile=profile,
-        protocol=node["protocol"],
+        headings=node["headings"],
         metrics=_metrics(name, node),
         datasets=_choices("dataset", axes.get("dataset") or node["profiles"][profile]["datasets"]),
         tasks=_tasks(node | node["profiles"][profile], axes.get("degradation")),
@@ -65,15 +65,15 @@ def _checked(name: str) -> dict[str, Any]:
 
 
 def _metrics(name: str, node: dict[str, Any]) -> dict[str, str]:
-    """What the headings stand for under the table's protocol."""
-    from sipbench.metrics import PROTOCOLS
+    """What the headings stand for under the naming that the table takes."""
+    from sipbench.metrics import HEADINGS
 
-    if node["protocol"] not in PROTOCOLS:
-        raise unknown(f"protocol in conf/table/{name}.yaml", node["protocol"], PROTOCOLS)
-    known = PROTOCOLS[node["protocol"]]
+    if node["headings"] not in HEADINGS:
+        raise unknown(f"headings in conf/table/{name}.yaml", node["headings"], HEADINGS)
+    known = HEADINGS[node["headings"]]
     for heading in node["metrics"]:
         if heading not in known:
-            raise unknown(f"metric of protocol {node['protocol']} in conf/table/{name}.yaml", heading, known)
+            raise unknown(f"metric of the headings {node['headings']} in conf/table/{name}.yaml", heading, known)
     return {heading: known[heading] for heading in node["metrics"]}
 
 

@@ -88,7 +88,7 @@ class TableSpec:
     name: str
     title: str
     profile: str
-    protocol: str
+    headings: str
     metrics: dict[str, str]
     datasets: tuple[str, ...]
     tasks: dict[str, Task]

@@ -28,7 +28,7 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
     """How the numbers came about and what they mean, one line each."""
     return [
         setting(spec, df),
-        f"Protocol {spec.protocol}: {', '.join(f'{h} is {k}' for h, k in spec.metrics.items())}. {_tasks(spec)}",
+        f"Headings of {spec.headings}: {', '.join(f'{h} is {k}' for h, k in spec.metrics.items())}. {_tasks(spec)}",
         "Measured: mean ± half width of the 95 % confidence interval of the mean over images (Student t); images: how "
         "many of how many are averaged. The best and the second best are marked among the methods that solved all.",
         "residual/σ: root mean square of y - f(estimate) over the noise level; about 1 is right. s/image and NFE "

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sipbench.errors import UserError
-from sipbench.metrics import METRICS, PROTOCOLS, available, evaluate, psnr, ssim
+from sipbench.metrics import METRICS, HEADINGS, available, evaluate, psnr, ssim
 from tests.metrics.images import pair
 
 
@@ -46,8 +46,8 @@ def test_better_means_better():
 
 def test_titles_differ_and_protocols_name_metrics():
     assert len({metric.title for metric in METRICS.values()}) == len(METRICS)
-    assert PROTOCOLS["dmplug"] == {"LPIPS": "lpips_alex", "PSNR": "psnr", "SSIM": "ssim"}
-    assert all(name in METRICS for protocol in PROTOCOLS.values() for name in protocol.values())
+    assert HEADINGS["dmplug"] == {"LPIPS": "lpips_alex", "PSNR": "psnr", "SSIM": "ssim"}
+    assert all(name in METRICS for naming in HEADINGS.values() for name in naming.values())
 
 
 def test_a_bounded_shift_is_undone_on_the_field_that_it_leaves_in_sight():

@@ -87,7 +87,7 @@ def test_the_head_says_how_the_numbers_came_about(filled):
         "4 images",
         "seed 0",
         "abacus",
-        "Protocol dmplug",
+        "Headings of dmplug",
         "Student t",
     ):
         assert words in text

@@ -109,7 +109,7 @@ def test_a_broken_published_file_is_named_by_its_line(tmp_path, monkeypatch, tex
 def declare(tmp_path, monkeypatch, **more):
     """A table of one's own: problems with titles and overrides, one of them for one dataset alone."""
     node = {
-        "title": "Two problems", "protocol": "sipbench", "metrics": ["PSNR"], "seeds": [0],
+        "title": "Two problems", "headings": "sipbench", "metrics": ["PSNR"], "seeds": [0],
         "profiles": {"demo": {"datasets": ["faces"], "words": ["size=32"]}},
         "words": ["images=2"],
         "columns": {"stopped at": {"column": "stopped", "places": 0}},
