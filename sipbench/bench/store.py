@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ SMALL = 4 * 2**20  # bytes of posterior samples an image that are kept
 
 def prepare(cell: Cell) -> None:
     """Make the cell's folder and write what the cell is. Says at once where results cannot be written."""
+    remove_leftovers(cell.folder)
     content = {
         "label": cell.label,
         "identity": cell.identity,
@@ -107,6 +109,16 @@ def missing(cell: Cell, *, retry_failed: bool = False) -> list[int]:
 def cells(results: Path) -> Iterator[Path]:
     """The folders of all cells below a results folder."""
     return (path.parent for path in sorted((results / "runs").glob("*/*/*/*/cell.json")))
+
+
+def remove_leftovers(folder: Path, older: float = 3600.0) -> None:
+    """Remove what a killed writer left half written. Younger ones may be of a writer that is at work."""
+    for path in folder.glob(".*.tmp"):
+        try:
+            if time.time() - path.stat().st_mtime > older:
+                path.unlink()
+        except OSError:  # another process was faster, or may not
+            continue
 
 
 def write_whole(path: Path, content: bytes) -> Path:

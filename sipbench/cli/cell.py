@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -27,18 +26,20 @@ def run(cell: Cell) -> str:
     from sipbench.report.wandb import log_stored
 
     todo = store.missing(cell, retry_failed=cell.retry_failed)
-    remove_leftovers(cell.folder)
+    store.remove_leftovers(cell.folder)
     scored = score_stored(cell)
     if todo:
         validate.servable(cell, todo)
-        _solve(cell, len(todo))
-        return f"{cell.label}: {len(todo)} images done{scores(cell)}; rows in {cell.folder}"
+        failed = _solve(cell, len(todo))
+        bad = f", {failed} of them failed" if failed else ""
+        return f"{cell.label}: {len(todo)} images done{bad}{scores(cell)}; rows in {cell.folder}"
     log_stored(cell)
     more = f", {scored} of them scored now" if scored else ""
     return f"{cell.label}: already done: {len(cell.images)} images{more}{scores(cell)}"
 
 
-def _solve(cell: Cell, count: int) -> None:
+def _solve(cell: Cell, count: int) -> int:
+    """Solve what is missing; the number of images that failed."""
     from sipbench.bench.run import run as run_batches
     from sipbench.report.progress import Progress
     from sipbench.report.wandb import session
@@ -46,23 +47,16 @@ def _solve(cell: Cell, count: int) -> None:
     progress = Progress([(cell.method["name"], count)])
     batches = run_batches(cell, progress.step)
     progress.cell(cell.label)
+    failed = 0
     try:
         with session(cell) as log:
             for rows in batches:
                 progress.landed(rows)
                 log.batch(rows)
+                failed += sum(row["status"] != "ok" for row in rows)
     finally:
         progress.close()
-
-
-def remove_leftovers(folder: Path, older: float = 3600.0) -> None:
-    """Remove what a killed writer left half written. Younger ones may be of a writer that is at work."""
-    for path in folder.glob(".*.tmp"):
-        try:
-            if time.time() - path.stat().st_mtime > older:
-                path.unlink()
-        except OSError:  # another process was faster, or may not
-            continue
+    return failed
 
 
 def run_cell(cfg: Any) -> None:

@@ -34,7 +34,7 @@ class Progress:
     def cell(self, label: str) -> None:
         """The next cell begins."""
         self.at += 1
-        self.label, self.done, self.began = label, 0, time.monotonic()
+        self.label, self.done, self.began, self.explained = label, 0, time.monotonic(), False
         self.batch_began = self.began
         self._tell("starting", force=True)
 
@@ -49,8 +49,19 @@ class Progress:
         self.done += len(rows)
         self.rates[self.todo[self.at][0]] = (time.monotonic() - self.began) / self.done
         self.batch_began = time.monotonic()
-        failed = sum(row["status"] != "ok" for row in rows)
-        self._tell(f"stored{f', {failed} failed' if failed else ''}", 0.0, force=True)
+        failed = [row for row in rows if row["status"] != "ok"]
+        self._tell(f"stored{f', {len(failed)} failed' if failed else ''}", 0.0, force=True)
+        if failed and not self.explained:
+            self._explain(failed[0])
+
+    def _explain(self, row: dict[str, Any]) -> None:
+        """The first failure of a cell, and where in the solver's own code it happened."""
+        self.explained = True
+        lines = [
+            f"image {row.get('image', '?')} failed: {row.get('reason', '')}",
+            *(row.get("where") or "").splitlines(),
+        ]
+        self.stream.write(f"{chr(10) if self.live else ''}{(chr(10) + '    ').join(lines)}\n")
 
     def close(self) -> None:
         if self.live:

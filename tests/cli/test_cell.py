@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from sipbench import cli
+from sipbench.bench.store import remove_leftovers
 from sipbench.cli import hydra
-from sipbench.cli.cell import remove_leftovers
 
 SMALL = ["method=pinv", "metrics=[psnr]"]
 
