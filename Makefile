@@ -53,7 +53,7 @@ style: $(DONE)   ## style, floors and types, nothing mended
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python .ci/types.py --all
+	$(BIN)/python .ci/typecheck.py --all
 
 bench: $(DONE)   ## print the harness's overhead and the cost of a DPS step
 	$(BIN)/python benchmarks/overhead.py
