@@ -1,4 +1,4 @@
-"""Quantisation and JPEG: the true codec for the measurement, and the same steps made differentiable for solvers."""
+"""JPEG: the true codec for the measurement, and the same steps made differentiable for solvers."""
 
 from __future__ import annotations
 
@@ -23,22 +23,6 @@ CHROMINANCE = """17 18 24 47 99 99 99 99  18 21 26 66 99 99 99 99  24 26 56 99 9
 # Left half of libjpeg's cosine transform in units of 1/8192; the right half mirrors it, odd rows with the other sign.
 COSINES = """8192 8192 8192 8192  11363 9633 6437 2260  10703 4433 -4433 -10703  9633 -2259 -11362 -6436
     8192 -8192 -8192 8192  6437 -11362 2261 9633  4433 -10704 10704 -4433  2260 -6436 9633 -11363"""
-
-
-class Quantise(Operator):
-    """y = x rounded to 2^bits levels that span [-1, 1]. Its gradient is that of clipping alone (straight through)."""
-
-    straight_through = True
-
-    def __init__(self, shape: tuple[int, ...], rng: Rng, *, bits: int = 3) -> None:
-        super().__init__(shape, rng.device)
-        if not (isinstance(bits, int) and 1 <= bits <= 16):
-            raise ValueError(f"bits is a whole number from 1 to 16, not {bits}")
-        self.steps = 2**bits - 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        u = (x.clamp(-1, 1) + 1) / 2 * self.steps
-        return 2 * (_straight_through(u, u.round()) / self.steps) - 1
 
 
 class Jpeg(Operator):

@@ -14,6 +14,11 @@ def draw(*shape, seed=0, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
+def error(a, b):
+    """The largest difference, relative to the largest value of b."""
+    return float((a.detach().double() - b.detach().double()).abs().max() / b.detach().double().abs().max())
+
+
 def close(a, b, tolerance=1e-12):
     """Within a tolerance, relative where b is larger than one."""
     return float((a - b).detach().abs().max()) <= tolerance * max(1.0, float(b.detach().abs().max()))

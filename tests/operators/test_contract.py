@@ -1,18 +1,15 @@
 """The contract of every forward map: those listed in conf/degradation, and settings that it does not list."""
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 
 from sipbench.operators import BicubicDownsampling, Inpainting
-from sipbench.operators.blur import Blur
 from sipbench.operators.colour import Colorize, Demosaic
 from sipbench.operators.compressed import GaussianSensing, HadamardSensing
 from sipbench.operators.mri import MultiCoilMRI
 from sipbench.operators.sampling import AveragePooling
+from sipbench.operators.separable import BlurDownsampling, GaussianBlur
 from sipbench.operators.symmetries import PAIRED, SYMMETRIES
-from sipbench.operators.tomography import Tomography
 from sipbench.problem import Rng
 from tests import listed
 from tests.dense import matrix
@@ -28,7 +25,7 @@ from tests.operators.clauses import (
     spectrum,
     the_way_back_of_a_batch_is_that_of_its_images,
 )
-from tests.operators.posing import close
+from tests.operators.posing import close, error
 
 SIZES = [(16, 16), (17, 15), (24, 16), (32, 33)]
 ELSEWHERE = {"deblur_nonlinear"}  # needs a checkpoint that is not shipped; test_nonlinear.py makes one
@@ -37,6 +34,7 @@ HERE = [*LISTED, *variants.VARIANTS]
 LINEAR = [n for n in HERE if variants.kind(n).linear]
 BLIND = [n for n in HERE if variants.kind(n).blind]
 TOLD = [n for n in HERE if n not in BLIND]
+SINGLE = (AveragePooling, BlurDownsampling, Colorize, GaussianBlur, GaussianSensing)  # of the spectrum as float32
 ALIKE = {"deblur_defocus", "inpaint_file", "inpaint_half"}  # drawn once, or a side that may be the same
 OWN = ["deblur_response", *(n for n in TOLD if set(variants.kind(n).per_image) - {"support"} and n not in ALIKE)]
 
@@ -68,7 +66,7 @@ def test_a_batch_is_its_images_bit_for_bit(name):
 def test_the_way_back_of_a_batch_is_that_of_its_images_bit_for_bit(name):
     """In single precision too, and by the pseudo-inverse, where these are no convolution and no iteration."""
     direct = variants.kind(name) in variants.SQUARE
-    for case in cases(name, (5,)):
+    for case in cases(name, (5, 7) if direct else (5,)):
         for dtype in (torch.float64, torch.float32)[: 1 + direct]:
             the_way_back_of_a_batch_is_that_of_its_images(case, dtype, direct)
 
@@ -91,7 +89,7 @@ def test_the_draw_of_an_image_does_not_know_its_batch(name):
 def test_each_image_has_its_own_numbers(name):
     case = first(name, 2)
     one, other = (case.f.select(slice(i, i + 1))(case.x[:1]) for i in (0, 1))
-    assert not close(one, other, 1e-2)
+    assert not close(one, other, 0.1 if name in variants.PHASE else 1e-2)
 
 
 @pytest.mark.parametrize("name", TOLD)
@@ -199,16 +197,11 @@ def test_against_the_dense_matrix(name):
     case = cases(name, (1,), [(8, 8), (9, 9), (16, 16)])[0]
     A = matrix(case.f, case.x.shape[1:])
     assert close(case.f.T(case.y).flatten(), A.T @ case.y.flatten())
-    tolerance = (
-        1e-9 if variants.kind(name) in (Blur, Tomography) else 1e-6
-    )  # others keep their norm in single precision
-    assert case.f.norm == pytest.approx(float(torch.linalg.matrix_norm(A, 2)), rel=tolerance)
+    norm = float(torch.linalg.matrix_norm(A, 2))
+    assert case.f.norm == pytest.approx(norm, rel=1e-7 if variants.kind(name) in SINGLE else 1e-9)
     if case.f.svd(torch.float64) is not None:
-        assert close(
-            case.f.pinv(case.y).flatten(),
-            torch.linalg.pinv(A, rtol=1e-12) @ case.y.flatten(),
-            1e-7 if name in LISTED else 1e-9,
-        )
+        tolerance = 1e-12 if variants.kind(name) in (Colorize, Demosaic) else 1e-9
+        assert error(case.f.pinv(case.y).flatten(), torch.linalg.pinv(A, rtol=1e-12) @ case.y.flatten()) < tolerance
 
 
 @pytest.mark.parametrize("name", LINEAR)
@@ -266,6 +259,7 @@ def test_y_is_the_same_to_the_bit_in_any_batch(name):
     assert torch.equal(y[1:], alone)
 
 
+BROKEN_SIZES = ((16, 24), (15, 9), (7, 9), (15, 17), (8, 8), (16, 32))  # each operator takes some
 BROKEN = [
     (Inpainting, 3, {}, 'self.cast("mask", x) * x', 'self.cast("mask", x) * x - 1e-12 * x.mean()',
      a_batch_is_its_images_bit_for_bit),
@@ -274,6 +268,8 @@ BROKEN = [
     (BicubicDownsampling, 3, {}, "svd.V(svd.Ut(y) * invert(svd.s))", "4 * self.T(y)", pseudo_inverse),
     (BicubicDownsampling, 3, {}, "s_h[:, None] * s_w", "1.001 * s_h[:, None] * s_w", spectrum),
     (AveragePooling, 3, {}, "self.pinv(y / self.factor**2)", "self.pinv(y)", adjoint),
+    (AveragePooling, 3, {"factor": 3}, "self.pinv(y / self.factor**2)", "self.pinv(y)", adjoint),
+    (AveragePooling, 3, {"factor": 8}, "self.pinv(y / self.factor**2)", "self.pinv(y)", adjoint),
     (Colorize, 3, {"weights": "rec601"}, 'return self.cast("weights", y) * y', "return y.expand(-1, 3, -1, -1) / 3",
      adjoint),
     (Demosaic, 3, {}, 'self.cast("pattern", y) * y', 'self.cast("pattern", y).roll(1, -1) * y', adjoint),
@@ -287,11 +283,14 @@ BROKEN = [
 @pytest.mark.parametrize(
     ("kind", "channels", "options", "right", "wrong", "clause"),
     BROKEN,
-    ids=[f"{kind.__name__}-{clause.__name__}" for kind, *_, clause in BROKEN],
+    ids=[f"{kind.__name__}-{clause.__name__}-{number}" for number, (kind, *_, clause) in enumerate(BROKEN)],
 )
 def test_a_broken_operator_is_seen(monkeypatch, kind, channels, options, right, wrong, clause):
     make = getattr(execute(kind.__module__, Swap(right, wrong).source(kind.__module__)), kind.__name__)
-    for made in (kind, make):
-        monkeypatch.setattr(variants, "build", lambda name, shape, rng, made=made: made(shape, rng.portable, **options))
-        with pytest.raises(AssertionError) if made is make else nullcontext():
-            clause(Case("broken", 2, channels, 16, 16))
+    monkeypatch.setitem(variants.VARIANTS, "broken", variants.Variant(kind, (channels,), options, BROKEN_SIZES))
+    for case in cases("broken"):
+        clause(case)
+    monkeypatch.setitem(variants.VARIANTS, "broken", variants.Variant(make, (channels,), options, BROKEN_SIZES))
+    for case in cases("broken"):
+        with pytest.raises(AssertionError):
+            clause(case)

@@ -7,7 +7,7 @@ from sipbench.operators.blind import BlindBlur
 from sipbench.operators.blur import Blur
 from sipbench.operators.colour import Colorize, Demosaic
 from sipbench.operators.compressed import GaussianSensing, HadamardSensing
-from sipbench.operators.jpeg import Jpeg, Quantise
+from sipbench.operators.jpeg import Jpeg
 from sipbench.operators.kernel_wizard import NonlinearBlur
 from sipbench.operators.mri import MRI, MultiCoilMRI
 from sipbench.operators.nonlinear import BlurResponse, HighDynamicRange
@@ -63,7 +63,6 @@ MISTAKES = [
     (BlurResponse, (3, 16, 16), {"size": 61}, "larger than the image"),
     (BlurResponse, (3, 16, 16), {"size": 5, "gain": 0.0}, "gain must be positive"),
     (BlurResponse, (3, 16, 16), {"size": 5, "gamma": 1.0}, "gamma is above 1"),
-    (Quantise, (3, 16, 16), {"bits": 0}, "bits is a whole number"),
     (Jpeg, (3, 16, 16), {"quality": 0}, "from 1 to 100, not 0"),
     (Jpeg, (3, 16, 16), {"quality": 50.5}, "from 1 to 100, not 50.5"),
     (Jpeg, (2, 16, 16), {}, "one or three channels"),

@@ -9,6 +9,7 @@ from deepinv.physics import MultiCoilMRI as TheirMultiCoilMRI
 from sipbench.operators.centred import carrier, exchanged, to_complex, to_exchanged, to_real
 from sipbench.operators.mri import MRI, MultiCoilMRI, coil_maps, column_mask
 from sipbench.problem import Rng
+from tests.operators.clauses import adjoint_error
 
 SIZES = [(16, 16), (17, 20), (24, 15), (13, 31)]
 KINDS = {"one": MRI, "many": MultiCoilMRI}
@@ -54,6 +55,12 @@ def test_exchanged_parts_are_i_times_the_conjugate():
     assert torch.equal(exchanged(x), 1j * to_complex(x).conj())
     assert torch.equal(to_exchanged(exchanged(x)), x)
     assert torch.equal(carrier(4, 6).imag, torch.zeros(4, 6, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("b", [1, 5])
+def test_the_adjoint_at_prime_sides(b):
+    f, x, y = draw("one", b, 13, 31, centre_fraction=0.1)
+    assert adjoint_error(f, x, y) < 1e-14 and adjoint_error(f, x.float(), y.float()) < 1e-6
 
 
 def test_one_coil_has_its_spectrum():

@@ -14,7 +14,7 @@ from scipy import ndimage
 from sipbench import checkpoints
 from sipbench.errors import UserError
 from sipbench.operators import kernel_wizard
-from sipbench.operators.jpeg import Jpeg, Quantise, codec
+from sipbench.operators.jpeg import Jpeg, codec
 from sipbench.operators.kernel_wizard import NonlinearBlur
 from sipbench.operators.nonlinear import BlurResponse, HighDynamicRange
 from sipbench.problem import Rng
@@ -173,21 +173,6 @@ class TestJpeg:
         x.requires_grad_()
         (gradient,) = torch.autograd.grad(Jpeg((1, 1, 8, 8), stream(), quality=95)(x).sum(), x)
         assert not gradient[..., :4].any() and gradient[..., 4:].any()
-
-
-class TestQuantise:
-    @pytest.mark.parametrize("bits", [1, 3, 8])
-    def test_levels_and_the_largest_error(self, bits):
-        x = torch.linspace(-1, 1, 4096, dtype=torch.float64).view(1, 1, 64, 64).requires_grad_()
-        y = Quantise((1, 1, 64, 64), stream(), bits=bits)(x)
-        assert len(y.unique()) == 2**bits and y.min() == -1 and y.max() == 1
-        assert close(y, x, 1 / (2**bits - 1) + 1e-12)
-        assert close(torch.autograd.grad(y.sum(), x)[0][..., 1:-1], torch.ones(62, dtype=torch.float64))
-
-    def test_beyond_the_range_nothing_is_felt(self):
-        x = torch.full((1, 1, 2, 2), 1.2, requires_grad=True)
-        y = Quantise((1, 1, 2, 2), stream(), bits=2)(x)
-        assert (y == 1).all() and not torch.autograd.grad(y.sum(), x)[0].any()
 
 
 def official_shapes():

@@ -8,6 +8,8 @@ import pytest
 import torch
 from deepinv.physics import RandomPhaseRetrieval, StructuredRandomPhaseRetrieval
 
+from sipbench.datasets.crystals import draw as crystals
+from sipbench.metrics.alignment import relative_error
 from sipbench.operators.centred import carrier, to_complex
 from sipbench.operators.phase import FourierMagnitude
 from sipbench.operators.phase_diffraction import DiffractionPattern
@@ -174,6 +176,49 @@ def test_a_known_support_is_all_that_is_seen():
         assert torch.equal(box, box.flip(0, 1)) and box.sum() >= (n / 2) ** 2
 
 
+def test_hio_finds_crystals_whose_support_is_told():
+    """Hybrid input-output and error reduction reach the truth with the support exactly known, and not without."""
+    x = crystals(range(3), 64, phase=0.5).double()
+    masks = (x.norm(dim=1, keepdim=True) > 0).double()
+    f = DiffractionPattern((3, 2, 64, 64), Rng.of(0, "t", range(3)).portable, measure="magnitude", support=masks)
+    m, inside = torch.fft.ifftshift(f(x), dim=(-2, -1)), f.support.bool()
+    start = 2j * torch.pi * Rng.of(0, "start", range(3)).uniform(1, 64, 64, dtype=torch.float64)
+
+    def project(u):
+        return torch.fft.ifft2(m * torch.sgn(torch.fft.fft2(u, norm="ortho")), norm="ortho")
+
+    def found(inside):
+        u = torch.fft.ifft2(m * torch.exp(start), norm="ortho")
+        for k in range(600):
+            p = project(u)
+            u = torch.where(inside, p, u - 0.9 * p if k % 100 < 90 else 0)
+        return relative_error(f.crop(torch.where(inside, project(u), 0)), x, f.symmetries)
+
+    assert found(inside).max() < 1e-6
+    assert found(torch.ones_like(inside)).min() > 0.1
+
+
+def test_wirtinger_flow_finds_an_image_from_coded_patterns():
+    """Spectral start by power iterations, then the paper's gradient steps, with lift and lower alone."""
+    x = build("cdp", 2, 16, 16)[1][:, :1]
+    f = CodedDiffraction((2, 1, 16, 16), Rng.of(0, "t", range(2)).portable, patterns=8, measure="intensity")
+    y = f(x)
+
+    def size(v):
+        return v.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+
+    z = Rng.of(1, "start", range(2)).normal(1, 16, 16, dtype=torch.float64)
+    for _ in range(60):
+        z = f.lower(y * f.lift(z))
+        z = z / size(z)
+    z = first = z * (y.sum((1, 2, 3)) / 8).sqrt().view(-1, 1, 1, 1)
+    for k in range(600):
+        residual = f.lift(z)
+        residual = (residual.abs().square() - y) * residual
+        z = z - min(1 - math.exp(-k / 330), 0.2) / size(first).square() * f.lower(residual) * 256 / 8
+    assert relative_error(z, x, f.symmetries).max() < 1e-6 < relative_error(first, x, f.symmetries).min()
+
+
 def test_gaussian_matrices_are_gaussian():
     for matrix, parts in (("real", 1), ("complex", 2)):
         f = GaussianMagnitude((2, 1, 16, 16), Rng.of(0, "t", [0, 1]).portable, matrix=matrix)
@@ -262,6 +307,12 @@ def test_a_person_can_look_at_it(kind):
     picture = f.picture(f(x) - 0.01)
     assert picture.min() >= 0 and torch.allclose(picture.flatten(1).amax(1), torch.ones(2, dtype=torch.float64))
     assert f.picture(torch.zeros_like(f(x))).max() == 0
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CASES if kind.startswith("gaussian")])
+def test_an_oblong_image_is_told_but_for_its_sides(kind):
+    f, x = build(kind, 2, 17, 20)
+    assert math.prod(f.unknown_shape(tuple(f(x).shape), **variants.VARIANTS[kind].options)) == x.numel()
 
 
 def test_no_image_has_such_a_frame():

@@ -19,6 +19,7 @@ from sipbench.operators.sampling import (
     LineInpainting,
 )
 from sipbench.problem import Rng
+from tests.operators.clauses import adjoint_error
 from tests.operators.posing import close, draw, make
 
 MASKS = [
@@ -63,6 +64,11 @@ def test_average_pooling_is_that_of_torch(h, w, factor):
     y = f(x)
     assert close(y, F.avg_pool2d(x, factor))
     assert close(f.pinv(y), F.interpolate(y, scale_factor=factor, mode="nearest"))
+    assert close(f(f.pinv(y)), y)
+    assert adjoint_error(f, x, draw(*y.shape, seed=1)) < 1e-15
+    assert f.norm == pytest.approx(1 / factor)
+    assert f.unknown_shape(tuple(y.shape), factor=factor) == tuple(x.shape)
+    assert torch.autograd.gradcheck(f, (x[:1, :1].clone().requires_grad_(),))
 
 
 @pytest.mark.parametrize(("kind", "options"), MASKS)

@@ -9,6 +9,7 @@ import torch
 from skimage.transform import iradon, radon
 
 from sipbench.operators.tomography import WINDOWS, Tomography, enough_detectors, view
+from tests.dense import matrix
 from tests.operators import posing
 from tests.operators.clauses import adjoint_error
 from tests.operators.posing import draw
@@ -162,6 +163,11 @@ def test_a_sinogram_stays_within_the_range_of_lengths():
     assert y.min() >= 0 and 1.38 < y.max() <= math.sqrt(2)
     picture = f.picture(f(phantom(64)))
     assert picture.min() == 0 and picture.max() == 1
+
+
+def test_the_norm_is_that_of_the_dense_matrix():
+    f = make(9, 8, 2, views=5)
+    assert f.norm == pytest.approx(float(torch.linalg.matrix_norm(matrix(f, (1, 9, 8)), 2)), rel=1e-9)
 
 
 def test_the_matrix_is_built_once_and_shared():

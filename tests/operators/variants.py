@@ -21,6 +21,7 @@ from sipbench.operators.tomography import Tomography
 from tests import listed
 
 SIZES = ((16, 16), (17, 14))
+COLOUR_SIZES = (*SIZES, (5, 4))
 TOMOGRAPHY_SIZES = ((16, 16), (17, 15), (24, 16), (33, 32), (64, 61))
 PHASE_SIZES = ((16, 16), (17, 20), (24, 15), (13, 31))
 SQUARE = (GaussianMagnitude, GaussianSensing, HadamardSensing, Tomography)  # y does not tell the sides of x
@@ -65,12 +66,12 @@ VARIANTS = {
     **{f"gaussian {b}": Variant(GaussianBlur, options={"size": 8, "sigma": 1.0, "boundary": b}) for b in BOUNDARIES},
     **{f"decimation {b}": Variant(BlurDownsampling, (1, 3), {"factor": 2, "size": 6, "sigma": 1.0, "boundary": b},
                                   ((16, 16), (24, 14))) for b in BOUNDARIES if b != "valid"},
-    "average of one": Variant(AveragePooling, options={"factor": 1}),
+    "average of one": Variant(AveragePooling, options={"factor": 1}, sizes=(*SIZES, (6, 10))),
     "average x3": Variant(AveragePooling, options={"factor": 3}, sizes=((15, 9), (9, 9))),
     "average x8": Variant(AveragePooling, options={"factor": 8}, sizes=((8, 8), (16, 24))),
-    "colour mean": Variant(Colorize, (3,), {"weights": "mean"}),
-    "colour rec601": Variant(Colorize, (3,), {"weights": "rec601"}),
-    "bayer GBRG": Variant(Demosaic, (3,), {"pattern": "GBRG"}),
+    "colour mean": Variant(Colorize, (3,), {"weights": "mean"}, COLOUR_SIZES),
+    "colour rec601": Variant(Colorize, (3,), {"weights": "rec601"}, COLOUR_SIZES),
+    "bayer GBRG": Variant(Demosaic, (3,), {"pattern": "GBRG"}, COLOUR_SIZES),
     **{f"sensing {r}": Variant(GaussianSensing, (1, 3), {"ratio": r}, ((7, 9), (15, 17), (8, 8)))
        for r in (0.1, 0.4, 0.95)},
     "hadamard 0.4": Variant(HadamardSensing, (1, 3), {"ratio": 0.4}, ((16, 16), (16, 32), (8, 8))),
@@ -80,7 +81,7 @@ VARIANTS = {
     "tomography limited": Variant(
         Tomography, options={"views": 7, "span": 120, "start": 10, "detectors": 11}, sizes=TOMOGRAPHY_SIZES, tells=False
     ),
-    "blind 8": Variant(BlindBlur, options={"size": 8}),
+    "blind 8": Variant(BlindBlur, options={"size": 8}, sizes=(*SIZES, (17, 15))),
     "blind of any size": Variant(BlindBlur, (1, 3), {"size": None, "boundary": "valid"}, ((33, 20),)),
     "fourier": _phase(FourierMagnitude, 3),
     "fourier_unit": _phase(FourierMagnitude, 3, domain="unit"),
