@@ -1,4 +1,4 @@
-"""Options of the forward maps, noises, datasets and priors that take one of a few words refuse any other."""
+"""Options of the forward maps, noises, datasets, priors and solvers that take one of a few words refuse any other."""
 
 from typing import Literal, get_args, get_origin
 
@@ -18,18 +18,30 @@ def targets():
     return {node["_target_"]: (node, taken) for node, taken in nodes}
 
 
+def few(target):
+    """Each option of a target that is one of a few words, and these."""
+    known = signature.options(target)
+    for option, allowed in known.annotations.items() if known else ():
+        parts = get_args(allowed) if get_origin(allowed) is not Literal else (allowed,)
+        if words := [word for part in parts if get_origin(part) is Literal for word in get_args(part)]:
+            yield option, words
+
+
 def worded():
-    """Each option of one of a few words, and these."""
     for target, (node, taken) in targets().items():
-        known = signature.options(target)
-        for option, allowed in known.annotations.items() if known else ():
-            parts = get_args(allowed) if get_origin(allowed) is not Literal else (allowed,)
-            words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
-            if words:
-                yield pytest.param(node, option, words, taken, id=f"{target.rpartition('.')[2]}.{option}")
+        for option, words in few(target):
+            yield pytest.param(node, option, words, taken, id=f"{target.rpartition('.')[2]}.{option}")
+
+
+def spoken():
+    """The same of solvers, each once."""
+    methods = {configs.read("method", name)["solver"]["_target_"]: name for name in reversed(listed.METHODS)}
+    found = [(name, option, words) for target, name in methods.items() for option, words in few(target)]
+    return [*found, *(("dip", f"stop.{option}", words) for option, words in few("baselines.common.stopping.Stop"))]
 
 
 WORDED = list(worded())
+SPOKEN = spoken()
 
 
 @pytest.mark.parametrize(("node", "option", "words", "taken"), WORDED)
@@ -38,6 +50,22 @@ def test_another_word_is_refused_with_the_nearest(node, option, words, taken):
     with pytest.raises(UserError, match=f"unknown {option} '{wrong}'. Did you mean {words[0]}\\? Known: ") as error:
         configs.build(node | {option: wrong}, *[None] * taken)
     assert all(word in str(error.value) for word in words)
+
+
+@pytest.mark.parametrize(("method", "option", "words"), SPOKEN, ids=[f"{m}.{o}" for m, o, _ in SPOKEN])
+def test_a_solver_is_not_handed_another_word(method, option, words):
+    cell = listed.cell(f"method={method}", f"method.solver.{option}={words[0]}x")
+    name = option.rpartition(".")[2]
+    with pytest.raises(UserError, match=f"unknown {name} '{words[0]}x'. Did you mean {words[0]}\\? Known: ") as error:
+        _ = cell.solver
+    assert all(str(word) in str(error.value) for word in words)
+
+
+def test_solvers_have_such_options():
+    assert {(method, option) for method, option, _ in SPOKEN} >= {
+        ("dmplug", "optimizer"), ("diffpir", "skip"), ("diffpir", "init"), ("dip", "loss"), ("dip", "stop.rule"),
+        ("daps", "mc_algo"), ("reddiff", "weighting"), ("bm3d", "profile"), ("pigdm", "guidance"),
+    }  # fmt: skip
 
 
 def test_there_are_such_options():
