@@ -127,8 +127,9 @@ def evaluations(trial: Trial) -> Finding:
     if needs and not trial.base.evaluations:
         advice = "evaluate the prior through problem.prior.denoise, or drop prior from `needs`"
         return Finding("evaluations", "FAIL", seen, "more than 0: it says that it needs a prior", advice)
-    each = [run.evaluations for run in trial.alone]
-    good = min(each) <= trial.base.evaluations <= max(each)
+    exact = trial.precise or trial
+    each, together = [run.evaluations for run in exact.alone], exact.base.evaluations
+    good = min(each) <= together <= max(each)
     seen += "" if good else f" together, {' and '.join(f'{e:g}' for e in each)} alone"
     advice = "the number of steps may not depend on the other images: decide for each image by itself"
     return verdict("evaluations", good, seen, "the same number, together or alone", advice)

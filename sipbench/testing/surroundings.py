@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,23 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sipbench.bench.guard import restore, settings
 from sipbench.problem import Problem
-
-SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
-    "torch.is_grad_enabled()": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "torch.get_default_dtype()": (torch.get_default_dtype, torch.set_default_dtype),
-    "torch.get_default_device()": (torch.get_default_device, lambda d: torch.set_default_device(None)),
-    "torch.get_num_threads()": (torch.get_num_threads, torch.set_num_threads),
-    "torch.are_deterministic_algorithms_enabled()": (
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
-    ),
-    "torch.backends.cudnn.benchmark": (
-        lambda: torch.backends.cudnn.benchmark,
-        lambda value: setattr(torch.backends.cudnn, "benchmark", value),
-    ),
-    "the working directory": (os.getcwd, os.chdir),
-}
 
 
 @dataclass(frozen=True)
@@ -54,21 +38,8 @@ def guarded(problem: Problem, networks: Mapping[str, nn.Module], seed: int) -> I
     finally:
         effects.random.extend(differences(states, random_states()))
         restore_random(outside)
-        effects.settings.extend(restore_settings(before))
+        effects.settings.extend(restore(before))
         effects.written.extend(differences(owned, _without(lazy, belongings(problem, networks))))
-
-
-def settings() -> dict[str, Any]:
-    return {name: read() for name, (read, _) in SETTINGS.items()}
-
-
-def restore_settings(before: Mapping[str, Any]) -> list[str]:
-    """Put back what was changed, and say what that was."""
-    changed = [f"{name}: {before[name]} became {value}" for name, value in settings().items() if value != before[name]]
-    for name, (read, write) in SETTINGS.items():
-        if read() != before[name]:
-            write(before[name])
-    return changed
 
 
 def seed_globals(seed: int) -> None:
