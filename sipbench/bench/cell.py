@@ -110,7 +110,7 @@ class Cell:
         if images == "all":
             return list(range(len(self.dataset)))
         if type(images) is int:
-            validate.count(self, images)
+            validate.count(self.dataset, self.split, images)
         chosen = list(range(images)) if isinstance(images, int) else images
         whole = isinstance(chosen, list) and all(type(i) is int and i >= 0 for i in chosen)
         if isinstance(images, bool) or not whole or not chosen or len(set(chosen)) < len(chosen):

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sipbench import checkpoints, configs
 from sipbench.bench import protocol
-
-if TYPE_CHECKING:
-    from sipbench.bench.cell import Cell
 
 LEFT_OUT = (*configs.META, "variants", "weights", "root", "protocol", "check", "range")  # words that only describe
 PLACES = (*LEFT_OUT, "path")
 
 
-def identity(cell: Cell) -> dict[str, Any]:
-    """No device, batch size, launcher or logging. Files count by their content, code without comments and layout."""
+def identity(cell: Any) -> dict[str, Any]:
+    """Of a Cell. No device, batch size, launcher or logging; files count by their content, code without comments."""
     degradation, target = cell.degradation, cell.method["solver"]["_target_"]
     found = {
         "protocol": protocol.solving(),
@@ -42,7 +39,7 @@ def digest(identity: Any) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _in_use(cell: Cell, prior: dict[str, Any]) -> bool:
+def _in_use(cell: Any, prior: dict[str, Any]) -> bool:
     return cell.takes_prior and ("prior" in cell.weights or "path" not in prior)
 
 

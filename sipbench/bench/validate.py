@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sipbench import metrics
+from sipbench.datasets import Dataset
 from sipbench.errors import UserError, unknown
-
-if TYPE_CHECKING:
-    from sipbench.bench.cell import Cell
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 WANDB = ("disabled", "offline", "online")
@@ -64,20 +62,20 @@ def size(pixels: object) -> None:
         raise UserError(f"{text}, and this machine has {memory / 2**30:,.0f} in all: size is at most {fits}")
 
 
-def count(cell: Cell, wanted: int) -> None:
+def count(dataset: Dataset, split: str, wanted: int) -> None:
     """Refuse more images than the dataset has. One that is not here says so where it is needed."""
     try:
-        have = len(cell.dataset)
+        have = len(dataset)
     except UserError:
         return
     if wanted > have:
-        where = f"{cell.names[0]}: split {cell.split!r}"
+        where = f"{dataset.name}: split {split!r}"
         raise UserError(f"{where} has {have:,} images, and images={wanted} asks for more: images={have}, or images=all")
 
 
-def servable(cell: Cell, images: Sequence[int]) -> None:
+def servable(dataset: Dataset, images: Sequence[int]) -> None:
     """Refuse images that the dataset has and that cannot serve, such as those smaller than the size asked for."""
-    said = cell.dataset.unfit(images)
+    said = dataset.unfit(images)
     if said:
         raise UserError(said)
 

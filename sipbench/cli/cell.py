@@ -29,7 +29,7 @@ def run(cell: Cell) -> str:
     store.remove_leftovers(cell.folder)
     scored = score_stored(cell)
     if todo:
-        validate.servable(cell, todo)
+        validate.servable(cell.dataset, todo)
         failed = _solve(cell, len(todo))
         bad = f", {failed} of them failed" if failed else ""
         return f"{cell.label}: {len(todo)} images done{bad}{scores(cell)}; rows in {cell.folder}"

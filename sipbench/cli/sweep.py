@@ -118,7 +118,7 @@ def _servable(cells: list[Cell]) -> None:
             _ = cell.dataset
         except UserError:
             continue
-        validate.servable(cell, cell.images)
+        validate.servable(cell.dataset, cell.images)
 
 
 def _complete(cells: list[Cell]) -> None:

@@ -1,30 +1,11 @@
 """A solver that alters what is not its own, or ends the process, becomes failed rows and disturbs nobody."""
 
-import textwrap
-
 import pytest
 import torch
 
-from sipbench.bench import guard, store
-from sipbench.bench.run import Bench, run
-
-
-@pytest.fixture
-def solver(cell, tmp_path):
-    """A cell with a solver of these lines."""
-
-    def make(body, *words):
-        path = tmp_path / "mine.py"
-        path.write_text("import torch\n\ndef solve(problem):\n" + textwrap.indent(textwrap.dedent(body), "    "))
-        return cell(f"method.solver._target_={path}:solve", "method.name=mine", "degradation=inpaint70", *words)
-
-    return make
-
-
-def rows_of(c):
-    for _ in run(c):
-        pass
-    return store.read(c.folder)
+from sipbench.bench import guard
+from sipbench.bench.run import Bench
+from tests.bench.solved import rows_of
 
 
 @pytest.mark.parametrize(

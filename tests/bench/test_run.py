@@ -1,34 +1,16 @@
 """One cell: failures become rows, memory is halved, the truth stays out, the clock is the solver's."""
 
 import math
-import textwrap
 
 import pytest
 import torch
 
-from sipbench.bench import store, watch
+from sipbench.bench import watch
 from sipbench.bench.cell import NotApplicable
-from sipbench.bench.run import Bench, run
+from sipbench.bench.run import Bench
 from sipbench.errors import UserError
 from tests.bench.clock import CLOCK
-
-
-@pytest.fixture
-def solver(cell, tmp_path):
-    """A cell with a solver of these lines."""
-
-    def make(body, *words):
-        path = tmp_path / "mine.py"
-        path.write_text("import torch\n\ndef solve(problem):\n" + textwrap.indent(textwrap.dedent(body), "    "))
-        return cell(f"method.solver._target_={path}:solve", "method.name=mine", "degradation=inpaint70", *words)
-
-    return make
-
-
-def rows_of(c):
-    for _ in run(c):
-        pass
-    return store.read(c.folder)
+from tests.bench.solved import rows_of
 
 
 @pytest.mark.parametrize(
