@@ -28,7 +28,7 @@ from sipbench.problem import Estimate, Problem, Rng
 from sipbench.report.progress import Progress
 from sipbench.tables import posterior, posterior_sheets
 from sipbench.tables.posterior import PosteriorSpec, Task
-from sipbench.testing.trial import Shuffle
+from sipbench.testing.stand_ins import Shuffle
 
 
 def run_posterior(name: str, profile: str, words: list[str]) -> int:

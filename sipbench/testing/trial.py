@@ -9,23 +9,20 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sipbench import configs, device
-from sipbench.bench.cell import Cell, NotApplicable
-from sipbench.bench.needs import wants_prior
 from sipbench.bench.run import Bench
-from sipbench.bench.watch import Counted, counting
+from sipbench.bench.watch import counting
 from sipbench.degradation import Degradation, small
 from sipbench.errors import UserError, unknown
-from sipbench.priors.gaussian import IsotropicGaussian
-from sipbench.priors.latent import LatentPrior
 from sipbench.problem import Estimate, Problem
 from sipbench.testing import surroundings
+from sipbench.testing.stand_ins import prior_for, priors_of_theta, small_cell, untrained
 from sipbench.testing.tracing import Trace
 
 
@@ -85,13 +82,13 @@ class Trial:
         if not named and "." not in target:
             raise unknown("method", target, configs.names("method"))
         method = configs.read("method", target) if named else {"name": target, "solver": {"_target_": target}}
-        cell = _cell(method, configs.read("degradation", degradation), size)
+        cell = small_cell(method, configs.read("degradation", degradation), size)
         typed = {**cell.method.get("check", {}), **options}
         cell = replace(cell, typed=typed, degradation=small(cell.degradation))
         at = device.choose("auto")
         nodes = cell.method.get("networks") or {}
-        networks = {name: _network(node).to(at) for name, node in nodes.items()}
-        bench = Bench(cell, Degradation.of(cell.degradation), _prior(cell), networks, at, _priors(cell))
+        networks = {name: untrained(node).to(at) for name, node in nodes.items()}
+        bench = Bench(cell, Degradation.of(cell.degradation), prior_for(cell), networks, at, priors_of_theta(cell))
         bench.check()
         return cls(bench, list(networks))
 
@@ -110,7 +107,7 @@ class Trial:
 
     @cached_property
     def base(self) -> Run:
-        return self.run(self.problem)
+        return self.run(self.problem, traced=True)
 
     @cached_property
     def alone(self) -> list[Run]:
@@ -128,9 +125,13 @@ class Trial:
         except Broke:
             return None
 
-    def run(self, problem: Problem, *, seed: int = 0, limit: int | None = None) -> Run:
-        """Run the solver once on a copy of the problem, with everything around it watched and put back."""
+    def run(self, problem: Problem, *, seed: int = 0, limit: int | None = None, traced: bool = False) -> Run:
+        """Run the solver once on a copy of the problem, with everything around it watched and put back.
+
+        Following each call of torch (`traced`) makes a solver of many small steps take twice as long.
+        """
         meter, trace, printed = Meter(limit), Trace(), io.StringIO()
+        following = trace if traced else contextlib.nullcontext()
         networks, priors = self.bench.networks, self.bench.priors
         solver = partial(self.bench.cell.solver, **configs.built(self.bench.cell.options), **networks, **priors)
         y, rng = self.bench.handed(problem.y), problem.rng.select(slice(None))
@@ -140,7 +141,7 @@ class Trial:
         try:
             counter = counting(posed, networks, priors.values())
             with surroundings.guarded(posed, networks, seed) as effects, counter as evaluations:
-                with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), trace:
+                with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), following:
                     result = solver(posed)
                     device.wait(self.bench.device)
         except Exception as error:
@@ -150,65 +151,6 @@ class Trial:
         if y.dtype != problem.y.dtype and isinstance(estimate.x, Tensor) and estimate.x.dtype == y.dtype:
             estimate = replace(estimate, x=estimate.x.to(problem.y.dtype))
         return Run(estimate, seconds, evaluations(), meter, trace, printed.getvalue(), effects)
-
-
-@cache
-def _surroundings(size: int) -> Any:
-    """A config whose method and degradation are still to be put in. Composing takes longer than many a check."""
-    return configs.compose(["dataset=faces", f"size={size}", "split=validation", "prior=none"])
-
-
-def _cell(method: dict[str, Any], degradation: dict[str, Any], size: int) -> Cell:
-    from omegaconf import open_dict
-
-    cfg = copy.deepcopy(_surroundings(size))
-    with open_dict(cfg):
-        cfg.method, cfg.degradation = method, degradation
-    return Cell.of(cfg, [])
-
-
-def _prior(cell: Cell) -> Counted | None:
-    """A Gaussian prior where the solver takes one, of pixels or of codes that hold the same pixels in another order."""
-    needs = cell.method.get("needs")
-    if needs is not None and not wants_prior(cell.method):
-        return None
-    channels, height, width = Degradation.of(cell.degradation).x_shape(cell.dataset)
-    if "prior.latent" not in (needs or []):
-        return Counted(IsotropicGaussian((channels, height, width)))
-    if height % 2 or width % 2:
-        raise NotApplicable("the checks' codes are those of images with even sides")
-    inner = IsotropicGaussian((4 * channels, height // 2, width // 2))
-    return Counted(LatentPrior(inner, Shuffle((channels, height, width))))
-
-
-def _priors(cell: Cell) -> dict[str, Counted]:
-    """A Gaussian prior for each part of theta that the method has one of."""
-    return {name: Counted(IsotropicGaussian(cell.theta_shapes[name.removesuffix("_prior")])) for name in cell.priors}
-
-
-@dataclass(frozen=True)
-class Shuffle:
-    """An autoencoder that loses nothing: four neighbours become four channels."""
-
-    image_shape: tuple[int, int, int]
-
-    def encode(self, x: Tensor) -> Tensor:
-        return nn.functional.pixel_unshuffle(x, 2)
-
-    def decode(self, z: Tensor) -> Tensor:
-        return nn.functional.pixel_shuffle(z, 2)
-
-
-def _network(node: Mapping[str, Any]) -> nn.Module:
-    """The architecture with random weights: the contract does not depend on what was learnt."""
-    architecture = {k: v for k, v in node.items() if k not in ("weights", "get")}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = configs.build(architecture)
-        for parameter in network.parameters():
-            if not parameter.any():
-                torch.nn.init.normal_(parameter, std=0.01)
-    return network.requires_grad_(False).eval()
 
 
 def _where(error: Exception) -> str:

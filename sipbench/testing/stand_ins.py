@@ -1,0 +1,79 @@
+"""What stands in for the real thing in a check: a prior with a formula, and networks with random weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sipbench import configs
+from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.needs import wants_prior
+from sipbench.bench.watch import Counted
+from sipbench.degradation import Degradation
+from sipbench.priors.gaussian import IsotropicGaussian
+from sipbench.priors.latent import LatentPrior
+
+
+@cache
+def _surroundings(size: int) -> Any:
+    """A config whose method and degradation are still to be put in. Composing takes longer than many a check."""
+    return configs.compose(["dataset=faces", f"size={size}", "split=validation", "prior=none", "metrics=[psnr]"])
+
+
+def small_cell(method: dict[str, Any], degradation: dict[str, Any], size: int) -> Cell:
+    from omegaconf import open_dict
+
+    cfg = copy.deepcopy(_surroundings(size))
+    with open_dict(cfg):
+        cfg.method, cfg.degradation = method, degradation
+    return Cell.of(cfg, [])
+
+
+def prior_for(cell: Cell) -> Counted | None:
+    """A Gaussian prior where the solver takes one, of pixels or of codes that hold the same pixels in another order."""
+    needs = cell.method.get("needs")
+    if needs is not None and not wants_prior(cell.method):
+        return None
+    channels, height, width = Degradation.of(cell.degradation).x_shape(cell.dataset)
+    if "prior.latent" not in (needs or []):
+        return Counted(IsotropicGaussian((channels, height, width)))
+    if height % 2 or width % 2:
+        raise NotApplicable("the checks' codes are those of images with even sides")
+    inner = IsotropicGaussian((4 * channels, height // 2, width // 2))
+    return Counted(LatentPrior(inner, Shuffle((channels, height, width))))
+
+
+def priors_of_theta(cell: Cell) -> dict[str, Counted]:
+    """A Gaussian prior for each part of theta that the method has one of."""
+    return {name: Counted(IsotropicGaussian(cell.theta_shapes[name.removesuffix("_prior")])) for name in cell.priors}
+
+
+@dataclass(frozen=True)
+class Shuffle:
+    """An autoencoder that loses nothing: four neighbours become four channels."""
+
+    image_shape: tuple[int, int, int]
+
+    def encode(self, x: Tensor) -> Tensor:
+        return nn.functional.pixel_unshuffle(x, 2)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return nn.functional.pixel_shuffle(z, 2)
+
+
+def untrained(node: Mapping[str, Any]) -> nn.Module:
+    """The architecture with random weights: the contract does not depend on what was learnt."""
+    architecture = {k: v for k, v in node.items() if k not in ("weights", "get")}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = configs.build(architecture)
+        for parameter in network.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.01)
+    return network.requires_grad_(False).eval()
