@@ -13,7 +13,7 @@ from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
 from sipbench.priors.schedules import named
 from sipbench.problem import Problem, Rng
-from sipbench.testing.trial import Shuffle
+from sipbench.testing.stand_ins import Shuffle
 
 MEAN, STD = 0.1, 0.5  # of the Gaussian prior of each pixel
 SCHEDULES = ["vp", "ve", "flow"]

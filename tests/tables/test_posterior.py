@@ -10,7 +10,7 @@ from sipbench.cli import main
 from sipbench.errors import UserError
 from sipbench.tables import posterior, posterior_run, posterior_sheets
 from sipbench.tables.posterior_run import compute, draw, judged, measurement_row, obstacle, pose
-from sipbench.testing.trial import Shuffle
+from sipbench.testing.stand_ins import Shuffle
 
 SOLVER = '''
 import torch
