@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from sipbench import configs
+from sipbench.bench import guard
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.needs import unmet
 from sipbench.bench.run import Bench
@@ -68,8 +69,8 @@ def score(estimate: Estimate | Tensor, truth: Tensor | None, problem: Problem) -
     """
     import pandas as pd
 
-    found = estimate if isinstance(estimate, Estimate) else Estimate(estimate)
-    found = replace(found, x=found.x.detach().float())
+    found = guard.own(estimate)
+    found = replace(found, x=found.x.float())
     if "overrides" not in problem.setting:
         known = None if truth is None else Truth(truth)
         return pd.DataFrame(score_images(_cell(["method=pinv", "prior=none"]).metrics, found, known, problem))

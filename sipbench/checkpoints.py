@@ -59,6 +59,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@cache
+def settings_sha256(path: Path) -> str:
+    """The hash of the .json files beside a weight file: its network's config, its schedule, the scale of its codes."""
+    folder = path.parent.parent if path.parent.name in ("unet", "vae", "vqvae") else path.parent
+    texts = [f"{p.relative_to(folder)}\n{p.read_text(encoding='utf-8')}" for p in sorted(folder.rglob("*.json"))]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
 def load_state(path: Path) -> dict[str, Any]:
     """The tensors of a safetensors file, or an error that names a corrupt one."""
     from safetensors import SafetensorError

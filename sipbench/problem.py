@@ -176,7 +176,9 @@ class Problem:
         """The same problem for some of its images."""
         y = self.y[index]
         shape = (y.shape[0], *self.shape[1:])
-        return replace(self, y=y, f=self.f.select(index), shape=shape, rng=self.rng.select(index))
+        some = {"images": self.setting["images"][index]} if "images" in self.setting else {}
+        chosen = {"y": y, "f": self.f.select(index), "shape": shape, "rng": self.rng.select(index)}
+        return replace(self, **chosen, setting={**self.setting, **some})
 
 
 @dataclass(frozen=True)

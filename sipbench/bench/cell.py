@@ -156,10 +156,19 @@ class Cell:
     @cached_property
     def dataset(self) -> Any:
         """The dataset; building it only lists what there is."""
-        dataset = configs.build(self.source)
+        dataset = configs.build(self._handed_on(self.source))
         if Dataset not in type(dataset).__mro__ and not isinstance(dataset, Dataset):
             raise UserError(f"{self.source['name']} is no dataset: let its class inherit sipbench.datasets.Dataset")
+        if not dataset.measured and self.size and tuple(dataset.shape[-2:]) != (self.size, self.size):
+            raise UserError(f"{self.source['name']} has images of {dataset.shape}, and size={self.size} was asked for")
         return dataset
+
+    def _handed_on(self, node: Node) -> Node:
+        """A dataset's node with the split and the size, which every dataset must take, whatever its config forgets."""
+        known = inspect.signature(configs.locate(node["_target_"])).parameters
+        if "split" not in known:
+            raise UserError(f"{node['name']}: a dataset takes the split that it is to show, an argument split=...")
+        return {k: v for k, v in {"split": self.split, "size": self.size}.items() if k in known} | node
 
     @property
     def measured(self) -> bool:

@@ -1,67 +1,98 @@
-"""What a solver may not do: alter what it was handed, leave torch's settings changed, end the process.
+"""What a solver may not do: alter what it was lent, leave settings of the process changed, end the process.
 
-Whatever it did is undone, and its images become failed rows with the reason; the next cell meets a clean process.
+What it changed of the settings is put back, what it was lent is loaded anew, and its images become failed rows with the
+reason. One process cannot hide its memory from the code it runs: this catches mistakes, and cheating that is not made
+with care.
 """
 
 from __future__ import annotations
 
 import os
+import sysconfig
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sipbench.problem import Problem
+from sipbench.problem import Estimate, Problem
 
-SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+Setting = tuple[Callable[[], Any], Callable[[Any], Any]]
+
+
+def _attribute(owner: Any, name: str) -> Setting:
+    return lambda: getattr(owner, name), lambda value: setattr(owner, name, value)
+
+
+def _deterministic() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _environment(before: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(before)
+
+
+SETTINGS: dict[str, Setting] = {
     "torch.is_grad_enabled()": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "torch.is_anomaly_enabled()": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "torch.get_default_dtype()": (torch.get_default_dtype, torch.set_default_dtype),
     "torch.get_default_device()": (torch.get_default_device, lambda d: torch.set_default_device(None)),
     "torch.get_num_threads()": (torch.get_num_threads, torch.set_num_threads),
-    "torch.are_deterministic_algorithms_enabled()": (
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
+    "torch.get_float32_matmul_precision()": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "torch.use_deterministic_algorithms": (
+        _deterministic,
+        lambda v: torch.use_deterministic_algorithms(v[0], warn_only=v[1]),
     ),
-    "torch.backends.cudnn.benchmark": (
-        lambda: torch.backends.cudnn.benchmark,
-        lambda value: setattr(torch.backends.cudnn, "benchmark", value),
-    ),
-    "torch.backends.cudnn.deterministic": (
-        lambda: torch.backends.cudnn.deterministic,
-        lambda value: setattr(torch.backends.cudnn, "deterministic", value),
-    ),
+    **{
+        f"torch.backends.cudnn.{name}": _attribute(torch.backends.cudnn, name)
+        for name in ("enabled", "benchmark", "deterministic")
+    },
+    "numpy.geterr()": (np.geterr, lambda before: np.seterr(**before)),
+    "the environment": (lambda: dict(os.environ), _environment),
     "the working directory": (os.getcwd, os.chdir),
 }
 OURS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
+STDLIB = sysconfig.get_paths()["stdlib"]
 
 
 class Trespass(Exception):
     """A solver altered what is not its own; the message says what."""
 
 
-@contextmanager
-def guarded(problem: Problem, modules: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Run a solver inside: settings are put back, and Trespass says what it altered.
+class Guard:
+    """Run a solver inside: `with guard: ...`. Afterwards settings are as before, and it knows what was altered.
 
     Args:
         problem: the one that the solver is handed, with a y of its own.
-        modules: the networks that it is lent, by name.
+        lent: priors and networks by name.
+
+    Attributes:
+        changed: the settings that were not as before.
+        written: what was written into, of the problem and of what was lent.
     """
-    before, versions = settings(), _versions(problem, modules)
-    measured = problem.y.clone()
-    try:
-        yield
-    finally:
-        changed = restore(before)
-    written = [name for name, version in _versions(problem, modules).items() if versions.get(name, version) != version]
-    if not torch.equal(measured.nan_to_num(), problem.y.nan_to_num()):
-        written.append("problem.y")
-    if changed or written:
-        raise Trespass("; ".join([*changed, *(f"it wrote into {name}" for name in dict.fromkeys(written))]))
+
+    def __init__(self, problem: Problem, lent: Mapping[str, Any]) -> None:
+        self._owned = {"problem.y": problem.y, "problem.f": problem.f, **lent}
+        self.changed: list[str] = []
+        self.written: list[str] = []
+
+    def __enter__(self) -> Guard:
+        self._settings, self._contents = settings(), contents(self._owned)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.changed = restore(self._settings)
+        now = contents(self._owned)
+        self.written = [name for name, content in self._contents.items() if now.get(name) != content]
+
+    def check(self) -> None:
+        """Raise Trespass if anything was altered."""
+        if self.changed or self.written:
+            raise Trespass("; ".join([*self.changed, *(f"it altered {name}" for name in self.written[:3])]))
 
 
 def settings() -> dict[str, Any]:
@@ -71,11 +102,72 @@ def settings() -> dict[str, Any]:
 
 def restore(before: Mapping[str, Any]) -> list[str]:
     """Put back what was changed, and say what that was."""
-    changed = [f"{name}: {before[name]} became {value}" for name, value in settings().items() if value != before[name]]
-    for name, (read, write) in SETTINGS.items():
-        if read() != before[name]:
-            write(before[name])
-    return changed
+    now = settings()
+    changed = [name for name, value in now.items() if value != before[name]]
+    for name in changed:
+        SETTINGS[name][1](before[name])
+    return [name if "environment" in name else f"{name}: {before[name]} became {now[name]}" for name in changed]
+
+
+def contents(owned: Mapping[str, Any]) -> dict[str, Any]:
+    """What can be told of tensors and modules without keeping a copy: a sum of their bits, modes and hooks."""
+    found: dict[str, Any] = {}
+    for label, thing in owned.items():
+        for name, part in _parts(label, thing, set()):
+            found[name] = _sum(part) if isinstance(part, Tensor) else _mode(part)
+    return found
+
+
+def _parts(name: str, thing: Any, seen: set[int], depth: int = 4) -> Iterator[tuple[str, Tensor | nn.Module]]:
+    """The tensors and the modules that an object holds. Buffers that are made on demand are not yet there."""
+    if id(thing) in seen or depth < 0:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, Tensor):
+        yield name, thing
+    elif isinstance(thing, nn.Module):
+        yield from ((f"{name}.{n}".rstrip("."), m) for n, m in thing.named_modules())
+        yield from ((f"{name}.{n}", t) for n, t in (*thing.named_buffers(), *thing.named_parameters()))
+    elif isinstance(thing, Mapping):
+        for key, value in thing.items():
+            yield from _parts(f"{name}.{key}", value, seen, depth - 1)
+    elif isinstance(thing, list | tuple):
+        for i, value in enumerate(thing):
+            yield from _parts(f"{name}.{i}", value, seen, depth - 1)
+    elif hasattr(thing, "__dict__") and not isinstance(thing, type) and not callable(thing):
+        yield from _parts(name, vars(thing), seen, depth - 1)
+
+
+def _sum(t: Tensor) -> tuple[Any, ...]:
+    """A tensor's shape, whether it wants a gradient, and the sum of its bits as whole numbers."""
+    t_plain = torch.view_as_real(t.detach()) if t.is_complex() else t.detach()
+    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[t_plain.element_size()]
+    bits = t_plain.contiguous().reshape(-1).view(whole)
+    return tuple(t.shape), t.requires_grad, int(bits.sum(dtype=torch.int64))
+
+
+def _mode(module: nn.Module) -> tuple[Any, ...]:
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
+    return module.training, *(tuple(h) for h in hooks)
+
+
+def own(estimate: Any) -> Estimate:
+    """What a solver returned, its tensors as plain ones of the harness's own: a subclass would hear what follows."""
+    found = estimate if isinstance(estimate, Estimate) else Estimate(estimate)
+    parts = {
+        name: None if values is None else {k: plain(v) for k, v in values.items()}
+        for name, values in (("theta", found.theta), ("certificate", found.certificate))
+    }
+    x, samples, stopped = (plain(v) for v in (found.x, found.samples, found.stopped))
+    return Estimate(x, samples=samples, stopped=stopped, **parts)
+
+
+def plain(value: Any) -> Any:
+    """A tensor of any class as a plain one in memory of its own; what is none stays."""
+    if not isinstance(value, Tensor):
+        return value
+    with torch._C.DisableTorchFunctionSubclass():
+        return value.detach().as_subclass(Tensor).clone()
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -86,23 +178,12 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def frames(error: BaseException, most: int = 3) -> list[str]:
-    """The innermost lines outside of the harness and of torch, the last one last: where a person would look."""
+    """The innermost lines outside of the harness, torch and Python, the last one last: where a person would look."""
     found = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((*OURS, "<"))]
+    found = [f for f in found if not f.filename.startswith(STDLIB) or "site-packages" in f.filename]
     return [f"{Path(f.filename).name}:{f.lineno} in {f.name}: {f.line}" for f in found[-most:]]
 
 
 def story(error: BaseException) -> str:
     """The whole traceback, for the store."""
     return "".join(traceback.format_exception(error))
-
-
-def _versions(problem: Problem, modules: Mapping[str, nn.Module]) -> dict[str, int]:
-    """How often each tensor that a solver is lent has been written into. Buffers made on demand are not yet there."""
-    owners: Iterable[tuple[str, nn.Module]] = (("problem.f", problem.f), *modules.items())
-    tensors = {f"{label}.{name}": t for label, module in owners for name, t in _tensors(module)}
-    return {name: t._version for name, t in tensors.items()}
-
-
-def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from module.named_buffers()
-    yield from module.named_parameters()

@@ -18,12 +18,13 @@ def identity(cell: Any) -> dict[str, Any]:
     degradation, target = cell.degradation, cell.method["solver"]["_target_"]
     found = {
         "protocol": protocol.solving(),
-        "dataset": [cell.source["name"], cell.dataset.version, cell.split, cell.size],
+        "dataset": [cell.source["name"], cell.dataset.version, cell.split, cell.size, _without(cell.source, PLACES)],
         "degradation": _without(degradation, LEFT_OUT) | {"operator": _without(degradation["operator"], PLACES)},
         "method": [cell.method["name"], *configs.without_place([target, configs.code_hash(target), cell.options])],
         "networks": {k: _without(node, LEFT_OUT) for k, node in (cell.method.get("networks") or {}).items()},
         "prior": _without(cell.prior, PLACES) if cell.prior and _in_use(cell, cell.prior) else None,
         "weights": {name: checkpoints.sha256(path) for name, path in cell.weights.items()},
+        "settings": {name: checkpoints.settings_sha256(path) for name, path in cell.weights.items()},
         "budget": cell.budget_seconds,
         "seed": cell.seed,
     }
@@ -31,12 +32,25 @@ def identity(cell: Any) -> dict[str, Any]:
         found["priors"] = {name: _without(node, PLACES) for name, node in cell.priors.items()}
     if cell.precision != "float32":
         found["precision"] = cell.precision
+    if others := {
+        t for t in _targets([cell.source, degradation, cell.prior, cell.priors, cell.options]) if t != target
+    }:
+        found["code"] = {configs.without_place(t): configs.code_hash(t) for t in sorted(others)}
     return json.loads(json.dumps(found, sort_keys=True, default=str))
 
 
 def digest(identity: Any) -> str:
     """A short name of plain data."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _targets(node: Any) -> set[str]:
+    """The code that a config names outside of the harness, whose own code the protocol keeps."""
+    if isinstance(node, dict):
+        own = node.get("_target_", "")
+        found = {own} if own and not own.startswith("sipbench.") else set()
+        return found.union(*map(_targets, node.values()))
+    return set().union(*map(_targets, node)) if isinstance(node, list | tuple) else set()
 
 
 def _in_use(cell: Any, prior: dict[str, Any]) -> bool:

@@ -7,13 +7,14 @@ line of the lock says so. `python -m sipbench.bench.protocol` shows where code a
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from sipbench.configs.source_text import without_layout
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "protocol.lock"
@@ -22,6 +23,7 @@ PARTS = {
     "noise": ("noise.py", "problem.py"),
     "datasets": ("datasets",),
     "metrics": ("metrics",),
+    "priors": ("priors", "checkpoints.py"),
     "bench": ("bench",),
 }
 
@@ -52,9 +54,9 @@ def solving() -> Any:
 
 
 def code(part: str) -> str:
-    """The hash of a part's code, blind to comments and layout."""
+    """The hash of a part's code, blind to comments, docstrings and layout."""
     files = [path for place in PARTS[part] for path in _files(ROOT / place)]
-    texts = [f"{path.relative_to(ROOT).as_posix()}\n{_plain(path)}" for path in files]
+    texts = [f"{path.relative_to(ROOT).as_posix()}\n{without_layout(path)}" for path in files]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
@@ -73,10 +75,6 @@ def write(why: str, raised: str | None = None) -> None:
     content = {"parts": parts, "history": [*kept["history"], line]}
     LOCK.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     lock.cache_clear()
-
-
-def _plain(path: Path) -> str:
-    return ast.unparse(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def _files(place: Path) -> list[Path]:

@@ -12,8 +12,9 @@ from sipbench import device, metrics
 from sipbench.bench import protocol, record, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import Bench
-from sipbench.bench.score import evaluate
+from sipbench.bench.score import score_images
 from sipbench.errors import UserError
+from sipbench.problem import Estimate
 
 
 def lacking(cell: Cell) -> dict[int, list[str]]:
@@ -55,20 +56,24 @@ def unsolved(cell: Cell) -> Cell:
 
 def _scores(bench: Bench, cell: Cell, images: list[int], names: list[str]) -> list[dict[str, Any]]:
     """The scores of a batch, against a truth that is made again; its measurement must be the one that was solved."""
-    problem, x_hat = bench.pose(images), torch.cat([_kept(cell, image) for image in images]).to(bench.device)
+    problem, estimate = bench.pose(images), _kept(cell, images, bench.device)
     rows = store.read(cell.folder, ["image", "y_sha256"]).set_index("image")
     for i, image in enumerate(images):
         if record.y_hash(problem.y[i]) != rows.loc[image, "y_sha256"]:
             raise UserError(f"{cell.label}, image {image}: the stored result is of another measurement than today's")
-    values = {n: v.tolist() for n, v in evaluate(names, x_hat, bench.truth(images, problem), problem.f).items()}
+    values = score_images(names, estimate, bench.truth(images, problem), bench.as_known(problem, images))
+    if not set(cell.metrics) >= set(names):  # by older metrics: what cannot be made anew is no longer shown
+        values |= {f"oracle_{name}": [float("nan")] * len(images) for name in names}
     version = {"metrics_version": protocol.versions()["metrics"], "scored_on": device.describe(bench.device)}
     return [{"image": image, **{n: v[i] for n, v in values.items()}, **version} for i, image in enumerate(images)]
 
 
-def _kept(cell: Cell, image: int) -> torch.Tensor:
-    estimate = store.estimate(cell, image)
-    assert estimate is not None
-    return estimate.x
+def _kept(cell: Cell, images: list[int], device: torch.device) -> Estimate:
+    """What the solver returned for these images, as a batch."""
+    found = store.estimates(cell, images)
+    parts = [found[image].theta or {} for image in images]
+    theta = {name: torch.cat([part[name] for part in parts]).to(device) for name in parts[0]}
+    return Estimate(torch.cat([found[image].x for image in images]).to(device), theta=theta or None)
 
 
 def _together(todo: dict[int, list[str]]) -> Iterator[tuple[list[str], list[int]]]:

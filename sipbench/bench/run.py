@@ -7,6 +7,7 @@ x goes round the solver, never through it: it is loaded to make y, let go, and l
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ from sipbench.degradation import Degradation
 from sipbench.errors import UserError
 from sipbench.metrics import available
 from sipbench.operators.base import BlindOperator, Operator
-from sipbench.problem import Estimate, Problem, Rng
+from sipbench.problem import Problem, Rng
 
 Report = Callable[[int, int], None]
 
@@ -45,7 +46,7 @@ def run(cell: Cell, report: Report | None = None) -> Iterator[list[dict[str, Any
 
 def _batches(bench: Bench, report: Report | None) -> Iterator[list[dict[str, Any]]]:
     cell = bench.cell
-    todo = store.missing(cell, retry_failed=cell.retry_failed)
+    todo = set(store.missing(cell, retry_failed=cell.retry_failed))
     for batch in _chunks(cell.images, cell.batch_size):
         left = [i for i in batch if i in todo]
         if left:
@@ -106,8 +107,8 @@ class Bench:
         return self.rows(images[:half], report) + self.rows(images[half:], report)
 
     def _rows(self, images: Sequence[int], report: Report | None) -> list[dict[str, Any]]:
-        problem = self.pose(images)
-        outcome = self.solve(problem, report)
+        outcome = self.solve(self.pose(images), report)
+        problem = self.pose(images)  # anew: nothing that the solver had in its hands takes part in its score
         return record.rows(self.cell, images, self.truth(images, problem), self.as_known(problem, images), outcome)
 
     def pose(self, images: Sequence[int]) -> Problem:
@@ -155,23 +156,27 @@ class Bench:
 
         The solver works on a y of its own, and what else it is lent is watched: see `guard`.
         """
-        solver = partial(self.cell.solver, **configs.built(self.cell.options), **self.networks, **self.priors)
+        options = configs.typed(self.cell.solver, configs.built(self.cell.options), problem)
+        solver = partial(self.cell.solver, **options, **self.networks, **self.priors)
         follow = Follow(report, self.cell.budget_seconds)
         self._warm_up(problem)
         own = replace(problem, y=self.handed(problem.y), rng=problem.rng.child("solver"), _watch=follow)
+        own = replace(own, noise=copy.deepcopy(problem.noise))
+        watched = guard.Guard(own, {"problem.prior": self.prior, **self.networks, **self.priors})
         try:
-            counter = counting(problem, self.networks, self.priors.values())
-            with guard.guarded(own, self._lent()), counter as evaluations:
+            with watched, counting(problem, self.networks, self.priors.values()) as evaluations:
                 memory = PeakMemory(self.device)
                 follow.start()
                 result = solver(own)
                 device.wait(self.device)
                 seconds = follow.seconds
-        except guard.Trespass:
-            forget()
-            raise
-        estimate = result if isinstance(result, Estimate) else Estimate(result)
-        return Outcome(estimate, seconds, evaluations(), memory.read(), follow.snapshots)
+        finally:
+            if watched.written:
+                self._load_anew()
+        watched.check()
+        if seconds < 0:
+            raise guard.Trespass("it set the clock")
+        return Outcome(guard.own(result), seconds, evaluations(), memory.read(), follow.snapshots)
 
     def handed(self, y: torch.Tensor) -> torch.Tensor:
         """A copy of y in the precision that the solver is to work in."""
@@ -198,11 +203,12 @@ class Bench:
         if missing:
             raise NotApplicable(f"{method} is given no {', '.join(missing)}: set it in its config")
 
-    def _lent(self) -> dict[str, torch.nn.Module]:
-        """The networks that a solver can get hold of, its priors' among them."""
-        priors = {"prior": self.prior, **self.priors}
-        inside = {f"problem.{name}": getattr(prior, "network", None) for name, prior in priors.items() if prior}
-        return self.networks | {name: net for name, net in inside.items() if isinstance(net, torch.nn.Module)}
+    def _load_anew(self) -> None:
+        """Priors and networks as they were: a solver wrote into what it was lent."""
+        forget()
+        fresh = Bench.of(self.cell, check=False)
+        for name in ("prior", "networks", "priors"):
+            object.__setattr__(self, name, getattr(fresh, name))
 
     def _warm_up(self, problem: Problem) -> None:
         """One evaluation of everything heavy, so that no first call is on the clock."""

@@ -13,11 +13,13 @@ import hashlib
 import json
 import os
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sipbench.bench import protocol
 from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
 from sipbench.problem import Estimate
@@ -68,9 +70,18 @@ def read(folder: Path, columns: list[str] | None = None) -> Any:
 
 def estimate(cell: Cell, image: int) -> Estimate | None:
     """What the solver returned for an image, a batch of one; None where nothing was kept."""
-    rows = read(cell.folder, ["image", "status", "estimate"])
-    kept = rows[(rows["image"] == image) & rows["estimate"].notna()] if "estimate" in rows else rows[:0]
-    return unpacked(kept["estimate"].iloc[0]) if len(kept) else None
+    return estimates(cell, [image]).get(image)
+
+
+def estimates(cell: Cell, images: Sequence[int]) -> dict[int, Estimate]:
+    """What the solver returned, by image, each a batch of one; only the files that hold these images are read."""
+    found: dict[int, Estimate] = {}
+    for path in sorted(cell.folder.glob("rows-*.parquet")):
+        if set(_table(path, ["image"])["image"]) & set(images) - set(found):
+            rows = _table(path, ["image", "estimate"])
+            kept = rows[rows["image"].isin(images) & rows["estimate"].notna()] if "estimate" in rows else rows[:0]
+            found |= {int(row["image"]): unpacked(row["estimate"]) for row in kept.to_dict("records")}
+    return found
 
 
 def packed(estimate: Estimate, i: int) -> bytes:
@@ -95,8 +106,11 @@ def unpacked(content: bytes) -> Estimate:
 
 def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:
     """The images of a cell that need no more work of its solver."""
-    rows = read(cell.folder, ["image", "status"])
+    rows = read(cell.folder, ["image", "status", "kept", "metrics_version"])
     kept = rows[rows["status"] == "ok"] if retry_failed else rows
+    if "metrics_version" in kept:  # scored by older metrics, and nothing was kept to score it anew
+        stale = (kept["status"] == "ok") & (kept["metrics_version"] < protocol.versions()["metrics"])
+        kept = kept[~(stale & (kept["kept"].isna() if "kept" in kept else True))]
     return {int(i) for i in kept["image"]}
 
 
@@ -123,7 +137,7 @@ def remove_leftovers(folder: Path, older: float = 3600.0) -> None:
 
 def write_whole(path: Path, content: bytes) -> Path:
     """Write beside, flush to the disk, rename into place: a reader sees the whole file or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -177,12 +191,14 @@ def _table(path: Path, columns: list[str] | None) -> Any:
 
 def _with_scores(folder: Path, rows: Any, columns: list[str] | None) -> Any:
     """The rows, with what was scored later where they have nothing, or something by an older version of the metrics."""
-    for path in sorted(folder.glob("scores-*.parquet")):
-        scores = _table(path, columns).set_index("image").reindex(rows["image"]).set_axis(rows.index)
-        newer = scores["metrics_version"] > rows["metrics_version"].fillna(0)
+    tables = [_table(path, columns) for path in sorted(folder.glob("scores-*.parquet"))]
+    for table in sorted(tables, key=lambda t: t["metrics_version"].max()):
+        scores = table.set_index("image").reindex(rows["image"]).set_axis(rows.index)
+        newer = scores["metrics_version"] > rows["metrics_version"].fillna(1)
+        same = scores["metrics_version"] == rows["metrics_version"].fillna(1)
         for name in scores.columns.difference(["metrics_version", "scored_on"]):
             before = rows[name] if name in rows else float("nan")
             empty = rows[name].isna() if name in rows else True
-            rows[name] = scores[name].where(newer | (scores[name].notna() & empty), before)
+            rows[name] = scores[name].where(newer | (same & empty & scores[name].notna()), before)
         rows["metrics_version"] = scores["metrics_version"].where(newer, rows["metrics_version"])
     return rows

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from sipbench.bench.guard import plain
 from sipbench.problem import Problem
 
 GROWTH = 1.25  # snapshots are this far apart, as a ratio of their steps
@@ -69,7 +70,7 @@ class Follow:
         with self._aside(x_hat.device):
             self._next = max(self.shown + 1, self.shown * GROWTH)
             kept = None if loss is None else loss.detach().float().to("cpu", copy=True)
-            picture = x_hat.detach().float().to("cpu", copy=True)
+            picture = plain(x_hat.detach()).float().to("cpu")
             self.snapshots.append(Snapshot(self.shown, self._stopped, picture, kept))
 
     @contextmanager

@@ -15,18 +15,24 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from sipbench.configs.code_hash import code_hash
 from sipbench.errors import UserError
 
 SHARED = {"sipbench", "baselines", *sys.stdlib_module_names}  # never hidden by a file of that name
 _helpers: dict[Path, dict[str, ModuleType]] = {}  # what each folder's files have imported from it
 
 
-@cache
 def module_from_file(path: Path) -> ModuleType:
-    """The module of a file, imported once a process."""
+    """The module of a file, imported anew when its code or that of its neighbours has changed."""
     if not path.is_file():
         raise UserError(f"no file {path}: a method of your own is named as path/to/file.py:function")
-    name = f"sipbench_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    return _module(path, code_hash(f"{path}:_"))
+
+
+@cache
+def _module(path: Path, code: str) -> ModuleType:
+    _helpers.pop(path.parent, None)
+    name = f"sipbench_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{code}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

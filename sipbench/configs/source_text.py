@@ -157,13 +157,18 @@ def _parsed(path: Path, text: bytes) -> ast.Module:
 
 
 def without_layout(path: Path) -> str:
-    """The code of a file without comments, in one layout."""
+    """The code of a file without comments and docstrings, in one layout."""
     return _without_layout(path, path.read_bytes())
 
 
 @lru_cache(1024)
 def _without_layout(path: Path, text: bytes) -> str:
-    return ast.unparse(parsed(path))
+    tree = ast.parse(text, filename=str(path))
+    told = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, told) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def functions(module: Module) -> Iterator[str]:

@@ -178,7 +178,8 @@ class TableSpec:
     def _cell(self, dataset: str, degradation: str, own: list[str], typed: Iterable[str]) -> Cell:
         task = self.tasks[degradation].words
         words = [f"profile={self.profile}", f"dataset={dataset}", *task, *self.words, *own, *typed]
-        return Cell.of(configs.compose(words), words)
+        cell = Cell.of(configs.compose(words), words)
+        return replace(cell, metrics=tuple(dict.fromkeys([*cell.metrics, *self.metrics.values()])))
 
 
 def _not_of_a_method(overrides: Iterable[str]) -> list[str]:

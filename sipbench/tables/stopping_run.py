@@ -72,8 +72,9 @@ def watched(run: Run, bench: Bench, images: Sequence[int], report: Report | None
     solver = partial(run.cell.solver, **built(run.cell.options))
     film.start()
     own = replace(problem, y=bench.handed(problem.y), rng=problem.rng.child("solver"), _watch=film)
-    with guard.guarded(own, {}):
+    with guard.Guard(own, {}) as watched_by:
         solver(own)
+    watched_by.check()
     seconds = film.seconds
     truth = bench.truth(images, problem)
     assert truth is not None

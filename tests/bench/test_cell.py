@@ -1,5 +1,7 @@
 """A cell's name: what can change the result changes it, what cannot does not."""
 
+from dataclasses import replace
+
 import pytest
 
 from sipbench import configs
@@ -62,3 +64,50 @@ def test_options_typed_for_a_prior_are_kept_with_its_variant():
     chosen = prior_of("method=flowdps", "+prior.precision=bfloat16")
     assert (chosen["path"], chosen["precision"]) == ("faces-64-flow", "bfloat16")
     assert prior_of("method=flowdps", "prior.path=mine")["path"] == "mine"
+
+
+def test_options_and_settings_of_files_are_in_the_name(cell, tiny_prior, tmp_path):
+    """What a dataset is told, and the schedule that lies beside a network's weights."""
+    from pathlib import Path
+
+    from sipbench import checkpoints
+
+    one, other = cell("dataset=crystals"), cell("dataset=crystals", "dataset.phase=1.0")
+    assert one.hash != other.hash
+    before = cell("method=dps", *tiny_prior).hash
+    schedule = Path(tiny_prior[1].partition("=")[2]) / "scheduler_config.json"
+    text = schedule.read_text()
+    try:
+        schedule.write_text(text.replace("0.02", "0.03"))
+        checkpoints.settings_sha256.cache_clear()
+        assert cell("method=dps", *tiny_prior).hash != before
+    finally:
+        schedule.write_text(text)
+        checkpoints.settings_sha256.cache_clear()
+
+
+def test_code_of_ones_own_in_a_node_is_in_the_name(cell, tmp_path):
+    path = tmp_path / "myop.py"
+    hashes = []
+    for factor in ("0.5", "0.25"):
+        path.write_text(f"from sipbench.operators import Denoise\n\nclass Op(Denoise):\n    factor = {factor}\n")
+        hashes.append(cell("degradation=denoise", f"degradation.operator._target_={path}:Op").identity["code"])
+    assert hashes[0] != hashes[1]
+
+
+def test_docstrings_do_not_count(tmp_path):
+    path, found = tmp_path / "mine.py", []
+    for words in ("one", "another"):
+        path.write_text(f'"""{words}"""\n\ndef solve(problem):\n    """{words}"""\n    return problem.y\n')
+        found.append(configs.code_hash(f"{path}:solve"))
+    assert found[0] == found[1]
+
+
+def test_a_dataset_shows_the_split_and_the_size_that_are_asked_for(cell, tmp_path, monkeypatch):
+    made = cell("split=validation")
+    forgetful = {k: v for k, v in made.source.items() if k not in ("split", "size")}
+    assert (replace(made, source=forgetful).dataset.split, replace(made, source=forgetful).dataset.size) == (
+        "validation", 32,
+    )  # fmt: skip
+    with pytest.raises(UserError, match="size=32 was asked for"):
+        _ = replace(made, source=made.source | {"size": 64}).dataset

@@ -18,9 +18,14 @@ from tests.bench.solved import rows_of
         ("torch.set_num_threads(3)\nreturn problem.y", "num_threads"),
         ("torch.use_deterministic_algorithms(True)\nreturn problem.y", "deterministic"),
         ("import os; os.chdir('/')\nreturn problem.y", "working directory"),
+        ("import os; os.environ['A_WORD'] = '1'\nreturn problem.y", "environment"),
+        ("torch.set_float32_matmul_precision('medium')\nreturn problem.y", "matmul_precision"),
+        ("torch.backends.cudnn.enabled = False\nreturn problem.y", "cudnn.enabled"),
+        ("import numpy; numpy.seterr(all='raise')\nreturn problem.y", "numpy"),
     ],
 )
 def test_what_it_alters_is_a_failure_and_is_undone(solver, body, what):
+    rows_of(solver("return problem.y", "seed=7"))  # what is imported late sets variables of its own
     before = guard.settings()
     rows = rows_of(solver(body))
     assert rows["status"].tolist() == ["failed"] * 3
@@ -59,18 +64,68 @@ def test_what_the_cpu_cannot_hold_halves_the_batch(solver):
     assert rows["status"].tolist() == ["ok"] * 3 and rows["batch"].tolist() == [1] * 3
 
 
-def test_a_network_that_was_written_into_is_loaded_anew(cell, tmp_path, tiny_prior):
+VANDALS = {
+    "in place": "with torch.no_grad(): w.zero_()",
+    "its data": "w.data.mul_(2)",
+    "a hook": "problem.prior.network.register_forward_hook(lambda *_: None)",
+    "a mode": "problem.prior.network.train()",
+    "and raises": "w.data.mul_(2); raise ValueError('boom')",
+}
+
+
+@pytest.mark.parametrize("line", VANDALS.values(), ids=VANDALS)
+def test_a_network_that_was_altered_is_loaded_anew(cell, tmp_path, tiny_prior, line):
+    """For the next batch of the same cell, and for the next cell."""
     path = tmp_path / "vandal.py"
-    path.write_text(
-        "import torch\n\ndef solve(problem):\n    with torch.no_grad():\n"
-        "        next(problem.prior.network.parameters()).zero_()\n    return problem.f.T(problem.y)\n"
-    )
-    words = ["degradation=inpaint70", "images=1", *tiny_prior]
-    before = rows_of(cell("method=dps", "method.solver.steps=2", *words))["psnr"][0]
-    row = rows_of(cell(f"method={path}:solve", *words)).iloc[0]
-    assert row["status"] == "failed" and "problem.prior" in row["reason"]
-    again = cell("method=dps", "method.solver.steps=2", f"results={tmp_path / 'again'}", *words)
-    assert rows_of(again)["psnr"][0] == before
+    body = f"    w = next(problem.prior.network.parameters())\n    if problem.rng.keys[0] == FIRST:\n        {line}\n"
+    words = ["degradation=inpaint70", "images=2", "batch_size=1", *tiny_prior]
+    clean = cell("method=dps", "method.solver.steps=2", *words)
+    before = rows_of(clean)["psnr"].tolist()
+    first = Bench.of(clean).pose([0]).rng.child("solver").keys[0]
+    steps = "    return dps(problem, steps=2)\n"
+    head = f"import torch\nfrom baselines.diffusion.dps import dps\nFIRST = {first!r}\n\n"
+    path.write_text(f"{head}def solve(problem):\n{body}{steps}")
+    rows = rows_of(cell(f"method={path}:solve", *words))
+    assert rows["status"].tolist() == ["failed", "ok"]
+    again = rows_of(cell("method=dps", "method.solver.steps=2", f"results={tmp_path / 'again'}", *words))
+    assert again["psnr"].tolist() == before
+
+
+CHEATS = {
+    "a subclass that hears the truth": """
+        class Ear(torch.Tensor):
+            @classmethod
+            def __torch_function__(cls, func, types, args=(), kwargs=None):
+                with torch._C.DisableTorchFunctionSubclass():
+                    heard = [a for a in args if isinstance(a, torch.Tensor) and type(a) is torch.Tensor]
+                    for a in heard:
+                        if a.shape == problem.y.shape: KEPT.copy_(a)
+                    return func(*args, **(kwargs or {}))
+        KEPT = problem.f.T(problem.y).clone()
+        return KEPT.as_subclass(Ear)
+    """,
+    "the margin of its forward map": "problem.f.margin = (15, 15)\nreturn problem.f.T(problem.y)",
+    "a forward map that agrees": "x = problem.f.T(problem.y)\nproblem.f.forward = lambda _: problem.y\nreturn x",
+    "the noise": "object.__setattr__(problem.noise, 'sigma', 0.0)\nreturn problem.f.T(problem.y)",
+}
+
+
+@pytest.mark.parametrize("body", CHEATS.values(), ids=CHEATS)
+def test_nothing_that_it_had_in_its_hands_takes_part_in_its_score(solver, tmp_path, body):
+    honest = rows_of(solver("return problem.f.T(problem.y)", f"results={tmp_path / 'honest'}", "batch_size=1"))
+    rows = rows_of(solver(body, "batch_size=1"))
+    for name in ("psnr", "ssim", "residual", "residual_ratio", "y_sha256"):
+        assert rows[name].tolist() == honest[name].tolist(), name
+
+
+def test_the_clock_is_not_its_to_set(solver):
+    rows = rows_of(solver("problem._watch.overhead += 1e6\nreturn problem.y"))
+    assert all("it set the clock" in reason for reason in rows["reason"])
+
+
+def test_inference_mode_is_no_trespass(solver):
+    body = "with torch.inference_mode():\n    x = problem.f.pinv(problem.y)\nreturn x.clone()"
+    assert rows_of(solver(body, "degradation=cs_gaussian"))["status"].tolist() == ["ok"] * 3
 
 
 def test_a_solver_that_behaves_is_not_touched(solver):

@@ -78,3 +78,13 @@ def test_a_cell_of_a_file_is_the_same_cell_in_another_folder(tmp_path, cell):
         (tmp_path / folder / f"{name}.py").write_text("def solve(problem, *, a=1):\n    return problem.y\n")
         hashes[folder] = cell(f"method={tmp_path}/{folder}/{name}.py:solve").hash
     assert hashes["here"] == hashes["there"] != hashes["third"]
+
+
+def test_a_file_that_was_edited_runs_as_it_is_now(tmp_path):
+    """In one process, as in a notebook: the file, and the neighbour that it imports."""
+    path, neighbour, seen = tmp_path / "mine.py", tmp_path / "beside.py", []
+    for gain, shift in ((1, 0), (2, 0), (2, 5)):
+        neighbour.write_text(f"shift = {shift}\n")
+        path.write_text(f"from beside import shift\n\ndef solve(x):\n    return {gain} * x + shift\n")
+        seen.append(configs.locate(f"{path}:solve")(1))
+    assert seen == [1, 2, 7]

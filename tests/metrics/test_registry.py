@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sipbench.errors import UserError
-from sipbench.metrics import METRICS, HEADINGS, available, evaluate, psnr, ssim
+from sipbench.metrics import HEADINGS, METRICS, available, evaluate, psnr, ssim
 from tests.metrics.images import pair
 
 
