@@ -61,8 +61,10 @@ def solve(problem: Problem, method: str = "pinv", **options: Any) -> Estimate:
     return bench.solve(replace(problem, prior=bench.prior, setting=public), None).estimate
 
 
-def score(estimate: Estimate | Tensor, truth: Tensor | None, problem: Problem) -> pd.DataFrame:
-    """One row an image: the metrics, and how well the estimate explains the measurement.
+def score(
+    estimate: Estimate | Tensor, truth: Tensor | None, problem: Problem, metrics: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """One row an image: the metrics (those of the usual config unless some are named), and how well the estimate explains the measurement.
 
     Where f is blind, and the problem was posed here, the row also says how like the true kernel the estimate's is. Of a
     real measurement nobody knows a kernel, nor a noise level that was not told: nothing is said of them.
@@ -73,11 +75,12 @@ def score(estimate: Estimate | Tensor, truth: Tensor | None, problem: Problem) -
     found = replace(found, x=found.x.float())
     if "overrides" not in problem.setting:
         known = None if truth is None else Truth(truth)
-        return pd.DataFrame(score_images(_cell(["method=pinv", "prior=none"]).metrics, found, known, problem))
+        names = metrics or _cell(["method=pinv", "prior=none"]).metrics
+        return pd.DataFrame(score_images(names, found, known, problem))
     cell = _cell([*problem.setting["overrides"], f"images={list(problem.setting['images'])}"])
     bench = Bench.of(cell, check=False)
     known = None if truth is None else Truth(truth, bench.theta(cell.images, problem.f))
-    return pd.DataFrame(score_images(cell.metrics, found, known, bench.as_known(problem, cell.images)))
+    return pd.DataFrame(score_images(metrics or cell.metrics, found, known, bench.as_known(problem, cell.images)))
 
 
 def _posed(problem: Problem, method: str, options: dict[str, Any]) -> Bench:

@@ -151,13 +151,15 @@ class Problem:
     @property
     def linear(self) -> LinearOperator:
         """The forward map of a solver that says that it needs a linear one."""
-        assert self.f.linear, "this forward map is not linear"
+        assert self.f.linear, "this forward map is not linear: say needs: [linear] in the method's config"
         return self.f  # pyright: ignore
 
     @property
     def sigma(self) -> float:
         """The standard deviation of the noise, for a solver that says that it needs to be told."""
-        assert self.noise is not None and self.noise.sigma is not None, "the noise level is not told"
+        assert self.noise is not None and self.noise.sigma is not None, (
+            "the noise level is not told: say needs: [noise.sigma]"
+        )
         return self.noise.sigma
 
     def steps(self, n: int) -> Iterator[int]:

@@ -72,7 +72,8 @@ def write(why: str, raised: str | None = None) -> None:
     if raised:
         parts[raised]["version"] += 1
     line = f"{raised} raised to {parts[raised]['version']}: {why}" if raised else f"numbers unchanged: {why}"
-    content = {"parts": parts, "history": [*kept["history"], line]}
+    history = kept["history"] if kept["history"][-1:] == [line] else [*kept["history"], line]
+    content = {"parts": parts, "history": history}
     LOCK.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     lock.cache_clear()
 
