@@ -48,17 +48,22 @@ def _module(path: Path, code: str) -> ModuleType:
 
 @contextmanager
 def _folder_first(folder: Path) -> Iterator[None]:
-    """The folder first on the path, and its modules alone under their names."""
+    """The folder first on the path, and its modules alone under their names.
+
+    No bytecode is written: Python takes it for that of a file of the same size that was edited in the same second.
+    """
     hidden = {name: module for name, module in sys.modules.items() if _hides(folder, name, module)}
     for name in hidden:
         del sys.modules[name]
-    before = set(sys.modules)
+    before, writes = set(sys.modules), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
     sys.modules.update(_helpers.get(folder, {}))
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes
         sys.path.remove(str(folder))
         own = {n: m for n, m in sys.modules.items() if n not in before and _lies_in(folder, m)}
         for name in own:

@@ -80,8 +80,9 @@ def test_a_cell_of_a_file_is_the_same_cell_in_another_folder(tmp_path, cell):
     assert hashes["here"] == hashes["there"] != hashes["third"]
 
 
-def test_a_file_that_was_edited_runs_as_it_is_now(tmp_path):
+def test_a_file_that_was_edited_runs_as_it_is_now(tmp_path, monkeypatch):
     """In one process, as in a notebook: the file, and the neighbour that it imports."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path, neighbour, seen = tmp_path / "mine.py", tmp_path / "beside.py", []
     for gain, shift in ((1, 0), (2, 0), (2, 5)):
         neighbour.write_text(f"shift = {shift}\n")
