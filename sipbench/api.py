@@ -64,7 +64,7 @@ def solve(problem: Problem, method: str = "pinv", **options: Any) -> Estimate:
 def score(
     estimate: Estimate | Tensor, truth: Tensor | None, problem: Problem, metrics: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """One row an image: the metrics (those of the usual config unless some are named), and how well the estimate explains the measurement.
+    """One row an image: the metrics, or those that are named, and how well the estimate explains the measurement.
 
     Where f is blind, and the problem was posed here, the row also says how like the true kernel the estimate's is. Of a
     real measurement nobody knows a kernel, nor a noise level that was not told: nothing is said of them.

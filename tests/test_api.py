@@ -1,0 +1,71 @@
+"""Posing, solving and scoring from Python, and problems that were built by hand."""
+
+import pytest
+import torch
+
+import sipbench
+from sipbench.bench.cell import NotApplicable
+from sipbench.noise import Gaussian
+from sipbench.operators import Inpainting
+from sipbench.operators.blind import BlindBlur
+from sipbench.problem import Problem, Rng
+
+
+def by_hand(sigma=0.05, size=16):
+    rng, shape = Rng.of(0, "by hand", [0, 1]), (2, 3, size, size)
+    x = torch.linspace(-0.5, 0.5, size).expand(shape).clone()
+    x[..., 4:9, 4:9] += 0.4
+    f = Inpainting(shape, rng.child("operator").portable)
+    y = Gaussian(sigma)(f(x), rng.child("noise").portable)
+    return Problem(y, f, Gaussian(sigma), shape, None, rng.child("solver")), x
+
+
+def test_a_problem_that_was_built_by_hand_is_solved_and_scored():
+    problem, x = by_hand()
+    estimate = sipbench.solve(problem, method="tv", iterations=30, lam=0.02, c=None)
+    rows = sipbench.score(estimate, x, problem)
+    assert len(rows) == 2 and rows["psnr"].notna().all()
+    assert rows["psnr"].mean() > sipbench.score(sipbench.solve(problem), x, problem)["psnr"].mean()
+    assert rows["residual_ratio"].tolist() == pytest.approx((rows["residual"] / 0.05).tolist())
+
+
+def test_what_it_lacks_is_said():
+    problem, _ = by_hand()
+    with pytest.raises(NotApplicable, match="dps needs a prior"):
+        sipbench.solve(problem, method="dps")
+
+
+def test_metrics_may_be_named():
+    problem, x = by_hand()
+    rows = sipbench.score(problem.y, x, problem, metrics=["relative_error"])
+    assert "relative_error" in rows and "psnr" not in rows
+
+
+def test_some_images_of_a_posed_problem_are_scored():
+    problem, truth = sipbench.pose(
+        degradation="blind_motion", images=3, size=64, overrides=["degradation.operator.size=8"]
+    )
+    one = problem.select(slice(1, 2))
+    rows = sipbench.score(sipbench.Estimate(truth[1:2]), truth[1:2], one)
+    assert len(rows) == 1 and rows["psnr"][0] == float("inf")
+
+
+def test_nothing_is_invented_of_a_real_measurement(tmp_path):
+    """Neither a kernel nor a noise level; one that was told, or that a saved measurement remembers, is used."""
+    from PIL import Image
+
+    pixels = (torch.rand(24, 24, 3, generator=torch.Generator().manual_seed(0)) * 255).byte().numpy()
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    root = f"dataset.root={tmp_path}"
+    problem, truth = sipbench.pose(
+        "measured", "blind_motion", images=1, overrides=[root, "degradation.operator.size=8"]
+    )
+    assert truth is None and isinstance(problem.f, BlindBlur)
+    kernel = torch.zeros(1, *problem.f.theta_shapes["kernel"])
+    rows = sipbench.score(sipbench.Estimate(torch.zeros(problem.shape), theta={"kernel": kernel}), None, problem)
+    assert "kernel_similarity" not in rows or rows["kernel_similarity"].isna().all()
+    assert rows["residual"].notna().all() and rows["residual_ratio"].isna().all()
+    told, _ = sipbench.pose("measured", "denoise", images=1, overrides=[root, "degradation.noise.sigma=0.2"])
+    assert sipbench.score(sipbench.solve(told), None, told)["residual_ratio"].notna().all()
+    assumed, _ = sipbench.pose("measured", "denoise", images=1, overrides=[root])
+    assert sipbench.score(sipbench.solve(assumed), None, assumed)["residual_ratio"].isna().all()
