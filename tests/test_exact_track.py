@@ -7,7 +7,7 @@ import pytest
 
 from sipbench.noise import Gaussian
 from sipbench.tables import posterior, posterior_run
-from sipbench.tables.posterior_run import attempt, judged
+from sipbench.tables.posterior_run import judged, measurement_row
 
 CELLS = [
     ("ddrm", "blur"),
@@ -21,7 +21,7 @@ CELLS = [
 def ratio(method, problem, measurement=0):
     (task,) = posterior.load("posterior", "demo", [f"method={method}", f"problem={problem}"]).tasks
     assert task.kind == "samples"
-    row = attempt(task, measurement, judged(task, measurement))
+    row = measurement_row(task, measurement, judged(task, measurement))
     assert row["status"] == "ok", row["reason"]
     return row["ratio"]
 
