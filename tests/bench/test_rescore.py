@@ -92,7 +92,8 @@ def test_a_bit_flipped_in_a_page_is_seen(cell, column):
     pages = parquet.ParquetFile(path).metadata.row_group(0)
     at = next(pages.column(i) for i in range(pages.num_columns) if pages.column(i).path_in_schema == column)
     content = bytearray(path.read_bytes())
-    content[at.data_page_offset + at.total_compressed_size - 2] ^= 4
+    begin = at.dictionary_page_offset or at.data_page_offset
+    content[begin + at.total_compressed_size - 2] ^= 4
     path.write_bytes(bytes(content))
     with pytest.raises(UserError, match="damaged results"):
         store.read(c.folder, [column])
