@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from sipbench.problem import Estimate, Problem
 
+NOTES = ("TORCHINDUCTOR_", "TRITON_")
 Setting = tuple[Callable[[], Any], Callable[[Any], Any]]
 
 
@@ -31,8 +32,14 @@ def _deterministic() -> tuple[bool, bool]:
     return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
-def _environment(before: Mapping[str, str]) -> None:
-    os.environ.clear()
+def _environment() -> dict[str, str]:
+    """The environment but for what torch notes there when it compiles, or when the first optimiser is made."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(NOTES)}
+
+
+def _set_environment(before: Mapping[str, str]) -> None:
+    for name in _environment().keys() - before.keys():
+        del os.environ[name]
     os.environ.update(before)
 
 
@@ -52,7 +59,7 @@ SETTINGS: dict[str, Setting] = {
         for name in ("enabled", "benchmark", "deterministic")
     },
     "numpy.geterr()": (np.geterr, lambda before: np.seterr(**before)),
-    "the environment": (lambda: dict(os.environ), _environment),
+    "the environment": (_environment, _set_environment),
     "the working directory": (os.getcwd, os.chdir),
 }
 OURS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))

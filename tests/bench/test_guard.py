@@ -1,5 +1,8 @@
 """A solver that alters what is not its own, or ends the process, becomes failed rows and disturbs nobody."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -132,3 +135,12 @@ def test_a_solver_that_behaves_is_not_touched(solver):
     rows = rows_of(solver("with torch.no_grad():\n    y = problem.y.clone()\n    y += 0\nreturn y"))
     assert rows["status"].tolist() == ["ok"] * 3
     assert torch.is_grad_enabled()
+
+
+def test_the_first_optimiser_of_a_process_is_no_trespass(tmp_path):
+    """It imports parts of torch that set a variable of the environment."""
+    words = ["method=dip", "degradation=denoise", "size=32", "images=1", "metrics=[psnr]", "budget_seconds=0.01"]
+    program = "import sys; from sipbench.cli import main; sys.exit(main(sys.argv[1:]))"
+    argv = [sys.executable, "-c", program, *words, f"results={tmp_path}"]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
