@@ -60,7 +60,7 @@ TRIED = {m: [d for d in does if d in KINDS] or does[:1] for m, does in DOES.item
 
 
 def case(method, degradation):
-    marks = [] if degradation in TRIED[method] and (method, degradation) not in COSTLY else [pytest.mark.full]
+    marks = [] if degradation in TRIED[method] else [pytest.mark.full]
     return pytest.param(method, degradation, marks=marks, id=f"{method}-{degradation}")
 
 
