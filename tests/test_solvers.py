@@ -22,8 +22,6 @@ KINDS = {
     "sr4", "inpaint70", "deblur_gaussian", "deblur_motion", "colorize", "cs_gaussian", "mri", "ct_sparse",
     "phase_fourier", "hdr", "blind_motion", "turbulence",
 }  # fmt: skip
-# They invert this blur, by conjugate gradients, in every step: minutes together. make fulltest runs them.
-COSTLY = {(method, "deblur_motion") for method in ("ddnm", "dmps", "ilvr", "mcg")}
 
 
 @cache
