@@ -1,4 +1,4 @@
-"""breaking.md 15, 17, 19: options of the harness are refused at once and in one line, on a finished cell too."""
+"""Options of the harness are refused at once and in one line, on a finished cell too."""
 
 import resource
 

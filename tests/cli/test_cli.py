@@ -71,7 +71,7 @@ def test_the_schema_of_a_kind_is_printed(capsys, kind):
 def test_doctor_says_what_is_missing_and_how_to_get_it(capsys, tmp_path):
     code, out, _ = say(capsys, "doctor", f"data={tmp_path}")
     assert code == 0 and "hf download google/ddpm-celebahq-256" in out and "versions" in out
-    assert len(out) < 6000 and len(out.splitlines()) < 50  # breaking.md 30: a page
+    assert len(out) < 6000 and len(out.splitlines()) < 50  # a page
     assert "doctor --all" in out
 
 

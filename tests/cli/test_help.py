@@ -1,4 +1,4 @@
-"""breaking.md 20: every command says with --help what it takes, and nothing heavy is imported for it."""
+"""Every command says with --help what it takes, and nothing heavy is imported for it."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""breaking.md 16: a path may be typed as it is: with an umlaut, brackets, a second equals sign."""
+"""A path may be typed as it is: with an umlaut, brackets, a second equals sign."""
 
 import pytest
 

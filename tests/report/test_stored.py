@@ -1,4 +1,4 @@
-"""breaking.md 22: what a cell's store keeps is shown beside truth and measurement, and exported for other programs."""
+"""What a cell's store keeps is shown beside truth and measurement, and exported for other programs."""
 
 import numpy as np
 import pytest

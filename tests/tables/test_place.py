@@ -1,4 +1,4 @@
-"""breaking.md 9: a table of which something was changed never overwrites the whole one."""
+"""A table of which something was changed never overwrites the whole one."""
 
 import hashlib
 

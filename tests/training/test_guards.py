@@ -1,4 +1,4 @@
-"""breaking.md 13 and 26: training takes the training split, goes on only with what it began with, and stops whole."""
+"""Training takes the training split, goes on only with what it began with, and stops whole."""
 
 import os
 import signal
