@@ -94,7 +94,7 @@ def test_two_steps_of_the_published_settings(weights, tmp_path, method, degradat
     assert cell.size == 256 and cell.profile == "paper"
     ready = bench.Bench.of(cell)
     meter = Meter(limit=2)
-    result = cell.solver(replace(ready.pose([0]), _watch=meter), **cell.options)
+    result = cell.solver(replace(ready.pose([0]), _watch=meter), **configs.built(cell.options))
     x = getattr(result, "x", result)
     assert x.shape == (1, 3, 256, 256) and torch.isfinite(x).all()
     assert meter.steps == 2 and ready.prior.evaluations >= 2
