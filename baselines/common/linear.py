@@ -9,6 +9,8 @@ from torch import Tensor
 
 from baselines.common.algebra import dot, each
 from sipbench.operators import LinearOperator
+from sipbench.operators.base import invert
+from sipbench.operators.iterative import least_squares
 
 
 def cg(matvec: Callable[[Tensor], Tensor], b: Tensor, iterations: int, tolerance: float | None = None) -> Tensor:
@@ -42,3 +44,17 @@ def conditioning(
     if svd is None:
         return lambda r, a, b: f.T(cg(lambda v: a * f(f.T(v)) + b * v, r, iterations))
     return lambda r, a, b: svd.V(svd.s / (a * svd.s**2 + b) * svd.Ut(r))
+
+
+def pseudo_inverse(f: LinearOperator, dtype: torch.dtype, cutoff: float) -> Callable[[Tensor], Tensor]:
+    """A^+ with the singular values below a cutoff taken as zero, which keeps a blur's from blowing up the noise.
+
+    Where A has no cheap singular value decomposition they are damped instead: A^T (A A^T + cutoff^2 I)^-1.
+    """
+    svd = f.svd(dtype)
+    if svd is None:
+        return (lambda y: least_squares(f, y, tolerance=1e-4, damping=cutoff**2)) if cutoff else f.pinv
+    inverse = invert(svd.s, cutoff)
+    if torch.equal(inverse > 0, invert(svd.s) > 0):
+        return f.pinv
+    return lambda y: svd.V(inverse * svd.Ut(y))

@@ -13,12 +13,20 @@ from torch import Tensor
 
 from baselines.common.algebra import dot, each
 from baselines.diffusion.sampling import Level, clipped, descend, level, start
+from sipbench.priors.schedules import Spacing
 from sipbench.problem import Problem
 
 
 @torch.no_grad()
 def cdim(
-    problem: Problem, *, steps: int = 50, K: int = 20, c: float = 0.1, probes: int = 16, clip: bool = True
+    problem: Problem,
+    *,
+    steps: int = 50,
+    K: int = 20,
+    c: float = 0.1,
+    probes: int = 16,
+    clip: bool = True,
+    spacing: Spacing = "even",
 ) -> Tensor:
     """Deterministic sampling; after each step, the state is moved until its own residual is a plausible one:
 
@@ -36,9 +44,10 @@ def cdim(
         c: how many standard deviations above its mean a residual is still plausible.
         probes: random images that estimate the traces of A A^T and of its square.
         clip: clip E[x | x_t] in the sampling step, as published; turn off for data without the range [-1, 1].
+        spacing: the times, `even`, or `leading` as in the public code.
     """
     prior = problem.prior
-    bound, times = _plausible(problem, c, probes), prior.times(steps)
+    bound, times = _plausible(problem, c, probes), prior.times(steps, spacing)
     x_t = start(problem, level(problem, times[0]))
     for now, then in descend(problem, times):
         x_hat = prior.denoise(x_t, now.t)

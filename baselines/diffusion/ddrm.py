@@ -10,11 +10,19 @@ from torch import Tensor
 
 from baselines.diffusion.sampling import Level, descend, level, start
 from sipbench.operators.base import invert
+from sipbench.priors.schedules import Spacing
 from sipbench.problem import Problem
 
 
 @torch.no_grad()
-def ddrm(problem: Problem, *, steps: int = 20, eta: float | None = 0.85, eta_b: float = 1.0) -> Tensor:
+def ddrm(
+    problem: Problem,
+    *,
+    steps: int = 20,
+    eta: float | None = 0.85,
+    eta_b: float = 1.0,
+    spacing: Spacing = "even",
+) -> Tensor:
     """A diffusion in the spectral coordinates of A = U diag(d) V^T, each one told y once it is the noisier of the two.
 
     With S = sigma / alpha, x_bar = V^T x / alpha, y_bar = U^T y / d (noise sigma_y / d) and h = V^T E[x | x_t], a step
@@ -32,13 +40,14 @@ def ddrm(problem: Problem, *, steps: int = 20, eta: float | None = 0.85, eta_b: 
         steps: number of sampling steps.
         eta: the share of fresh noise where x_t is less noisy than y, or y says nothing.
         eta_b: the weight of y where x_t is the noisier one.
+        spacing: the times, `even`, or `leading` as in the public code.
     """
     y, f, prior, rng = problem.y, problem.linear, problem.prior, problem.rng
     svd, sigma_y = f.svd(y.dtype), problem.sigma
     assert svd is not None
     d, Uty, inverse = svd.s, svd.Ut(y), invert(svd.s)
     told, floor, y_bar = inverse > 0, sigma_y * inverse, inverse * Uty
-    times = prior.times(steps)
+    times = prior.times(steps, spacing)
     first = level(problem, times[0])
     x_t = start(problem, first)
     S = first.S

@@ -12,12 +12,19 @@ from torch import Tensor
 from baselines.common.algebra import norm
 from baselines.common.linear import cg
 from baselines.diffusion.sampling import descend, level, start
+from sipbench.priors.schedules import Spacing
 from sipbench.problem import Problem
 
 
 @torch.no_grad()
 def dds(
-    problem: Problem, *, steps: int = 50, eta: float = 0.85, gamma: float | None = 1.0, iterations: int = 5
+    problem: Problem,
+    *,
+    steps: int = 50,
+    eta: float = 0.85,
+    gamma: float | None = 1.0,
+    iterations: int = 5,
+    spacing: Spacing = "even",
 ) -> Tensor:
     """DDIM whose estimate is first pulled to the measurement by a few conjugate gradient iterations from x_hat:
 
@@ -33,10 +40,11 @@ def dds(
         eta: share of fresh noise.
         gamma: weight of the measurement; None for the noiseless form.
         iterations: of the conjugate gradients.
+        spacing: the times, `even`, or `leading` as in the public code.
     """
     y, f, prior, rng = problem.y, problem.linear, problem.prior, problem.rng
     keep, weight = (0.0, 1.0) if gamma is None else (1.0, gamma)
-    times = prior.times(steps)
+    times = prior.times(steps, spacing)
     x_t = start(problem, level(problem, times[0]))
     for now, then in descend(problem, times):
         x_hat = prior.denoise(x_t, now.t)

@@ -19,6 +19,7 @@ from sipbench.operators.base import BlindOperator, invert
 from sipbench.operators.blind import BlindBlur
 from sipbench.operators.blur import Blur
 from sipbench.operators.convolution import fast_length
+from sipbench.priors.schedules import Spacing
 from sipbench.problem import Estimate, Problem, Rng
 
 
@@ -39,6 +40,7 @@ def gibbsddrm(
     gamma: float = 1000.0,
     sigma_h: float | None = 0.04,
     cutoff: float = 0.05,
+    spacing: Spacing = "even",
 ) -> Estimate:
     """One step of DDRM in the spectral coordinates of the current kernel, then, from time `begin` on, `updates` times:
     the kernel moves under the estimate at the new level, and the step is done again with it.
@@ -65,6 +67,7 @@ def gibbsddrm(
         gamma: the weight of the kernel's sparsity, a Laplace prior.
         sigma_h: the noise in the kernel's likelihood; null is that of y.
         cutoff: singular values below it count as zero.
+        spacing: the times, `even`, or `leading` as in the public code.
     """
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
     blur, sigma = getattr(f, "blur", f), problem.sigma
@@ -73,7 +76,7 @@ def gibbsddrm(
     sigma_h = sigma if sigma_h is None else sigma_h
     lr = lr * (sigma_h / 0.04) ** 2 * (256 * 64) ** 2 / math.prod((*blur.shape[-2:], *blur.box))
     k = exponential(blur.box, width, y)
-    times = prior.times(steps)
+    times = prior.times(steps, spacing)
 
     def coordinates(k: Tensor, around: Tensor) -> Coordinates:
         A = Blur((*y.shape[:2], *frame.grid), Rng((), y.device), kernel=k, boundary="circular")

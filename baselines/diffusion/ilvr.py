@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from baselines.common.linear import pseudo_inverse
 from baselines.diffusion.sampling import clipped, ddim, descend, level, start
 from sipbench.operators import BicubicDownsampling
 from sipbench.problem import Problem
@@ -18,7 +19,13 @@ from sipbench.problem import Problem
 
 @torch.no_grad()
 def ilvr(
-    problem: Problem, *, steps: int = 100, range_t: int = 0, down_N: int | None = None, clip: bool = True
+    problem: Problem,
+    *,
+    steps: int = 100,
+    range_t: int = 0,
+    down_N: int | None = None,
+    cutoff: float = 0.03,
+    clip: bool = True,
 ) -> Tensor:
     """Ancestral sampling, each step's result taken from a noised reference image in the range of Phi:
 
@@ -32,12 +39,14 @@ def ilvr(
         steps: number of sampling steps.
         range_t: steps with more than this many after them are refined: -1 refines all, 0 all but the last.
         down_N: the factor of the low-pass filter, 32 as published; None for the task's own operator.
+        cutoff: singular values of A below it count as zero: see `pseudo_inverse`.
         clip: clip x_hat to [-1, 1], as published.
     """
     f, prior, rng = problem.linear, problem.prior, problem.rng
-    phi = low_pass(problem, down_N) if down_N else lambda x: f.pinv(f(x))
+    pinv = pseudo_inverse(f, problem.y.dtype, cutoff)
+    phi = low_pass(problem, down_N) if down_N else lambda x: pinv(f(x))
     times = prior.times(steps)
-    reference = f.pinv(problem.y)
+    reference = pinv(problem.y)
     x_t = start(problem, level(problem, times[0]))
     for k, (now, then) in enumerate(descend(problem, times)):
         x_hat = clipped(prior.denoise(x_t, now.t), clip)

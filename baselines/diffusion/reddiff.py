@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from baselines.diffusion.sampling import descend
+from sipbench.priors.schedules import Spacing
 from sipbench.problem import Problem
 
 WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -37,6 +38,7 @@ def reddiff(
     weighting: Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"] = "linear",
     sigma_x0: float = 0.0,
     init: Literal["pinv", "zeros"] = "pinv",
+    spacing: Spacing = "even",
 ) -> Tensor:
     """One Adam step (betas 0.9, 0.99) on an image mu at each noise level, from the noisiest down:
 
@@ -54,12 +56,13 @@ def reddiff(
         weighting: how w_t grows with r: linear, sqrt, square, log, trunc_linear, power2over3 or const.
         sigma_x0: the width of the variational distribution around mu.
         init: pinv starts from A^+ y (zeros where f is not linear), zeros from nothing.
+        spacing: the times, `even`, or `leading` as in the public code.
     """
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
     mu = problem.linear.pinv(y) if init == "pinv" and f.linear else y.new_zeros(problem.shape)
     mean, square = torch.zeros_like(mu), torch.zeros_like(mu)  # Adam's, of the gradient
     m = y[0].numel() if f.valid is None else f.valid.expand_as(y).flatten(1).sum(1).to(y.dtype)
-    for k, (now, _) in enumerate(descend(problem, prior.times(steps)), 1):
+    for k, (now, _) in enumerate(descend(problem, prior.times(steps, spacing)), 1):
         x0 = mu + sigma_x0 * rng.normal_like(mu) if sigma_x0 else mu
         x_t = now.alpha * x0 + now.sigma * rng.normal_like(mu)
         gap = now.alpha / now.sigma * (x0 - prior.denoise(x_t, now.t))  # e - z

@@ -163,7 +163,7 @@ class SVD:
     Vt: Callable[[Tensor], Tensor]
 
 
-def invert(s: Tensor) -> Tensor:
-    """1 / s where s is not zero to working precision, else 0."""
-    floor = s.abs().max() * torch.finfo(s.dtype).eps * 10
+def invert(s: Tensor, cutoff: float = 0.0) -> Tensor:
+    """1 / s where s is above the cutoff and not zero to working precision, else 0."""
+    floor = (s.abs().max() * torch.finfo(s.dtype).eps * 10).clamp(min=cutoff)
     return torch.where(s.abs() > floor, 1 / s.clamp(min=floor), torch.zeros_like(s))

@@ -37,10 +37,12 @@ def lanczos_norm(A: LinearOperator, shape: tuple[int, ...], device: torch.device
 
 
 @torch.no_grad()
-def least_squares(A: LinearOperator, y: Tensor, iterations: int = 500, tolerance: float | None = None) -> Tensor:
-    """The least-squares solution of least norm, by conjugate gradients on the normal equations (CGLS) from zero.
+def least_squares(
+    A: LinearOperator, y: Tensor, iterations: int = 500, tolerance: float | None = None, damping: float = 0.0
+) -> Tensor:
+    """argmin_x |A x - y|^2 + damping |x|^2, of least norm, by conjugate gradients on the normal equations (CGLS).
 
-    Each image has its own step sizes and stops where |A^T r| <= tolerance |A^T y|.
+    It starts from zero. Each image has its own step sizes and stops where the gradient is tolerance |A^T y|.
     """
     tolerance = 20 * torch.finfo(y.dtype).eps if tolerance is None else tolerance
     r = y.clone()
@@ -49,10 +51,11 @@ def least_squares(A: LinearOperator, y: Tensor, iterations: int = 500, tolerance
     enough, floor = energy * tolerance**2, torch.finfo(y.dtype).tiny
     for k in range(iterations):
         q = A.forward(p)
-        step = torch.where(energy > enough, energy / _energy(q).clamp(min=floor), torch.zeros_like(energy))
+        bend = _energy(q) + damping * _energy(p) if damping else _energy(q)
+        step = torch.where(energy > enough, energy / bend.clamp(min=floor), torch.zeros_like(energy))
         x = x + _spread(step, x) * p
         r = r - _spread(step, r) * q
-        s = A.T(r)
+        s = A.T(r) - damping * x if damping else A.T(r)
         now = _energy(s)
         p = s + _spread(now / energy.clamp(min=floor), s) * p
         energy = torch.where(energy > enough, now, energy)

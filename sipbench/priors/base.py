@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sipbench.priors.schedules import Schedule
+from sipbench.priors.schedules import Schedule, Spacing
 
 
 class Prior:
@@ -39,9 +39,9 @@ class Prior:
         """(alpha_t, sigma_t), of the shape of t."""
         return self.schedule.scales(t)
 
-    def times(self, n: int) -> Tensor:
-        """n + 1 times from the noisiest the prior knows down to 0, on the CPU: n steps of a sampler."""
-        return self.schedule.times(n)
+    def times(self, n: int, spacing: Spacing = "even") -> Tensor:
+        """n + 1 times from the noisiest down to 0, on the CPU: n steps of a sampler."""
+        return self.schedule.times(n, spacing)
 
     def time_at(self, level: Tensor) -> Tensor:
         """The time at which sigma_t / alpha_t is this level, or the nearest the prior knows."""

@@ -25,6 +25,7 @@ def diffusers_prior(
     weights: str | Path,
     device: torch.device | str = "cpu",
     how: str = "",
+    noisiest: float | None = None,
     precision: str = "float32",
     compile: bool = False,
     channels_last: bool = False,
@@ -36,6 +37,7 @@ def diffusers_prior(
     autoencoder in `vae/` or `vqvae/` makes it a prior of latents.
 
     Args:
+        noisiest: the largest sigma / alpha that samplers start from; None starts from the noisiest training time.
         precision: of the network alone: float32, bfloat16 or float16. The state stays as it is.
         compile: compile the network with torch.compile, at its first use.
         channels_last: lay the network's weights out with the channels last.
@@ -52,7 +54,9 @@ def diffusers_prior(
         network = nn.Module.to(network, device, getattr(torch, precision))
         return network.to(memory_format=torch.channels_last) if channels_last else network  # pyright: ignore
 
-    prior = NetworkPrior(ready(_network(model, "UNet2DModel")), scheduler, checkpointing=checkpointing)
+    prior = NetworkPrior(
+        ready(_network(model, "UNet2DModel")), scheduler, noisiest=noisiest, checkpointing=checkpointing
+    )
     if compile:
         prior.network.compile()
     codec = checkpoints.codec_folder(folder)

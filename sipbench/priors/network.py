@@ -23,11 +23,19 @@ class NetworkPrior(Prior):
     its precision; the network runs in the precision of its weights. Output channels beyond those of x are dropped.
 
     Args:
+        noisiest: the largest sigma / alpha that samplers start from; None starts from the noisiest training time.
         checkpointing: compute the network's activations again in the backward pass instead of keeping them.
     """
 
-    def __init__(self, network: nn.Module, scheduler: dict[str, Any], *, checkpointing: bool = False) -> None:
-        super().__init__(schedule_of(scheduler))
+    def __init__(
+        self,
+        network: nn.Module,
+        scheduler: dict[str, Any],
+        *,
+        noisiest: float | None = None,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(schedule_of(scheduler, noisiest))
         self.network = network.requires_grad_(False).eval()
         config: Any = network.config
         self.shape = (config.in_channels, config.sample_size, config.sample_size)

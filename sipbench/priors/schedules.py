@@ -6,10 +6,12 @@ in double precision on the CPU; a scalar time gives scalars there, so that a sam
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+Spacing = Literal["even", "leading"]
 
 
 class Schedule:
@@ -18,7 +20,7 @@ class Schedule:
     def scales(self, t: Tensor) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
-    def times(self, n: int) -> Tensor:
+    def times(self, n: int, spacing: Spacing = "even") -> Tensor:
         raise NotImplementedError
 
     def time_at(self, level: Tensor) -> Tensor:
@@ -33,27 +35,45 @@ class Schedule:
         raise NotImplementedError
 
 
-def _count(n: int) -> None:
+def _count(n: int, spacing: Spacing) -> None:
     if n < 1:
         raise ValueError(f"steps must be 1 or more, not {n}")
+    if spacing != "even":
+        raise ValueError(f"spacing={spacing} counts training times, and this prior has none: use spacing=even")
 
 
 class VariancePreserving(Schedule):
     """A diffusion model of T discrete times: alpha = sqrt(P_i), sigma = sqrt(1 - P_i) at t = (i + 1) / T.
 
     Between the T times the angle atan(sigma / alpha) is interpolated, so that every noise level has a time.
+
+    Args:
+        scheduler: a diffusers scheduler config.
+        noisiest: the largest sigma / alpha that samplers start from; None starts from the noisiest training time.
     """
 
-    def __init__(self, scheduler: dict[str, Any]) -> None:
+    def __init__(self, scheduler: dict[str, Any], noisiest: float | None = None) -> None:
         products = torch.cat([torch.ones(1, dtype=torch.float64), alphas_cumprod(scheduler)])
         self._angle = torch.atan2((1 - products).sqrt(), products.sqrt())
         self.T = len(products) - 1
+        levels = self._angle[1:].tan()
+        self.first = self.T if noisiest is None else int((levels <= noisiest).sum())
+        if not self.first:
+            least = float(levels[0])
+            raise ValueError(f"noisiest must be at least {least:.3g}, the least noise of this prior, not {noisiest}")
 
-    def times(self, n: int) -> Tensor:
-        """n evenly spaced training times, the first and the last among them, then 0."""
+    def times(self, n: int, spacing: Spacing = "even") -> Tensor:
+        """n times, then 0: `even` has the first and the last, `leading` begins one stride below the first.
+
+        They are training times, unless a limit leaves fewer than n: then they lie between them.
+        """
         if not 1 <= n <= self.T:
             raise ValueError(f"steps must lie in 1..{self.T}, the times this prior was trained at, not {n}")
-        index = torch.linspace(self.T, 1, n, dtype=torch.float64).round()
+        if spacing == "leading":
+            index = 1 + self.T // n * torch.arange(n - 1, -1, -1, dtype=torch.float64)
+        else:
+            index = torch.linspace(self.first, 1, n, dtype=torch.float64)
+            index = index.round() if n <= self.first else index
         return torch.cat([index, torch.zeros(1, dtype=torch.float64)]) / self.T
 
     def scales(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,8 +107,8 @@ class VarianceExploding(Schedule):
     def __init__(self, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> None:
         self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
 
-    def times(self, n: int) -> Tensor:
-        _count(n)
+    def times(self, n: int, spacing: Spacing = "even") -> Tensor:
+        _count(n, spacing)
         last = (self.sigma_min / self.sigma_max) ** (1 / self.rho)
         steps = torch.linspace(1, last, n, dtype=torch.float64) if n > 1 else torch.ones(1, dtype=torch.float64)
         return torch.cat([steps, torch.zeros(1, dtype=torch.float64)])
@@ -121,8 +141,8 @@ class Flow(Schedule):
     def __init__(self, T: int = 1000, shift: float = 1.0) -> None:
         self.T, self.shift = T, shift
 
-    def times(self, n: int) -> Tensor:
-        _count(n)
+    def times(self, n: int, spacing: Spacing = "even") -> Tensor:
+        _count(n, spacing)
         u = torch.linspace(1, 0, n + 1, dtype=torch.float64)
         return self.shift * u / (1 + (self.shift - 1) * u)
 
@@ -162,15 +182,17 @@ def alphas_cumprod(config: dict[str, Any]) -> Tensor:
     return torch.cumprod(1 - betas, 0)
 
 
-def schedule_of(scheduler: dict[str, Any]) -> Schedule:
-    """The schedule of a diffusers scheduler config."""
+def schedule_of(scheduler: dict[str, Any], noisiest: float | None = None) -> Schedule:
+    """The schedule of a diffusers scheduler config, from a noise level on (see `VariancePreserving`)."""
     kind = scheduler.get("_class_name", "")
+    if noisiest is not None and kind.startswith(("FlowMatch", "EDM")):
+        raise ValueError("noisiest is of schedules of discrete times: leave it out for this prior")
     if kind.startswith("FlowMatch"):
         return Flow(scheduler.get("num_train_timesteps", 1000), scheduler.get("shift", 1.0))
     if kind.startswith("EDM"):
         names = ("sigma_min", "sigma_max", "rho")
         return VarianceExploding(**{name: scheduler[name] for name in names if name in scheduler})
-    return VariancePreserving(scheduler)
+    return VariancePreserving(scheduler, noisiest)
 
 
 def prediction_of(scheduler: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from sipbench.noise import Gaussian
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.operators.blind import BlindBlur
 from sipbench.operators.sampling import AveragePooling
+from sipbench.operators.separable import GaussianBlur
 from sipbench.priors.base import Prior
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
@@ -67,8 +68,16 @@ class WithoutSVD(AveragePooling):
 OPERATORS = {
     "inpainting": lambda shape, rng: Inpainting(shape, rng, removed=0.5),
     "bicubic": lambda shape, rng: BicubicDownsampling(shape, rng, factor=2),
+    "blur": lambda shape, rng: GaussianBlur(shape, rng, size=3, sigma=1.2, boundary="circular"),
     "without SVD": lambda shape, rng: WithoutSVD(shape, rng, factor=2),
 }
+
+
+def pinv(A, cutoff=0.03, damped=False):
+    """A^+ without the singular values below a cutoff, or with them damped."""
+    if damped:
+        return np.linalg.solve(A.T @ A + cutoff**2 * np.eye(A.shape[1]), A.T)
+    return np.linalg.pinv(A, rcond=max(1e-9, cutoff / np.linalg.norm(A, 2)))
 
 
 def ddpm(steps):

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from baselines.common.linear import cg, conditioning
+from baselines.common.linear import cg, conditioning, pseudo_inverse
 from sipbench.operators import BicubicDownsampling, Inpainting
+from sipbench.operators.separable import GaussianBlur
 from sipbench.problem import Rng
+from tests.baselines.reference import WithoutSVD, dense, pinv
 
 
 def matrices(b=3, d=6, shift=0.1):
@@ -38,3 +40,26 @@ def test_conditioning_is_the_same_by_either_way(operator, monkeypatch):
     monkeypatch.setattr(type(f), "svd", lambda self, dtype=None: None)
     by_cg = conditioning(f, torch.float64, 200)(r, 0.7, 0.05)
     assert torch.allclose(by_svd, by_cg, atol=1e-8)
+
+
+@pytest.mark.parametrize("cutoff", [0.0, 0.2])
+def test_the_pseudo_inverse_has_no_small_singular_values(cutoff):
+    shape, rng = (1, 1, 6, 6), Rng.of(0, "f", [0]).portable
+    f = GaussianBlur(shape, rng, size=3, sigma=1.0, boundary="circular")
+    inverse = dense(pseudo_inverse(f, torch.float64, cutoff), shape[1:])
+    assert abs(inverse - pinv(dense(f, shape[1:]), cutoff)).max() < 1e-9
+    assert (abs(inverse - dense(f.pinv, shape[1:])).max() > 1) == (cutoff > 0)
+
+
+def test_where_nothing_is_small_it_is_the_map_s_own():
+    f = BicubicDownsampling((1, 1, 8, 8), Rng.of(0, "f", [0]).portable, factor=2)
+    assert pseudo_inverse(f, torch.float64, 0.03) == f.pinv
+
+
+@pytest.mark.parametrize("map", [GaussianBlur, WithoutSVD])
+def test_without_a_decomposition_small_singular_values_are_damped(map, monkeypatch):
+    shape, rng = (1, 1, 6, 6), Rng.of(0, "f", [0]).portable
+    f = map(shape, rng, size=3, sigma=1.0) if map is GaussianBlur else map(shape, rng, factor=2)
+    monkeypatch.setattr(map, "svd", lambda self, dtype=None: None)
+    A, small = dense(f, shape[1:]), (1, shape[1] * f(torch.zeros(shape)).shape[-1], f(torch.zeros(shape)).shape[-1])
+    assert abs(dense(pseudo_inverse(f, torch.float64, 0.2), small) - pinv(A, 0.2, damped=True)).max() < 1e-3

@@ -34,7 +34,7 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "noise at the end": ("return prior.decode(x_y)", "return prior.decode(x_y + 0.2 * rng.normal_like(x_y))"),
     },
     "ddnm.ddnm": {
-        "half the projection": ("x_hat - f.pinv(ANY)", "x_hat - 0.5 * f.pinv(ANY)"),
+        "half the projection": ("x_hat - pinv(ANY)", "x_hat - 0.5 * pinv(ANY)"),
         "fresh and kept swapped": ("kept, fresh = shares(now, then, eta)", "fresh, kept = shares(now, then, eta)"),
         "the level of now": ("then.alpha * r + then.sigma * ANY", "then.alpha * r + now.sigma * ANY"),
     },

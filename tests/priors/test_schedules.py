@@ -18,11 +18,11 @@ CONFIGS = {
 FINE = torch.linspace(0, 1, 30_001, dtype=torch.float64)  # its points lie on the training times and between them
 
 
-def times_fall_to_zero(schedule):
+def times_fall_to_zero(schedule, start=1.0):
     for n in (1, 2, 7, 50):
         times = schedule.times(n)
         assert times.shape == (n + 1,) and times.dtype == torch.float64 and times.device.type == "cpu"
-        assert times[0] == 1 and times[-1] == 0 and (times.diff() < 0).all()
+        assert times[0] == start and times[-1] == 0 and (times.diff() < 0).all()
 
 
 def scales_are_monotone(schedule):
@@ -173,3 +173,41 @@ class Backwards(Flow):
 def test_a_broken_schedule_is_seen(broken, part):
     with pytest.raises(AssertionError):
         part(broken)
+
+
+@pytest.mark.parametrize("n", [1, 7, 50])
+def test_samplers_start_at_the_noisiest_level_that_is_asked_for(n):
+    """The cosine schedule goes on to 20,291 where the linear one of the published networks begins at 157."""
+    config = LINEAR | {"beta_schedule": "squaredcos_cap_v2"}
+    whole, limited = schedule_of(config), schedule_of(config, noisiest=157.5)
+    alpha, sigma = limited.scales(limited.times(n))
+    assert (
+        100
+        < float(sigma[0] / alpha[0])
+        <= 157.5
+        < 1e4
+        < float((sigma := whole.scales(whole.times(n)))[1][0] / sigma[0][0])
+    )
+    assert limited.times(n)[-1] == 0 and torch.equal(limited.scales(FINE)[0], whole.scales(FINE)[0])
+    assert limited.times(1000)[:1000].unique().numel() == 1000 and len(limited.times(1000)) == 1001
+
+
+def test_a_level_below_all_training_times_is_refused():
+    with pytest.raises(ValueError, match=r"at least 0\.01"):
+        schedule_of(LINEAR, noisiest=0.001)
+    with pytest.raises(ValueError, match="leave it out"):
+        schedule_of(CONFIGS["flow"], noisiest=157.5)
+
+
+@pytest.mark.parametrize(("T", "n"), [(1000, 20), (1000, 1000), (1000, 30), (50, 7)])
+def test_leading_times_begin_a_stride_below_the_first(T, n):
+    """As the public codes count them: 0, skip, 2 skip, ... of T training times, backwards."""
+    schedule = schedule_of(LINEAR | {"num_train_timesteps": T})
+    indices = [i * (T // n) for i in range(n)]
+    clock = schedule.clock(schedule.times(n, "leading")[:-1])
+    assert clock.round().int().tolist() == indices[::-1] and schedule.times(n, "leading")[-1] == 0
+
+
+def test_where_no_times_are_trained_none_lead():
+    with pytest.raises(ValueError, match="spacing=even"):
+        VarianceExploding().times(5, "leading")
