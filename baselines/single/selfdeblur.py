@@ -88,7 +88,10 @@ def selfdeblur(
 
 
 class NonLocal(nn.Module):
-    """x + W(g(x) <phi(x), theta(x)> / n) over all n pixels: a non-local block of dot products, at first x itself."""
+    """x + W(g(x) <phi(x), theta(x)> / n), at first x itself: a non-local block of dot products.
+
+    Each pixel sees the n that g and phi keep of all, the largest of each 2 x 2.
+    """
 
     def __init__(self, rng: Rng, c: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -98,7 +101,8 @@ class NonLocal(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        g, theta, phi = (part(x).flatten(2) for part in (self.g, self.theta, self.phi))
+        g, phi = (F.max_pool2d(part(x), 2).flatten(2) for part in (self.g, self.phi))
+        theta = self.theta(x).flatten(2)
         seen = (g @ phi.mT) @ theta / g.shape[-1]
         return x + self.norm(self.W(seen.unflatten(2, x.shape[2:])))
 

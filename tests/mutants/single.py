@@ -73,6 +73,7 @@ MUTANTS = [
     Mutant("one step more of the squared error", "single.selfdeblur.selfdeblur", "ANY < mse_iterations",
            "ANY <= mse_iterations"),
     Mutant("another zero of SSIM", "single.selfdeblur.selfdeblur", "1 - ssim(y_hat, y)", "2 - ssim(y_hat, y)"),
+    Mutant("every pixel seen by every other", "single.selfdeblur.selfdeblur", "F.max_pool2d(part(x), 2)", "part(x)"),
     Mutant("a kernel that is not learnt", "single.selfdeblur.selfdeblur", "lr_kernel", "1e-7"),
     idle("single.selfdeblur.selfdeblur"),
     Mutant("another norm", "single.spectral_dip.spectral_dip",
