@@ -48,7 +48,7 @@ class ConvDecoder(nn.Module):
         c_out: int,
         size: Sequence[int],
         *,
-        in_size: Sequence[int] = (8, 4),
+        in_size: Sequence[int],
         layers: int = 7,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -77,7 +77,7 @@ def conv_decoder(
     lam: float = 0.0,
     layers: int = 7,
     channels: int = 256,
-    in_size: Sequence[int] = (8, 4),
+    in_size: Sequence[int] | None = None,
     sigmoid: bool = True,
     data_consistency: bool = False,
     stop: Stop = Stop("loss"),
@@ -87,12 +87,15 @@ def conv_decoder(
     For images x = 2 sigmoid(G_theta(z)) - 1. Without `sigmoid`, as published for MRI, x = s G_theta(z), where s brings
     the first output to the norm of the zero-filled image x_0 (s = 1 where f is not linear). `data_consistency` ends
     with x + f^+ (y - f(x)), as published for MRI: what was measured replaces what the network made of it. That is for
-    f that select without mixing noise up. An iteration is one pass through G and f, forward and backward.
+    f that select without mixing noise up. z has 8 entries along the longer side and as many along the other as its
+    share of it, rounded down (8 x 4 for the published 640 x 368), unless `in_size` says otherwise. An iteration is one
+    pass through G and f, forward and backward.
 
     How it stands to the public code: docs/notes/conv_decoder.md.
     """
     rng, f, y = problem.rng, problem.f, problem.y
     theta, size = rng.child("theta").portable, problem.shape[2:]
+    in_size = in_size or [max(1, 8 * n // max(size)) for n in size]
     G = ConvDecoder(theta, channels, problem.shape[1], size, in_size=in_size, layers=layers, dtype=y.dtype)
     z = rng.child("input").portable.uniform(channels, *in_size, dtype=y.dtype)
     s = scale(f, G(z).detach(), y) if isinstance(f, LinearOperator) else 1.0
