@@ -40,9 +40,9 @@ def selfdeblur(
     kernel_size: int | None = None,
     stop: Stop = Stop("fixed"),
 ) -> Estimate:
-    """min over theta, phi of |y - k * x|^2, then of 1 - SSIM(y, k * x), where x = G_theta(z_x) and k = G_phi(z_k).
+    """min over theta, phi of |y - k * x|^2 / 4, then of 1 - SSIM(y, k * x), where x = G_theta(z_x) and k = G_phi(z_k).
 
-    By Adam. G_theta is an hourglass with a non-local block at each scale from the third on, G_phi a fully connected
+    By Adam, whose second moments outlive the change of loss: so the first is that of images on [0, 1]. G_theta is an hourglass with a non-local block at each scale from the third on, G_phi a fully connected
     network (200, 1000, pixels of the kernel) whose softmax is k. Both inputs are uniform on [0, 0.1]; z_x gets fresh
     noise at each iteration. Where y is the `valid` part of k * x, the image is larger by the kernel. The last iterate
     is returned, as published; nothing undoes a common shift of x and k. A tilt map is left at zero. An iteration is one
@@ -73,7 +73,7 @@ def selfdeblur(
 
     def misfit(x: Tensor) -> Tensor:
         y_hat = problem.f(x, completed(problem, now["kernel"]))
-        return mse(y_hat - y) if next(iteration) < mse_iterations else 1 - ssim(y_hat, y)
+        return mse((y_hat - y) / 2) if next(iteration) < mse_iterations else 1 - ssim(y_hat, y)
 
     return fit(
         problem,
