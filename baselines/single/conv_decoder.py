@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from baselines.common.algebra import dot, each, norm
 from baselines.common.losses import DataLoss, Penalty
 from baselines.common.stopping import Stop
-from baselines.single.fit import fit, objective
+from baselines.single.fit import afresh, fit, objective, weights
 from baselines.single.layers import Conv, Norm
 from sipbench.operators.base import LinearOperator
 from sipbench.problem import Estimate, Problem, Rng
@@ -84,6 +84,8 @@ def conv_decoder(
 ) -> Estimate:
     """min_theta loss(y - f(x)) + lam R(x) by Adam, z fixed and uniform on [0, 1].
 
+    The weights after the step of the smallest loss are the ones that count, as published.
+
     For images x = 2 sigmoid(G_theta(z)) - 1. Without `sigmoid`, as published for MRI, x = s G_theta(z), where s brings
     the first output to the norm of the zero-filled image x_0 (s = 1 where f is not linear). `data_consistency` ends
     with x + f^+ (y - f(x)), as published for MRI: what was measured replaces what the network made of it. That is for
@@ -99,14 +101,20 @@ def conv_decoder(
     G = ConvDecoder(theta, channels, problem.shape[1], size, in_size=in_size, layers=layers, dtype=y.dtype)
     z = rng.child("input").portable.uniform(channels, *in_size, dtype=y.dtype)
     s = scale(f, G(z).detach(), y) if isinstance(f, LinearOperator) else 1.0
+
+    def image() -> Tensor:
+        return 2 * G(z).sigmoid() - 1 if sigmoid else s * G(z)
+
     estimate = fit(
         problem,
-        lambda k: 2 * G(z).sigmoid() - 1 if sigmoid else s * G(z),
+        lambda k: image(),
         torch.optim.Adam(G.parameters(), lr=lr),
         iterations=iterations,
         misfit=objective(problem, loss, regulariser, lam),
         stop=stop,
+        theta=lambda: weights(G),
     )
+    estimate = afresh(estimate, G, image)
     if not data_consistency:
         return estimate
     if not isinstance(f, LinearOperator):

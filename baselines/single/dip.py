@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch.func import functional_call
 
 from baselines.common.losses import DataLoss, Penalty
 from baselines.common.stopping import Stop
-from baselines.single.fit import fit, objective
+from baselines.single.fit import afresh, fit, objective, weights
 from baselines.single.hourglass import Downsample, Hourglass
 from baselines.single.inputs import Input, fixed_input, perturbed
 from sipbench.problem import Estimate, Problem
@@ -88,9 +87,6 @@ def dip(
         stop=stop,
         ema=ema,
         backtrack=backtrack,
-        theta=lambda: dict(G.named_parameters()) if clean_z else {},
+        theta=lambda: weights(G) if clean_z else {},
     )
-    if not clean_z:
-        return estimate
-    with torch.no_grad():
-        return Estimate(2 * functional_call(G, dict(estimate.theta or {}), z) - 1, stopped=estimate.stopped)
+    return afresh(estimate, G, lambda: 2 * G(z) - 1) if clean_z else estimate

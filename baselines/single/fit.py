@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.common.algebra import where
 from baselines.common.losses import DataLoss, Loss, Penalty, data_loss, penalty
@@ -58,6 +58,20 @@ def fit(
         if k % 20 == 0 and stopper.done:
             break
     return Estimate(stopper.best, theta=stopper.theta or None, stopped=stopper.stopped)
+
+
+def weights(G: nn.Module) -> dict[str, Tensor]:
+    """What belongs to an iterate where its network, not its image, makes the estimate: as `theta` of `fit`."""
+    return dict(G.named_parameters())
+
+
+@torch.no_grad()
+def afresh(estimate: Estimate, G: nn.Module, image: Callable[[], Tensor]) -> Estimate:
+    """The image that G makes with the `weights` that were kept: those after the step of the iterate that was chosen."""
+    kept = estimate.theta or {}
+    for name, parameter in G.named_parameters():
+        parameter.copy_(kept[name])
+    return Estimate(image(), stopped=estimate.stopped)
 
 
 class Backtrack:

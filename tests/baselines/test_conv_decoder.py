@@ -13,6 +13,7 @@ from sipbench.noise import Gaussian
 from sipbench.operators.mri import MRI
 from sipbench.problem import Problem, Rng
 from tests.baselines.untrained import gain, part, pose, streams
+from tests.parity import difference
 
 SMALL = {"channels": 12, "layers": 4, "in_size": (4, 4)}
 
@@ -47,10 +48,13 @@ def assert_has_the_norm_of_the_zero_filled_image(scale):
 
 
 def witness(solve):
+    from tests.parity.single import conv_decoder_and_public
+
     rng, settings = streams(), {"in_size": (3, 4), "layers": 4}
     network = part(solve, "ConvDecoder")(rng, 6, 2, (20, 17), dtype=torch.float64, **settings)
     assert_is_deepinvs_network(network, rng.uniform(6, 3, 4, dtype=torch.float64), settings)
     assert_has_the_norm_of_the_zero_filled_image(part(solve, "scale"))
+    assert difference(*conv_decoder_and_public(solve)) < 1e-8
     assert gain(solve, pose(), iterations=100, **SMALL) > 5
 
 
