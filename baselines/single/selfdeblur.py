@@ -42,12 +42,13 @@ def selfdeblur(
 ) -> Estimate:
     """min over theta, phi of |y - k * x|^2 / 4, then of 1 - SSIM(y, k * x), where x = G_theta(z_x) and k = G_phi(z_k).
 
-    By Adam, whose second moments outlive the change of loss: so the first is that of images on [0, 1]. G_theta is an hourglass with a non-local block at each scale from the third on, G_phi a fully connected
-    network (200, 1000, pixels of the kernel) whose softmax is k. Both inputs are uniform on [0, 0.1]; z_x gets fresh
-    noise at each iteration. Where y is the `valid` part of k * x, the image is larger by the kernel. The last iterate
-    is returned, as published; nothing undoes a common shift of x and k. A tilt map is left at zero. An iteration is one
-    pass through both networks and the blur, forward and backward. Where this departs from the paper and the public
-    code: docs/notes/selfdeblur.md.
+    By Adam, whose second moments outlive the change of loss: so the first is that of images on [0, 1]. G_theta is an
+    hourglass with a non-local block at each scale from the third on, G_phi a fully connected network (200, 1000, pixels
+    of the kernel) whose softmax is k. Both inputs are uniform on [0, 0.1]; z_x gets fresh noise at each iteration.
+    Where y is the `valid` part of k * x, the image is larger by the kernel. The last iterate is returned, as published;
+    nothing undoes a common shift of x and k. A tilt map is left at zero. An iteration is one pass through both networks
+    and the blur, forward and backward. Where this departs from the paper and the public code:
+    docs/notes/selfdeblur.md.
 
     Args:
         mse_iterations: those with the squared error.
