@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from baselines.common.algebra import dot, each, norm
 from baselines.common.losses import DataLoss, Penalty
 from baselines.common.stopping import Stop
-from baselines.single.fit import fit, objective
+from baselines.single.fit import afresh, fit, objective, weights
 from baselines.single.layers import Conv, Norm
 from sipbench.operators.base import LinearOperator
 from sipbench.problem import Estimate, Problem, Rng
@@ -48,7 +48,7 @@ class ConvDecoder(nn.Module):
         c_out: int,
         size: Sequence[int],
         *,
-        in_size: Sequence[int] = (8, 4),
+        in_size: Sequence[int],
         layers: int = 7,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -77,33 +77,44 @@ def conv_decoder(
     lam: float = 0.0,
     layers: int = 7,
     channels: int = 256,
-    in_size: Sequence[int] = (8, 4),
+    in_size: Sequence[int] | None = None,
     sigmoid: bool = True,
     data_consistency: bool = False,
     stop: Stop = Stop("loss"),
 ) -> Estimate:
     """min_theta loss(y - f(x)) + lam R(x) by Adam, z fixed and uniform on [0, 1].
 
+    The weights after the step of the smallest loss are the ones that count, as published.
+
     For images x = 2 sigmoid(G_theta(z)) - 1. Without `sigmoid`, as published for MRI, x = s G_theta(z), where s brings
     the first output to the norm of the zero-filled image x_0 (s = 1 where f is not linear). `data_consistency` ends
     with x + f^+ (y - f(x)), as published for MRI: what was measured replaces what the network made of it. That is for
-    f that select without mixing noise up. An iteration is one pass through G and f, forward and backward.
+    f that select without mixing noise up. z has 8 entries along the longer side and as many along the other as its
+    share of it, rounded down (8 x 4 for the published 640 x 368), unless `in_size` says otherwise. An iteration is one
+    pass through G and f, forward and backward.
 
     How it stands to the public code: docs/notes/conv_decoder.md.
     """
     rng, f, y = problem.rng, problem.f, problem.y
     theta, size = rng.child("theta").portable, problem.shape[2:]
+    in_size = in_size or [max(1, 8 * n // max(size)) for n in size]
     G = ConvDecoder(theta, channels, problem.shape[1], size, in_size=in_size, layers=layers, dtype=y.dtype)
     z = rng.child("input").portable.uniform(channels, *in_size, dtype=y.dtype)
     s = scale(f, G(z).detach(), y) if isinstance(f, LinearOperator) else 1.0
+
+    def image() -> Tensor:
+        return 2 * G(z).sigmoid() - 1 if sigmoid else s * G(z)
+
     estimate = fit(
         problem,
-        lambda k: 2 * G(z).sigmoid() - 1 if sigmoid else s * G(z),
+        lambda k: image(),
         torch.optim.Adam(G.parameters(), lr=lr),
         iterations=iterations,
         misfit=objective(problem, loss, regulariser, lam),
         stop=stop,
+        theta=lambda: weights(G),
     )
+    estimate = afresh(estimate, G, image)
     if not data_consistency:
         return estimate
     if not isinstance(f, LinearOperator):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from baselines.common.losses import DataLoss, Penalty
 from baselines.common.stopping import Stop
-from baselines.single.fit import fit, objective
+from baselines.single.fit import afresh, fit, objective, weights
 from baselines.single.inputs import fixed_input
 from baselines.single.layers import Norm
 from sipbench.problem import Estimate, Problem, Rng
@@ -96,9 +96,10 @@ def deep_decoder(
 ) -> Estimate:
     """min_theta loss(y - f(G_theta(z))) + lam R(G_theta(z)) by Adam; z is fixed, uniform on [0, 0.1], small.
 
-    G mixes the k channels at each of `scales` + 1 sizes and interpolates in between. The iterate of the smallest loss
-    is returned, as published. z may be perturbed by sigma_z decay^(1 + k // decay_every). An iteration costs
-    k^2 (scales + 1) products at every size. How it stands to the public code: docs/notes/deep_decoder.md.
+    G mixes the k channels at each of `scales` + 1 sizes and interpolates in between. What comes back is G_theta(z) of
+    the weights after the step of the smallest loss, as published. z may be perturbed by
+    sigma_z decay^(1 + k // decay_every). An iteration costs k^2 (scales + 1) products at every size. How it stands to
+    the public code: docs/notes/deep_decoder.md.
     """
     rng, dtype, size = problem.rng, problem.y.dtype, problem.shape[2:]
     theta, noise = rng.child("theta").portable, rng.child("perturbation")
@@ -109,11 +110,13 @@ def deep_decoder(
         sigma = sigma_z * decay ** (1 + i // decay_every)
         return 2 * G(z + sigma * noise.normal_like(z) if sigma else z) - 1
 
-    return fit(
+    estimate = fit(
         problem,
         generate,
         torch.optim.Adam(G.parameters(), lr=lr),
         iterations=iterations,
         misfit=objective(problem, loss, regulariser, lam),
         stop=stop,
+        theta=lambda: weights(G),
     )
+    return afresh(estimate, G, lambda: 2 * G(z) - 1)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from baselines.common.algebra import where
 from baselines.common.losses import DataLoss, Loss, Penalty, data_loss, penalty
 from baselines.common.stopping import Stopper
 from sipbench.problem import Estimate, Problem, Rng
@@ -23,6 +24,7 @@ def fit(
     stop: Callable[[Tensor, Rng], Stopper],
     ema: float = 0.0,
     schedule: Any = None,
+    backtrack: float = 0.0,
     theta: Callable[[], Mapping[str, Tensor]] = dict,
 ) -> Estimate:
     """Descend sum_i misfit(G(k))_i; what comes back is what `stop` chose among the iterates x^k = G(k).
@@ -33,15 +35,18 @@ def fit(
         stop: a stopping rule; it is given a tensor like the iterates, and streams.
         ema: weight of the past in the running mean of the iterates, which is then returned in place of x^k.
         schedule: a learning-rate schedule of the optimiser.
+        backtrack: by how many dB a loss may rise in one iteration; 0 is any (see `Backtrack`).
         theta: what else belongs to an iterate, such as a kernel; it is kept beside it.
     """
     stopper = stop(problem.y.new_zeros(len(problem.rng), *problem.shape[1:]), problem.rng)
-    x_mean = torch.zeros(())
+    x_mean, guard = torch.zeros(()), Backtrack(optimiser, backtrack) if backtrack else None
     for k in problem.steps(iterations):
         x_hat = G(k)
         loss = misfit(x_hat)
         optimiser.zero_grad()
         loss.sum().backward()
+        if guard is not None:
+            guard(loss.detach())
         optimiser.step()
         if schedule is not None:
             schedule.step()
@@ -55,11 +60,56 @@ def fit(
     return Estimate(stopper.best, theta=stopper.theta or None, stopped=stopper.stopped)
 
 
+def weights(G: nn.Module) -> dict[str, Tensor]:
+    """What belongs to an iterate where its network, not its image, makes the estimate: as `theta` of `fit`."""
+    return dict(G.named_parameters())
+
+
+@torch.no_grad()
+def afresh(estimate: Estimate, G: nn.Module, image: Callable[[], Tensor]) -> Estimate:
+    """The image that G makes with the `weights` that were kept: those after the step of the iterate that was chosen."""
+    kept = estimate.theta or {}
+    for name, parameter in G.named_parameters():
+        parameter.copy_(kept[name])
+    return Estimate(image(), stopped=estimate.stopped)
+
+
+class Backtrack:
+    """Parameters go back to those of the last good iteration where a loss rises by more than so many dB above its loss.
+
+    Adam's spikes are undone so without the truth. Each image's parameters by themselves, the images being their first
+    dimension. As in the public code of the deep image prior, the step that was due is then taken from there.
+    """
+
+    def __init__(self, optimiser: torch.optim.Optimizer, decibels: float) -> None:
+        self.parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        self.kept = [p.detach().clone() for p in self.parameters]
+        self.rise = 10 ** (decibels / 10)
+        self.last: Tensor | None = None
+
+    @torch.no_grad()
+    def __call__(self, loss: Tensor) -> None:
+        """Judge the loss of the parameters as they are, (B,)."""
+        last = torch.full_like(loss, torch.inf) if self.last is None else self.last
+        fallen = loss > self.rise * last
+        for parameter, kept in zip(self.parameters, self.kept, strict=True):
+            parameter.copy_(where(fallen, kept, parameter))
+            kept.copy_(parameter)
+        self.last = torch.where(fallen, last, loss)
+
+
 def objective(
-    problem: Problem, loss: DataLoss, regulariser: Penalty = "none", lam: float = 0.0, delta: float = 0.1
+    problem: Problem,
+    loss: DataLoss,
+    regulariser: Penalty = "none",
+    lam: float = 0.0,
+    delta: float = 0.1,
+    *,
+    bypass_f: bool = False,
 ) -> Loss:
-    """loss(y - f(x)) + lam R(x) of each image."""
+    """loss(y - f(x)) + lam R(x) of each image; with `bypass_f`, loss(y - x) + lam R(x)."""
     data, R = data_loss(loss, delta), penalty(regulariser)
+    f = (lambda x: x) if bypass_f else problem.f
     if not lam:
-        return lambda x: data(problem.f(x) - problem.y)
-    return lambda x: data(problem.f(x) - problem.y) + lam * R(x)
+        return lambda x: data(f(x) - problem.y)
+    return lambda x: data(f(x) - problem.y) + lam * R(x)

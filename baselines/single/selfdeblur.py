@@ -40,14 +40,15 @@ def selfdeblur(
     kernel_size: int | None = None,
     stop: Stop = Stop("fixed"),
 ) -> Estimate:
-    """min over theta, phi of |y - k * x|^2, then of 1 - SSIM(y, k * x), where x = G_theta(z_x) and k = G_phi(z_k).
+    """min over theta, phi of |y - k * x|^2 / 4, then of 1 - SSIM(y, k * x), where x = G_theta(z_x) and k = G_phi(z_k).
 
-    By Adam. G_theta is an hourglass with a non-local block at each scale from the third on, G_phi a fully connected
-    network (200, 1000, pixels of the kernel) whose softmax is k. Both inputs are uniform on [0, 0.1]; z_x gets fresh
-    noise at each iteration. Where y is the `valid` part of k * x, the image is larger by the kernel. The last iterate
-    is returned, as published; nothing undoes a common shift of x and k. A tilt map is left at zero. An iteration is one
-    pass through both networks and the blur, forward and backward. Where this departs from the paper and the public
-    code: docs/notes/selfdeblur.md.
+    By Adam, whose second moments outlive the change of loss: so the first is that of images on [0, 1]. G_theta is an
+    hourglass with a non-local block at each scale from the third on, G_phi a fully connected network (200, 1000, pixels
+    of the kernel) whose softmax is k. Both inputs are uniform on [0, 0.1]; z_x gets fresh noise at each iteration.
+    Where y is the `valid` part of k * x, the image is larger by the kernel. The last iterate is returned, as published;
+    nothing undoes a common shift of x and k. A tilt map is left at zero. An iteration is one pass through both networks
+    and the blur, forward and backward. Where this departs from the paper and the public code:
+    docs/notes/selfdeblur.md.
 
     Args:
         mse_iterations: those with the squared error.
@@ -73,7 +74,7 @@ def selfdeblur(
 
     def misfit(x: Tensor) -> Tensor:
         y_hat = problem.f(x, completed(problem, now["kernel"]))
-        return mse(y_hat - y) if next(iteration) < mse_iterations else 1 - ssim(y_hat, y)
+        return mse((y_hat - y) / 2) if next(iteration) < mse_iterations else 1 - ssim(y_hat, y)
 
     return fit(
         problem,
@@ -88,7 +89,10 @@ def selfdeblur(
 
 
 class NonLocal(nn.Module):
-    """x + W(g(x) <phi(x), theta(x)> / n) over all n pixels: a non-local block of dot products, at first x itself."""
+    """x + W(g(x) <phi(x), theta(x)> / n), at first x itself: a non-local block of dot products.
+
+    Each pixel sees the n that g and phi keep of all, the largest of each 2 x 2.
+    """
 
     def __init__(self, rng: Rng, c: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -98,7 +102,8 @@ class NonLocal(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        g, theta, phi = (part(x).flatten(2) for part in (self.g, self.theta, self.phi))
+        g, phi = (F.max_pool2d(part(x), 2).flatten(2) for part in (self.g, self.phi))
+        theta = self.theta(x).flatten(2)
         seen = (g @ phi.mT) @ theta / g.shape[-1]
         return x + self.norm(self.W(seen.unflatten(2, x.shape[2:])))
 

@@ -140,14 +140,16 @@ def spectral_dip(
     ratio: bool = False,
     n: int = 100,
     epsilon: float = 0.01,
+    backtrack: float = 5.0,
     stop: Stop = Stop("fixed"),
 ) -> Estimate:
     """min_theta loss(y - f(G_theta(z))) by Adam, each convolution W divided by max(1, |W| / ln_lambda).
 
     The bound keeps high frequencies from being learnt; z = (sin 2 pi u, cos 2 pi u) with u uniform on [0, 1), small
     and fixed. `ratio`, in place of `stop`, returns the iterate at which the mean of blurriness / sharpness over n
-    iterations is within epsilon of that over the n before; it is published, and off in the public code. An iteration
-    costs a deep image prior's and a singular value of each convolution.
+    iterations is within epsilon of that over the n before; it is published, and off in the public code. theta goes back
+    where the loss rises by more than `backtrack` dB. An iteration costs a deep image prior's and a singular value of
+    each convolution.
     """
     if ratio and stop.rule != "fixed":
         raise ValueError(f"ratio ends the fit already: turn it off to stop by {stop.rule}")
@@ -163,4 +165,5 @@ def spectral_dip(
         iterations=iterations,
         misfit=objective(problem, loss, regulariser, lam),
         stop=(lambda like, _: Stopper(Ratio(n, epsilon), like, 1)) if ratio else stop,
+        backtrack=backtrack,
     )

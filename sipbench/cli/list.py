@@ -10,7 +10,8 @@ from sipbench import configs
 from sipbench.errors import UserError, unknown
 
 HELP = """\
-sipbench list WHAT [--json]     every choice of a kind, one a line, with what it says of itself
+sipbench list WHAT [--json]     every choice of a kind, one a line, with what it says of itself; a method with how it
+                                stands to its public code
 sipbench list schema KIND       what a YAML of that kind may say: method, degradation, dataset, prior, table, ...
 
   WHAT      methods, degradations, noises, datasets, priors, profiles, launchers or tables
@@ -50,8 +51,16 @@ def main(words: list[str]) -> int:
     width = max(map(len, entries), default=0)
     for name, node in entries.items():
         about = [node.get(k) for k in ("title", "family", "citation", "protocol") if node.get(k)]
+        about += [_stands(node["parity"])] if group == "method" and node.get("parity") else []
         print(f"{name:<{width}}  {'; '.join(map(str, about))}".rstrip())
     return 0
+
+
+def _stands(parity: dict[str, Any]) -> str:
+    """How a method stands to its public code, in words."""
+    if parity["verdict"] == "equal":
+        return f"equals {parity['code']} to {parity['within']:g}"
+    return f"departs from {parity['code']}: {parity['note']}" if parity["verdict"] == "departs" else "no public code"
 
 
 def _schema(kinds: list[str]) -> int:
@@ -86,5 +95,5 @@ def _facts(group: str, name: str, node: dict[str, Any]) -> dict[str, Any]:
         from sipbench.degradation import facts
 
         return facts(name)
-    keys = ("title", "family", "citation", "needs", "data", "knowledge", "trained", "published")
+    keys = ("title", "family", "citation", "needs", "data", "knowledge", "parity", "trained", "published")
     return {"name": name, **{k: node[k] for k in keys if k in node}}

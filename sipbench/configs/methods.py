@@ -15,7 +15,7 @@ from sipbench.configs.yaml_file import load
 from sipbench.errors import UserError
 
 PRECISION = "float32"  # of y and all that a solver computes from it, unless `precision: float64` is among its settings
-OWN = ("name", "title", "like")  # what a variant never takes over
+OWN = ("name", "title", "like", "parity")  # what a variant never takes over
 
 
 def complete(node: dict[str, Any]) -> dict[str, Any]:

@@ -103,6 +103,31 @@ class Chosen:
 
 
 @dataclass
+class Parity:
+    """How a method stands to its public code: equal to it, departing from it, or none to compare with.
+
+    `equal` is tested: tests/parity runs an independent writing of that code's update beside the solver, with equal
+    weights and draws.
+    """
+
+    verdict: Literal["equal", "departs", "none"] = key("what came of the comparison", required=True)
+    code: str = key("what it was compared with: owner/repository, or the paper")
+    within: float = key("for equal alone: the largest relative difference that the test allows")
+    note: str = key("where it departs and what that is worth, in a sentence")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """A verdict without what stands behind it."""
+        verdict = node.get("verdict")
+        if verdict != "none" and not node.get("code"):
+            raise UserError(f"{where}: parity.code is missing: what was it compared with?")
+        if (verdict == "equal") != (node.get("within") is not None):
+            raise UserError(f"{where}: parity.within is for the verdict equal, and that needs it")
+        if verdict == "departs" and not node.get("note"):
+            raise UserError(f"{where}: parity.note is missing: where it departs and what that is worth")
+
+
+@dataclass
 class Method:
     """A solver: who it is, what it is called with, what it needs and what it knows.
 
@@ -125,6 +150,7 @@ class Method:
     needs: list[str] = key("what it cannot run without: see sipbench/bench/needs.py")
     data: Data = key("what it was trained on")
     knowledge: Knowledge = key("what it is told")
+    parity: Parity = key("how it stands to its public code; a variant says its own")
     check: Settings = key("settings for the contract tests, which run it on small images")
 
     @staticmethod

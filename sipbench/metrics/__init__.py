@@ -18,7 +18,7 @@ from sipbench.errors import unknown
 from sipbench.metrics import perception
 from sipbench.metrics.alignment import align, inside, psnr_aligned, relative_error, success
 from sipbench.metrics.feasibility import feasibility, residual
-from sipbench.metrics.fidelity import psnr, ssim, ssim_gaussian
+from sipbench.metrics.fidelity import psnr, psnr_y, ssim, ssim_gaussian
 from sipbench.metrics.kernels import kernel_similarity
 from sipbench.metrics.perception import lpips_alex, lpips_vgg
 
@@ -36,6 +36,7 @@ __all__ = [
     "lpips_vgg",
     "psnr",
     "psnr_aligned",
+    "psnr_y",
     "relative_error",
     "residual",
     "ssim",
@@ -92,6 +93,7 @@ METRICS: dict[str, Metric] = {
     "ssim_gaussian": Metric(ssim_gaussian, True, "SSIM (Gaussian)", smallest=6),
     "lpips_alex": Metric(lpips_alex, False, "LPIPS", smallest=perception.SMALLEST, channels=(1, 3), backbone="alex"),
     "lpips_vgg": Metric(lpips_vgg, False, "LPIPS (VGG)", smallest=perception.SMALLEST, channels=(1, 3), backbone="vgg"),
+    "psnr_y": Metric(psnr_y, True, "PSNR (luma)", unit="dB", smallest=9, channels=(3,)),
     "relative_error": Metric(relative_error, False, "relative error", whole=True),
     "success": Metric(success, True, "success", whole=True),
 }

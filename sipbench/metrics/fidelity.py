@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 WINDOW = 7
+LUMA = (65.481, 128.553, 24.966)  # of red, green and blue: BT.601 on 16 to 235
+BORDER = 4
 C1, C2 = 0.01**2, 0.03**2
 
 
@@ -21,6 +23,20 @@ def psnr(x_hat: Tensor, x: Tensor) -> Tensor:
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
     return peak_signal_noise_ratio(*_pair(x_hat, x), data_range=1.0, reduction="none", dim=(1, 2, 3))
+
+
+@torch.no_grad()
+def psnr_y(x_hat: Tensor, x: Tensor) -> Tensor:
+    """PSNR of the luma of each colour image, (B,), as tables of super-resolution have it.
+
+    Y = 16 + 65.481 R + 128.553 G + 24.966 B (BT.601, from 16 to 235) of intensities, peak 255, without the outer four
+    pixels. Nothing is rounded.
+    """
+    a, b = (v[..., BORDER:-BORDER, BORDER:-BORDER] for v in _pair(x_hat, x))
+    if a.shape[1] != 3 or not a.numel():
+        raise ValueError(f"the luma PSNR needs three channels and more than {2 * BORDER} pixels, not {tuple(x.shape)}")
+    difference = ((a - b) * a.new_tensor(LUMA)[:, None, None]).sum(1)
+    return -10 * torch.log10((difference / 255).square().mean((1, 2)))
 
 
 @torch.no_grad()

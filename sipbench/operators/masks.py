@@ -8,11 +8,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 
 from sipbench.problem import Rng
 
+WORDS = "image prior network noise inverse problem kernel gradient random weights signal measure solve restore".split()
 SIDES = ("left", "right", "top", "bottom")
 Side = Literal["left", "right", "top", "bottom", "either"]
 
@@ -84,6 +85,32 @@ def lines(shape: tuple[int, ...], rng: Rng, removed: float, width: float) -> Ten
             drawn += 1
     gone = torch.argsort(met.flatten(1), dim=1, stable=True)[:, :wanted]
     return torch.ones(b, h * w).scatter_(1, gone, 0).view(b, 1, h, w).to(rng.device)
+
+
+def text(shape: tuple[int, ...], rng: Rng, height: float) -> Tensor:
+    """Lines of words cross the image: the pixels of their letters go. Words and the first line's place are drawn.
+
+    The letters are Pillow's bitmap font, 11 pixels high, enlarged by the whole number that brings a line the nearest to
+    `height` of the image's longer side: so every machine has the same mask.
+    """
+    b, _, h, w = shape
+    if not 0 < height < 1:
+        raise ValueError(f"the height of a line is a fraction of the image's side, between 0 and 1, not {height}")
+    font, line = ImageFont.load_default_imagefont(), 11
+    scale = max(1, round(height * max(h, w) / line))
+    rows, columns = -(-h // scale), -(-w // scale)
+    lines, words = rows // line + 2, columns // 12 + 2
+    chance = rng.uniform(2 + lines * words, dtype=torch.float64).cpu()
+    drawn = []
+    for first, shift, *others in chance.tolist():
+        page = Image.new("1", (columns, rows), 1)
+        for i in range(lines):
+            said = " ".join(WORDS[int(c * len(WORDS))] for c in others[i * words : (i + 1) * words])
+            at = (-int(shift * 24) - i % 3 * 8, i * line - int(first * line))
+            ImageDraw.Draw(page).text(at, said, fill=0, font=font)
+        drawn.append(torch.from_numpy(np.asarray(page, dtype=np.float32)))
+    kept = torch.stack(drawn).repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+    return kept[:, None, :h, :w].contiguous().to(rng.device)
 
 
 def picture(shape: tuple[int, ...], rng: Rng, path: str | None, threshold: float) -> Tensor:

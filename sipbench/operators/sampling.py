@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -66,10 +67,14 @@ def along_both(h: Tensor, w: Tensor, x: Tensor, of_h: list[Band], of_w: list[Ban
     return torch.cat([x[..., used] @ w[rows, used].mT for rows, used in of_w], -1)
 
 
-class BicubicDownsampling(LinearOperator):
-    """Super-resolution: A x = R_h x R_w^T with the antialiased bicubic matrices R; SVD exact (Kronecker product)."""
+class Downsampling(LinearOperator):
+    """Super-resolution: A x = R_h x R_w^T with a banded matrix R for each axis; SVD exact (Kronecker product).
 
-    def __init__(self, shape: tuple[int, ...], rng: Rng, *, factor: int = 4, a: float = -0.5) -> None:
+    Args:
+        matrix: the (n / factor, n) matrix of n samples.
+    """
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, factor: int, matrix: Callable[[int], Tensor]) -> None:
         super().__init__(shape, rng.device)
         *_, h, w = shape
         if factor < 1:
@@ -78,11 +83,11 @@ class BicubicDownsampling(LinearOperator):
             raise ValueError(f"super-resolution x{factor} needs a size divisible by {factor}, not {h} x {w}")
         self.down, self.up = [], []
         for axis, n in (("h", h), ("w", w)):
-            matrix = bicubic_matrix(n, factor, a)
-            self.down.append(bands(matrix))
-            self.up.append(bands(matrix.T))
-            u, s, vt = torch.linalg.svd(matrix, full_matrices=False)
-            for part, value in (("r", matrix), ("u", u), ("s", s), ("vt", vt)):
+            R = matrix(n)
+            self.down.append(bands(R))
+            self.up.append(bands(R.T))
+            u, s, vt = torch.linalg.svd(R, full_matrices=False)
+            for part, value in (("r", R), ("u", u), ("s", s), ("vt", vt)):
                 self.register_buffer(f"{part}_{axis}", value.to(rng.device), persistent=False)
 
     def _pair(self, part: str, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,6 +130,13 @@ class BicubicDownsampling(LinearOperator):
         s_h, s_w = self._buffers["s_h"], self._buffers["s_w"]
         assert s_h is not None and s_w is not None
         return SVD((s_h[:, None] * s_w).to(dtype), left, left_t, right, right_t)
+
+
+class BicubicDownsampling(Downsampling):
+    """Super-resolution by antialiased bicubic resizing, as `bicubic_matrix` has it."""
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, factor: int = 4, a: float = -0.5) -> None:
+        super().__init__(shape, rng, factor, lambda n: bicubic_matrix(n, factor, a))
 
 
 class AveragePooling(LinearOperator):
@@ -224,6 +236,13 @@ class LineInpainting(Masking):
 
     def __init__(self, shape: tuple[int, ...], rng: Rng, *, removed: float = 0.5, width: float = 0.02) -> None:
         super().__init__(shape, rng.device, masks.lines(shape, rng, removed, width))
+
+
+class TextInpainting(Masking):
+    """Lines of text are removed, words drawn for each image; a line's height as a fraction of the image's side."""
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, height: float = 0.06) -> None:
+        super().__init__(shape, rng.device, masks.text(shape, rng, height))
 
 
 class FileInpainting(Masking):

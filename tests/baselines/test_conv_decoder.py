@@ -1,15 +1,19 @@
 """ConvDecoder against deepinv's, its scaling and its data consistency."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from deepinv.models import ConvDecoder as Reference
 
+from baselines.single import conv_decoder as module
 from baselines.single.conv_decoder import conv_decoder
 from sipbench.datasets.faces import Faces
 from sipbench.noise import Gaussian
 from sipbench.operators.mri import MRI
 from sipbench.problem import Problem, Rng
 from tests.baselines.untrained import gain, part, pose, streams
+from tests.parity import difference
 
 SMALL = {"channels": 12, "layers": 4, "in_size": (4, 4)}
 
@@ -44,10 +48,13 @@ def assert_has_the_norm_of_the_zero_filled_image(scale):
 
 
 def witness(solve):
+    from tests.parity.single import conv_decoder_and_public
+
     rng, settings = streams(), {"in_size": (3, 4), "layers": 4}
     network = part(solve, "ConvDecoder")(rng, 6, 2, (20, 17), dtype=torch.float64, **settings)
     assert_is_deepinvs_network(network, rng.uniform(6, 3, 4, dtype=torch.float64), settings)
     assert_has_the_norm_of_the_zero_filled_image(part(solve, "scale"))
+    assert difference(*conv_decoder_and_public(solve)) < 1e-8
     assert gain(solve, pose(), iterations=100, **SMALL) > 5
 
 
@@ -63,3 +70,16 @@ def test_mri_beats_the_zero_filled_image():
     x_hat = conv_decoder(problem, iterations=150, sigmoid=False, data_consistency=True, **SMALL).x
     error = [(v - x).norm() for v in (problem.f.T(problem.y), x_hat)]
     assert error[1] < 0.8 * error[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((640, 368), [8, 4]), ((640, 320), [8, 4]), ((320, 320), [8, 8]), ((32, 96), [2, 8])]
+)
+def test_the_input_has_the_shape_of_the_image(monkeypatch, size, expected):
+    """8 x 4 is published for knees of 640 x 368; for a square image it would squeeze one direction by two."""
+    built = []
+    monkeypatch.setattr(module, "ConvDecoder", lambda *a, in_size, **k: built.append(list(in_size)) or 1 / 0)
+    problem, _ = pose(1)
+    with pytest.raises(ZeroDivisionError):
+        conv_decoder(replace(problem, shape=(1, 3, *size)))
+    assert built == [expected]

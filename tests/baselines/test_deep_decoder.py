@@ -8,6 +8,8 @@ from baselines.common.stopping import Stop
 from baselines.single.deep_decoder import DeepDecoder, deep_decoder, pyramid
 from sipbench.operators import BicubicDownsampling
 from tests.baselines.untrained import gain, parameters, part, pose, streams
+from tests.parity import difference
+from tests.parity.single import deep_decoder_and_public
 
 SMALL = {"k": 16, "scales": 3}
 
@@ -46,6 +48,7 @@ def assert_is_the_plain_network(make, conv_first):
 def witness(solve):
     for conv_first in (True, False):
         assert_is_the_plain_network(part(solve, "DeepDecoder"), conv_first)
+    assert difference(*deep_decoder_and_public(solve)) < 1e-8
     assert gain(solve, pose(), iterations=200, **SMALL) > 5
 
 
@@ -65,8 +68,10 @@ def test_the_perturbation_decays(monkeypatch):
     fed, forward = [], DeepDecoder.forward
     monkeypatch.setattr(DeepDecoder, "forward", lambda self, x: fed.append(x) or forward(self, x))
     deep_decoder(pose(1)[0], iterations=300, k=4, scales=3, sigma_z=0.5, decay=0.1, decay_every=100)
+    *fed, clean = fed
     fed = torch.stack(fed).view(3, 100, -1)
     assert fed.std(1).mean(1).div(torch.tensor([0.05, 0.005, 0.0005])).sub(1).abs().max() < 0.1
+    assert (clean.flatten() - fed.mean((0, 1))).abs().max() < 0.1 and clean.min() >= 0 and clean.max() <= 0.1
 
 
 def test_the_least_loss_is_returned_however_late():

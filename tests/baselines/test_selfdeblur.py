@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from torch import nn
 
 from baselines.single.hourglass import Hourglass
 from baselines.single.kernels import Kernel
@@ -11,7 +12,7 @@ from baselines.single.selfdeblur import NonLocal, look_around, selfdeblur, ssim
 from sipbench.metrics import kernel_similarity
 from sipbench.problem import Rng
 from tests.baselines.blind import BOXED, pose
-from tests.baselines.untrained import followed, parameters, streams
+from tests.baselines.untrained import followed, parameters, part, streams
 
 SMALL = {"input_channels": 4, "channels": (8, 8, 8), "skip": (4, 4, 4), "milestones": (5, 8)}
 
@@ -38,13 +39,14 @@ def ssim_in_scipy(a, b):
 
 def witness(solve):
     """The squared error comes first, then 1 - SSIM; and the kernels of a straight motion are found."""
+    assert_is_the_public_block(part(solve, "NonLocal")(streams(), 6, torch.float64), images(c=6))
     problem, *_ = pose(40, size=9, dtype=torch.float64)
     found, shown = followed(solve, problem, iterations=6, mse_iterations=5, **SMALL)
     y_hat = problem.f(found.x, found.theta)
     torch.testing.assert_close(shown[-1][1], 1 - ssim(y_hat, problem.y), rtol=0, atol=1e-10)
     found, shown = followed(solve, problem, iterations=5, mse_iterations=5, **SMALL)
     y_hat = problem.f(found.x, found.theta)
-    torch.testing.assert_close(shown[-1][1], (y_hat - problem.y).square().flatten(1).mean(1), rtol=0, atol=1e-10)
+    torch.testing.assert_close(shown[-1][1], (y_hat - problem.y).square().flatten(1).mean(1) / 4, rtol=0, atol=1e-10)
 
     problem, _, theta = pose(40, **BOXED)
     sizes = {"channels": (16, 16), "skip": (0, 4), "milestones": (125,), "lr_kernel": 1e-3}
@@ -69,16 +71,34 @@ def test_the_published_networks():
     assert parameters(Kernel(problem, "mlp", None, torch.float32)) == 200 * 1000 + 1000 + 1000 * 441 + 441
 
 
-def test_a_non_local_block_sees_every_pixel():
-    block = NonLocal(streams(), 6, torch.float64)
-    x = images(c=6)
+class PublicBlock(nn.Module):
+    """The non-local block that the public code takes over, sub-sampling as it does by default, for one image."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.g, self.theta, self.phi = (nn.Conv2d(c, c // 2, 1) for _ in range(3))
+        self.W, self.norm = nn.Conv2d(c // 2, c, 1), nn.BatchNorm2d(c)
+
+    def forward(self, x):
+        pool = nn.MaxPool2d(2)
+        values, keys = pool(self.g(x))[0], pool(self.phi(x))[0]
+        alike = torch.einsum("cij,cpq->ijpq", self.theta(x)[0], keys) / keys[0].numel()
+        return x + self.norm(self.W(torch.einsum("ijpq,cpq->cij", alike, values)[None]))
+
+
+def assert_is_the_public_block(block, x):
     assert torch.equal(block(x), x)
-    torch.nn.init.ones_(block.norm.weight)
-    g, theta, phi = (torch.einsum("boi,bihw->bohw", part.weight[..., 0, 0], x) + part.bias[..., None, None]
-                     for part in (block.g, block.theta, block.phi))  # fmt: skip
-    seen = torch.einsum("bchw,bcij,bdij->bdhw", theta, phi, g) / (16 * 15)
-    expected = x + block.norm(block.W(seen))
-    torch.testing.assert_close(block(x), expected, rtol=0, atol=1e-10)
+    nn.init.ones_(block.norm.weight)
+    for i, seen in enumerate(block(x)):
+        plain = PublicBlock(x.shape[1]).double()
+        for name, parameter in plain.named_parameters():
+            parameter.data = block.get_parameter(name).data[i]
+        torch.testing.assert_close(seen[None], plain(x[i : i + 1]), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(16, 14), (15, 9)])
+def test_a_non_local_block_is_the_public_one(size):
+    assert_is_the_public_block(NonLocal(streams(), 6, torch.float64), images(2, 6, *size))
 
 
 def test_a_kernel_of_a_size_lies_in_the_middle_of_its_box():

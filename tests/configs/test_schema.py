@@ -7,7 +7,7 @@ import yaml
 
 from sipbench import cli, configs
 from sipbench.bench.needs import NEEDS
-from sipbench.configs import describe, find
+from sipbench.configs import describe, find, methods
 from sipbench.configs.schema import KINDS
 from sipbench.configs.source_text import words_of
 from sipbench.errors import UserError
@@ -56,6 +56,11 @@ BAD = [
     ("method", "dps", {"data": "unpaired images"}, "data is a mapping, not 'unpaired images'"),
     ("method", "dps", {"data": {"from": "priors"}}, "unknown data.from 'priors'. Did you mean prior"),
     ("method", "dps", {"knowledge": {"told": ["g"]}}, "unknown knowledge.told\\[0\\] 'g'"),
+    ("method", "dps", {"parity": {"verdict": "same"}}, "unknown parity.verdict 'same'"),
+    ("method", "dps", {"parity": {"verdict": "equal", "within": 1e-6}}, "parity.code is missing"),
+    ("method", "dps", {"parity": {"verdict": "equal", "code": "o/r"}}, "parity.within is for the verdict equal"),
+    ("method", "dps", {"parity": {"verdict": "none", "within": 1e-6}}, "parity.within is for the verdict equal"),
+    ("method", "dps", {"parity": {"verdict": "departs", "code": "o/r"}}, "parity.note is missing"),
     ("method", "dps", {"title": ["DPS"]}, "title is a word, not \\['DPS'\\]"),
     ("degradation", "sr4", {"protcol": ""}, "unknown key 'protcol'. Did you mean protocol"),
     ("degradation", "sr4", {"unknown": "gray"}, "unknown word under unknown 'gray'. Did you mean grey"),
@@ -160,6 +165,27 @@ def test_every_method_says_what_it_was_trained_on_and_what_it_is_told(capsys):
         assert (entry["data"]["from"] == "prior") == needs_prior, entry["name"]
         assert entry["data"].get("pairs", False) == ("training_pairs" in entry["needs"])
         assert "noise.sigma" not in entry["needs"] or "sigma" in entry["knowledge"]["told"], entry["name"]
+
+
+def test_a_listing_says_how_a_method_stands_to_its_public_code(plugin, capsys):
+    said = {
+        "equals owner/code to 1e-06": {"verdict": "equal", "code": "owner/code", "within": 1e-6},
+        "departs from owner/code: by a filter": {"verdict": "departs", "code": "owner/code", "note": "by a filter"},
+        "no public code": {"verdict": "none"},
+    }
+    for words, parity in said.items():
+        plugin("method", "dps", name="theirs", parity=parity)
+        assert cli.main(["list", "methods"]) == 0
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("theirs "))
+        assert line.endswith(words)
+        assert cli.main(["list", "methods", "--json"]) == 0
+        (entry,) = (e for e in json.loads(capsys.readouterr().out) if e["name"] == "theirs")
+        assert entry["parity"] == parity
+
+
+def test_a_variant_says_its_own_parity(plugin):
+    plugin("method", "dps", parity={"verdict": "none"})
+    assert methods.varied({"name": "v", "like": "theirs"}).get("parity") is None
 
 
 def test_priors_say_what_the_cards_of_their_weights_say():

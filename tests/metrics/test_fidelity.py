@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from sipbench.metrics import psnr, ssim, ssim_gaussian
+from sipbench.metrics import psnr, psnr_y, ssim, ssim_gaussian
 from tests.metrics.images import pair
 
 SIZES = [(1, 3, 7, 7), (2, 3, 33, 47), (3, 1, 16, 9), (2, 2, 64, 64)]
-METRICS = [psnr, ssim, ssim_gaussian]
+METRICS = [psnr, psnr_y, ssim, ssim_gaussian]
 
 
 def to_numpy(x):
@@ -26,6 +27,23 @@ def by_skimage(metric, x_hat, x, **options):
 def test_psnr_is_that_of_skimage(size, noise):
     x_hat, x = pair(*size, noise=noise)
     np.testing.assert_allclose(psnr(x_hat, x), by_skimage(peak_signal_noise_ratio, x_hat, x), atol=1e-5)
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.2, 1.0])
+def test_the_luma_psnr_is_that_of_skimage_within_the_border(noise):
+    x_hat, x = pair(2, 3, 33, 47, noise=noise)
+    lumas = [[rgb2ycbcr(to_numpy(v))[4:-4, 4:-4, 0] for v in images] for images in (x_hat, x)]
+    theirs = [peak_signal_noise_ratio(b, a, data_range=255) for a, b in zip(*lumas, strict=True)]
+    np.testing.assert_allclose(psnr_y(x_hat, x), theirs, atol=1e-9)
+    border = x_hat.clone()
+    border[..., :4, :] = 1
+    np.testing.assert_array_equal(psnr_y(border, x), psnr_y(x_hat, x))
+
+
+def test_the_luma_psnr_needs_colour_and_something_within_the_border():
+    for size in ((1, 1, 16, 16), (1, 3, 8, 16)):
+        with pytest.raises(ValueError, match="three channels and more than 8 pixels"):
+            psnr_y(*pair(*size))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -24,7 +24,7 @@ def test_undefined_is_nan_and_stops_nothing():
     assert all(scores[name].isnan().all() and scores[name].shape == (2,) for name in METRICS if name not in defined)
 
 
-@pytest.mark.parametrize("name", ["psnr", "ssim", "ssim_gaussian"])
+@pytest.mark.parametrize("name", ["psnr", "psnr_y", "ssim", "ssim_gaussian"])
 def test_the_least_size_is_the_true_one(name):
     n = METRICS[name].smallest
     assert evaluate([name], *pair(1, 3, n, n))[name].isfinite().all()

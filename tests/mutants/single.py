@@ -20,6 +20,16 @@ def idle(solver: str) -> Mutant:
 MUTANTS = [
     Mutant("norm over the batch", "single.dip.dip", *BATCHED, **HOURGLASS),
     Mutant("zeros around the image", "single.dip.dip", "reflect(x, self.pad)", "F.pad(x, [self.pad] * 4)", **HOURGLASS),
+    Mutant(
+        "the output at a perturbed z",
+        "single.dip.dip",
+        "afresh(estimate, G, lambda: 2 * G(z) - 1)",
+        "afresh(estimate, G, lambda: 2 * G(feed()) - 1)",
+    ),
+    Mutant("weights that never go back", "single.dip.dip", "where(fallen, kept, parameter)", "parameter",
+           module="single.fit"),
+    Mutant("through f all the same", "single.dip.dip", "(lambda x: x) if bypass_f else problem.f", "problem.f",
+           module="single.fit"),
     idle("single.dip.dip"),
     Mutant("norm over the batch", "single.deep_decoder.deep_decoder", *BATCHED, **LAYERS),
     Mutant(
@@ -28,6 +38,8 @@ MUTANTS = [
         "[*self.sizes[1:], self.sizes[-1]] if self.conv_first else self.sizes",
         "self.sizes if self.conv_first else [*self.sizes[1:], self.sizes[-1]]",
     ),
+    Mutant("the weights of the last step", "single.deep_decoder.deep_decoder", "afresh(estimate, G, ANY)",
+           "Estimate(2 * G(z).detach() - 1, stopped=estimate.stopped)"),
     idle("single.deep_decoder.deep_decoder"),
     Mutant(
         "another padding",
@@ -41,6 +53,8 @@ MUTANTS = [
         "each(step.abs() * norm(back) / norm(x), x)",
         "(step.abs() * norm(back) / norm(x)).mean() * torch.ones_like(x[:, :1, :1, :1])",
     ),
+    Mutant("the weights of the last step", "single.conv_decoder.conv_decoder", "afresh(estimate, G, image)",
+           "replace(estimate, x=image().detach())"),
     idle("single.conv_decoder.conv_decoder"),
     Mutant("half a divergence", "single.dip_sure.dip_sure", "2 * sigma**2 * divergence", "sigma**2 * divergence"),
     Mutant("sigma not squared", "single.dip_sure.dip_sure", "2 * sigma**2 * divergence", "2 * sigma * divergence"),
@@ -73,6 +87,8 @@ MUTANTS = [
     Mutant("one step more of the squared error", "single.selfdeblur.selfdeblur", "ANY < mse_iterations",
            "ANY <= mse_iterations"),
     Mutant("another zero of SSIM", "single.selfdeblur.selfdeblur", "1 - ssim(y_hat, y)", "2 - ssim(y_hat, y)"),
+    Mutant("every pixel seen by every other", "single.selfdeblur.selfdeblur", "F.max_pool2d(part(x), 2)", "part(x)"),
+    Mutant("a squared error four times as large", "single.selfdeblur.selfdeblur", "(y_hat - y) / 2", "y_hat - y"),
     Mutant("a kernel that is not learnt", "single.selfdeblur.selfdeblur", "lr_kernel", "1e-7"),
     idle("single.selfdeblur.selfdeblur"),
     Mutant("another norm", "single.spectral_dip.spectral_dip",

@@ -6,6 +6,7 @@ import torch
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.operators.colour import Colorize, Demosaic
 from sipbench.operators.compressed import GaussianSensing, HadamardSensing
+from sipbench.operators.lanczos import LanczosDownsampling
 from sipbench.operators.mri import MultiCoilMRI
 from sipbench.operators.sampling import AveragePooling
 from sipbench.operators.separable import BlurDownsampling, GaussianBlur
@@ -34,7 +35,14 @@ HERE = [*LISTED, *variants.VARIANTS]
 LINEAR = [n for n in HERE if variants.kind(n).linear]
 BLIND = [n for n in HERE if variants.kind(n).blind]
 TOLD = [n for n in HERE if n not in BLIND]
-SINGLE = (AveragePooling, BlurDownsampling, Colorize, GaussianBlur, GaussianSensing)  # of the spectrum as float32
+SINGLE = (  # of the spectrum as float32
+    AveragePooling,
+    BlurDownsampling,
+    Colorize,
+    GaussianBlur,
+    GaussianSensing,
+    LanczosDownsampling,
+)
 ALIKE = {"deblur_defocus", "inpaint_file", "inpaint_half"}  # drawn once, or a side that may be the same
 OWN = ["deblur_response", *(n for n in TOLD if set(variants.kind(n).per_image) - {"support"} and n not in ALIKE)]
 

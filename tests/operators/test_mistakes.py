@@ -9,6 +9,7 @@ from sipbench.operators.colour import Colorize, Demosaic
 from sipbench.operators.compressed import GaussianSensing, HadamardSensing
 from sipbench.operators.jpeg import Jpeg
 from sipbench.operators.kernel_wizard import NonlinearBlur
+from sipbench.operators.lanczos import LanczosDownsampling
 from sipbench.operators.mri import MRI, MultiCoilMRI
 from sipbench.operators.nonlinear import BlurResponse, HighDynamicRange
 from sipbench.operators.phase import FourierMagnitude
@@ -21,6 +22,7 @@ from sipbench.operators.sampling import (
     FileInpainting,
     Inpainting,
     LineInpainting,
+    TextInpainting,
 )
 from sipbench.operators.separable import BlurDownsampling
 from sipbench.operators.tomography import Tomography
@@ -89,6 +91,9 @@ MISTAKES = [
     (BoxInpainting, (3, 16, 16), {"side": 0.5, "margin": 0.3}, "a margin from 0 to 0.25 of the image, not 0.3"),
     (LineInpainting, (3, 16, 16), {"removed": 1.2}, "not 1.2"),
     (LineInpainting, (3, 16, 16), {"width": 0}, "between 0 and 1, not 0"),
+    (TextInpainting, (3, 16, 16), {"height": 0}, "between 0 and 1, not 0"),
+    (LanczosDownsampling, (3, 16, 16), {"factor": 3}, "by an even factor, not 3"),
+    (LanczosDownsampling, (3, 16, 18), {"factor": 4}, "needs a size divisible by 4, not 16 x 18"),
     (FileInpainting, (3, 16, 16), {"threshold": 1.5}, "not 1.5"),
     (FileInpainting, (3, 16, 16), {"path": "nowhere.png"}, "no mask image nowhere.png"),
     (FileInpainting, (3, 16, 16), {"path": __file__}, "is not an image"),
