@@ -4,7 +4,8 @@ Run by hand: python benchmarks/peers.py [steps [repeats [fast]]], on validation 
 and 8. The contenders take turns, so that all meet the same machine; printed are the least milliseconds, the median
 ratio to the bare network (its forward pass, for DPS with the backward one) at the same batch, by the clock and in
 processor time (steadier on a busy machine, if there is one thread), the PSNR, and by how much it exceeds sipbench's
-(mean and standard error over images). `fast` adds sipbench's DPS on the fast options of a prior.
+(mean and standard error over images), at equal steps and at equal seconds: the peers run again with as many steps as
+they do in sipbench's time. `fast` adds sipbench's DPS on the fast options of a prior.
 
 What differs besides the code: each package keeps its own grid of as many times, and its own noise. azula's DPS takes
 one norm for the batch, so its zeta is given times sqrt(batch); its DiffPIR is a denoiser under DDIM, whose fresh noise
@@ -18,6 +19,7 @@ import statistics
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import deepinv
 import torch
@@ -36,7 +38,7 @@ from sipbench.metrics import psnr
 from sipbench.priors.load import diffusers_prior
 
 METHODS = {"dps": "DPS", "diffpir": "DiffPIR", "ddnm": "projection"}
-HEADINGS = ("", "ms a step and image", "to the bare network", "processor", "PSNR", "more than sipbench's")
+HEADINGS = ("", "ms a step and image", "to the bare network", "processor", "PSNR", "more than sipbench's", "at equal s")
 FAST = {
     "bf16": {"precision": "bfloat16"},
     "compile": {"compile": True},
@@ -145,6 +147,9 @@ def deepinvs(prior, problem, method, steps):
     return run
 
 
+PEERS = {"azula": azulas, "deepinv": deepinvs}
+
+
 def mean_step(model):
     """What deepinv's solver multiplies the gradient of |y - f(x_hat)|, on [-1, 1], by: its mean over the steps."""
     t = model.solver.timesteps
@@ -163,25 +168,42 @@ def measure(runs, turns):
     return seconds, made
 
 
-def rows(runs, truth, steps, turns):
+def quality_of(made, truth):
+    """The PSNR of each image, its mean over turns."""
+    return torch.stack([psnr(x, truth) for x in made]).mean(0)
+
+
+def paired(more):
+    """A mean over images and its standard error."""
+    error = f" ± {more.std() / len(more) ** 0.5:.2f}" if len(more) > 1 else ""
+    return f"{more.mean():+.2f}{error}"
+
+
+def rows(runs, truth, steps, turns, again):
+    """A line a contender; again(name, steps) makes a peer anew with other steps."""
     seconds, made = measure(runs, turns)
-    quality = {name: torch.stack([psnr(x, truth) for x in xs]).mean(0) for name, xs in made.items() if name != "bare"}
+    quality = {name: quality_of(xs, truth) for name, xs in made.items() if name != "bare"}
+    taken = {name: statistics.median(clock for clock, _ in all) for name, all in seconds.items()}
     for name in runs:
         least = 1e3 * min(seconds[name])[0] / steps / len(truth)
         pairs = list(zip(seconds[name], seconds["bare"], strict=True))
         ratios = [f"{statistics.median(a[k] / b[k] for a, b in pairs):.3f}" for k in (0, 1)]
-        cells = [name, f"{least:.2f}", *ratios, "", ""]
+        cells = [name, f"{least:.2f}", *ratios, "", "", ""]
         if name in quality:
-            more = quality[name] - quality["sipbench"]
-            error = f" ± {more.std() / len(more) ** 0.5:.2f}" if len(more) > 1 else ""
-            cells[4:] = [f"{quality[name].mean():.2f}", "" if name == "sipbench" else f"{more.mean():+.2f}{error}"]
+            cells[4] = f"{quality[name].mean():.2f}"
+        if name in PEERS:
+            cells[5] = paired(quality[name] - quality["sipbench"])
+            fair = max(2, round(steps * taken["sipbench"] / taken[name]))
+            run = again(name, fair)
+            better = quality_of([run(turn) for turn in range(turns)], truth) - quality["sipbench"]
+            cells[6] = f"{paired(better)} ({fair} steps)"
         yield cells
 
 
 def main(steps=50, turns=3, fast=False):
     prior = diffusers_prior("faces-64-prior", weights="")
     posed, truth = sipbench.pose("faces", "inpaint70", images=8, device="cpu", overrides=["split=validation"])
-    makers = {"bare": bare, "sipbench": ours, "azula": azulas, "deepinv": deepinvs}
+    makers = {"bare": bare, "sipbench": ours} | PEERS
     for batch in (1, 8):
         problem = posed.select(slice(batch))
         torch.compiler.reset()
@@ -195,18 +217,12 @@ def main(steps=50, turns=3, fast=False):
             for run in warm:
                 run(0)
             table = Table(title=f"{title}, batch {batch}, {steps} steps, {torch.get_num_threads()} threads")
-            for heading in (
-                "",
-                "ms a step and image",
-                "to the bare network",
-                "processor",
-                "PSNR",
-                "more than sipbench's",
-            ):
+            for heading in HEADINGS:
                 table.add_column(heading, justify="right" if heading else "left")
-            for row in rows(runs, truth[:batch], steps, turns):
+            again = partial(lambda problem, method, name, n: PEERS[name](prior, problem, method, n), problem, method)
+            for row in rows(runs, truth[:batch], steps, turns, again):
                 table.add_row(*row)
-            Console(width=130).print(table)
+            Console(width=150).print(table)
 
 
 if __name__ == "__main__":
