@@ -14,7 +14,7 @@ sipbench list WHAT [--json]     every choice of a kind, one a line, with what it
                                 stands to its public code
 sipbench list schema KIND       what a YAML of that kind may say: method, degradation, dataset, prior, table, ...
 
-  WHAT      methods, degradations, noises, datasets, priors, profiles, launchers or tables
+  WHAT      methods, degradations, noises, datasets, priors, profiles, launchers, tables or metrics
   --json    the same as data; a degradation with what its operator says of itself
 
 Example:  sipbench list methods
@@ -36,13 +36,16 @@ def main(words: list[str]) -> int:
     names = [w for w in words if not w.startswith("-")]
     if names[:1] == ["schema"]:
         return _schema(names[1:])
+    kinds = [*GROUPS, "metrics"]
     if len(names) != 1:
-        raise UserError(f"list what? sipbench list {'|'.join(GROUPS)} [--json]")
-    if names[0] not in GROUPS:
-        raise unknown("list", names[0], GROUPS)
+        raise UserError(f"list what? sipbench list {'|'.join(kinds)} [--json]")
+    if names[0] not in kinds:
+        raise unknown("list", names[0], kinds)
     for flag in words:
         if flag.startswith("-") and flag != "--json":
             raise UserError(f"unknown flag {flag}: sipbench list {names[0]} [--json]")
+    if names[0] == "metrics":
+        return _metrics("--json" in words)
     group = GROUPS[names[0]]
     entries = {name: node for name in configs.names(group) if (node := _read(group, name)) is not None}
     if "--json" in words:
@@ -61,6 +64,31 @@ def _stands(parity: dict[str, Any]) -> str:
     if parity["verdict"] == "equal":
         return f"equals {parity['code']} to {parity['within']:g}"
     return f"departs from {parity['code']}: {parity['note']}" if parity["verdict"] == "departs" else "no public code"
+
+
+def _metrics(as_data: bool) -> int:
+    """Every metric: its heading, which way is up, and what it lacks here."""
+    from sipbench.metrics import METRICS, available
+
+    entries = [
+        {
+            "name": name,
+            "title": m.title,
+            "unit": m.unit,
+            "best": "high" if m.higher_is_better else "low",
+            "lacks": lacks,
+        }
+        for name, m in METRICS.items()
+        for lacks in [available(name)]
+    ]
+    if as_data:
+        print(json.dumps(entries, indent=2, ensure_ascii=False))
+        return 0
+    width = max(len(entry["name"]) for entry in entries)
+    for entry in entries:
+        about = [" ".join(filter(None, (entry["title"], entry["unit"]))), f"best is {entry['best']}", entry["lacks"]]
+        print(f"{entry['name']:<{width}}  {'; '.join(filter(None, about))}")
+    return 0
 
 
 def _schema(kinds: list[str]) -> int:

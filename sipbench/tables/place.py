@@ -10,9 +10,14 @@ from sipbench.configs import Overrides
 SAME = ("results", "data", "weights", "device", "batch_size", "keep_images", "retry_failed")  # it shows the same
 
 
+def telling(typed: Iterable[str]) -> Overrides:
+    """Those of the words that were typed that change what the table shows."""
+    return Overrides(typed).without(*SAME, "wandb.", "hydra.")
+
+
 def is_partial(typed: Iterable[str]) -> bool:
-    """Whether any of the words that were typed changes what the table shows."""
-    return len(Overrides(typed).without(*SAME, "wandb.", "hydra.")) > 0
+    """Whether any of them does."""
+    return len(telling(typed)) > 0
 
 
 def place(results: Path, profile: str, partial: bool) -> Path:

@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sipbench.tables.place import telling
 from sipbench.tables.sheets import Record, records
 from sipbench.tables.spec import TableSpec
 
 if TYPE_CHECKING:
     import pandas as pd
-
-HARMLESS = (
-    "results=",
-    "data=",
-    "weights=",
-    "device=",
-    "batch_size=",
-    "keep_images=",
-    "retry_failed=",
-    "wandb",
-    "hydra",
-)
 
 
 def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
@@ -88,7 +77,7 @@ def _tasks(spec: TableSpec) -> str:
     told = dict.fromkeys(f"{n.get('title', n['name'])}: {n['protocol']}." for n in nodes if n.get("protocol"))
     changed = [f"{t.title or t.name}: {' '.join(t.words)}." for t in spec.tasks.values() if len(t.words) > 1]
     told = [*told, *changed]
-    words = " ".join(o for o in spec.overrides if not o.lstrip("+~").startswith(HARMLESS))
+    words = " ".join(telling(spec.overrides))
     return " ".join([*told, f"Changed by hand: {words}."] if words else told)
 
 

@@ -52,6 +52,14 @@ def test_a_cell_runs_and_is_not_run_again(capsys, tmp_path):
     assert files and files == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")}
 
 
+def test_metrics_are_listed_with_their_direction_and_what_they_lack(capsys):
+    code, out, _ = say(capsys, "list", "metrics", "--json")
+    entries = {entry["name"]: entry for entry in json.loads(out)}
+    assert code == 0 and entries["psnr"]["best"] == "high" and entries["lpips_vgg"]["best"] == "low"
+    assert entries["psnr"]["lacks"] is None and set(entries["psnr"]) == {"name", "title", "unit", "best", "lacks"}
+    assert "best is low" in say(capsys, "list", "metrics")[1]
+
+
 def test_lists_as_data(capsys):
     code, out, _ = say(capsys, "list", "degradations", "--json")
     entries = {entry["name"]: entry for entry in json.loads(out)}
