@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sipbench.configs.annotation import as_annotated
 from sipbench.configs.methods import PRECISION, deep
 from sipbench.configs.signature import options as signature
 from sipbench.errors import UserError
@@ -61,7 +62,9 @@ def resolve(
     precision = values.pop("precision", PRECISION)
     if precision not in PRECISIONS:
         raise UserError(f"precision is {' or '.join(PRECISIONS)}, not {precision!r}")
-    return Options(values, origins, precision)
+    known = signature(method["solver"]["_target_"])
+    kinds = known.annotations if known else {}
+    return Options({k: as_annotated(v, kinds.get(k)) for k, v in values.items()}, origins, precision)
 
 
 def _of_node(target: str, solver: Mapping[str, Any]) -> dict[str, str]:

@@ -58,6 +58,13 @@ def _is_dots(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is ...
 
 
+def as_annotated(value: Any, annotation: Any) -> Any:
+    """A whole number as the number with a point that the annotation asks for: 1 and 1.0 are one setting."""
+    kinds = set(_parts(annotation))
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if whole and float in kinds and int not in kinds else value
+
+
 class Other:
     """Stands for a class beside words, as in `Literal["mean"] | Tensor`: whatever is no text."""
 

@@ -54,6 +54,14 @@ def witness_plus(solve):
     witness(solve, plus=True)
 
 
+def witness_blur(solve):
+    witness(solve, "blur", plus=True, cutoff=0.1)
+
+
+def witness_without(solve):
+    witness(solve, "without SVD", plus=True)
+
+
 @pytest.mark.parametrize("plus", [False, True])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("operator", OPERATORS)

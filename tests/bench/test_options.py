@@ -75,3 +75,8 @@ def test_the_demo_s_options_say_which_were_searched(cell):
     assert found["zeta"] == "searched" and found["steps"] == "demo" and found["clip"] == "signature"
     assert cell("method=dps", "degradation=inpaint70", "profile=paper").origins["zeta"] == "paper"
     assert set(cell("method=dps", "tuned=false").origins.values()) == {"signature"}
+
+
+@pytest.mark.parametrize(("name", "kind"), [("lr", float), ("ema", float), ("iterations", int)])
+def test_a_whole_number_is_a_number_with_a_point_where_that_is_asked_for(name, kind):
+    assert type(resolve(METHOD, "sr4", typed={name: 1}).values[name]) is kind

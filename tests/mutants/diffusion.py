@@ -42,6 +42,13 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "twice the noise of y": ("sigma_y * inverse", "2 * sigma_y * inverse"),
         "no noise": ("ANY + S * fresh * z", "ANY"),
     },
+    "ddnm.ddnm blur": {
+        "every singular value": ("invert(svd.s, cutoff)", "invert(svd.s)"),
+    },
+    "ddnm.ddnm without": {
+        "the level of now": ("(sigma_y / then.S) ** 2", "(sigma_y / now.S) ** 2"),
+        "not squared": ("(sigma_y / then.S) ** 2", "sigma_y / then.S"),
+    },
     "ddnm.ddnm posterior": {
         "fresh and kept swapped": ("kept, fresh = shares(now, then, eta)", "fresh, kept = shares(now, then, eta)"),
         "twice the noise of y": ("sigma_y * inverse", "2 * sigma_y * inverse"),
