@@ -237,7 +237,7 @@ def relus(problem, widths):
 
 
 class Unet(nn.Module):
-    """The denoiser of DIP with SURE: two convolutions a scale, nearest upsampling, softplus; joined parts are normed."""
+    """The denoiser of DIP with SURE: two convolutions a scale, nearest upsampling, softplus; joined parts normed."""
 
     def __init__(self, c, down, width):
         super().__init__()
