@@ -17,9 +17,10 @@ def raar(
     problem: Problem,
     *,
     iterations: int = 2000,
-    beta: float = 0.97,
-    raar: int = 180,
-    er: int = 20,
+    beta: float = 0.99,
+    first: float = 0.95,
+    raar: int = 0,
+    er: int = 100,
     restarts: int = 10,
     box: float = 0.5,
     shrinkwrap: Shrinkwrap | None = Shrinkwrap(),  # noqa: B008
@@ -32,20 +33,22 @@ def raar(
         u <- beta u + (1 - 2 beta) v    elsewhere
 
     Good is what lies in the support S, and is not negative where intensities are retrieved. S is the one that is told,
-    or a centred box, from which shrinkwrap goes on. As with HIO, blocks of `raar` steps are followed by `er` steps of
-    error reduction, whose iterates are feasible. Cost: two Fourier transforms of the frame a step and start. Beside the
-    paper and the public code: docs/notes/raar.md.
+    or a centred box, from which shrinkwrap goes on. As with HIO, error reduction throws the iterates back into the
+    stagnation that they were leaving, so that it comes late: after that, blocks of `raar` steps and `er` of error
+    reduction, whose iterates are feasible. Cost: two Fourier transforms of the frame a step and start. Beside the paper
+    and the public code: docs/notes/raar.md.
 
     Args:
+        first: share of the steps that pass before the first error reduction.
         restarts: random starts run side by side; that with the smallest residual of the data is returned.
         box: side of the first box in each direction, as a share of the frame.
         shrinkwrap: how the support follows the object where it is not told; None keeps the box.
     """
     frame = Frame(problem, restarts, box)
-    u = frame.start()
+    u, begin = frame.start(), round(first * iterations)
     for k in problem.steps(iterations):
         v = frame.modulus(u)
-        if k % (raar + er) < raar:
+        if k < begin or (k - begin) % (raar + er) < raar:
             u = torch.where(frame.good(2 * v - u), v, beta * u + (1 - 2 * beta) * v)
         else:
             u = frame.confine(v)

@@ -111,11 +111,12 @@ def dip_sure(
     """min_theta |h(y') - y|^2 / N + 2 sigma^2 div h(y') / N - sigma^2 by rectified Adam; y' = y + s n, n drawn anew.
 
     h_theta is fed the noisy image itself. The loss (eSURE) is an unbiased estimate of |h(y') - x|^2 / N as n is drawn
-    apart from y; the divergence is taken along one random direction, as a difference over epsilon sigma where
-    `epsilon` > 0. s = sigma_e sigma, or uniform between zero and that (`uniform`). The learning rate falls by `gamma`
-    every `step` iterations. Fitting ends when the estimate turns negative, or without `zero_crossing` by the rule
-    `stop`; the moving average of the outputs is returned. An iteration costs three times a deep image prior's, for its
-    second derivatives. How it stands to the public code: docs/notes/dip_sure.md.
+    apart from y; a quarter of it is descended, that of images on [0, 1], as the first steps of this Adam go with the
+    gradient. The divergence is taken along one random direction, as a difference over epsilon sigma where `epsilon` >
+    0. s = sigma_e sigma, or uniform between zero and that (`uniform`). The learning rate falls by `gamma` every `step`
+    iterations. Fitting ends when the estimate turns negative, or without `zero_crossing` by the rule `stop`; the moving
+    average of the outputs is returned. An iteration costs three times a deep image prior's, for its second derivatives.
+    How it stands to the public code: docs/notes/dip_sure.md.
     """
     if zero_crossing and stop.rule != "fixed":
         raise ValueError(f"zero_crossing ends the fit already: turn it off to stop by {stop.rule}")
@@ -135,7 +136,7 @@ def dip_sure(
         return h(fed)
 
     def misfit(x: Tensor) -> Tensor:
-        return esure(x, y, divergence(h, x, fed, probe.normal_like(y), epsilon * sigma), sigma)
+        return esure(x, y, divergence(h, x, fed, probe.normal_like(y), epsilon * sigma), sigma) / 4
 
     return fit(
         problem,

@@ -11,6 +11,8 @@ from sipbench.noise import Gaussian
 from sipbench.operators.colour import Denoise
 from sipbench.problem import Problem, Rng
 from tests.baselines.untrained import conv, gain, parameters, part, streams
+from tests.parity import difference
+from tests.parity.single import dip_sure_and_public
 
 SMALL = {"channels": (8, 8), "width": 12}
 N, SIGMA = 6, 0.4
@@ -58,6 +60,7 @@ def bias(estimate, sigma_e):
 def witness(solve):
     for sigma_e in (0.0, 0.5):
         assert bias(part(solve, "esure"), sigma_e) < 4
+    assert difference(*dip_sure_and_public(solve)) < 1e-8
     posed = pose(2, 24, torch.float32)
     assert gain(solve, posed, iterations=60, ema=0.8, epsilon=0.5, **SMALL) > 4
 

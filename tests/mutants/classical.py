@@ -20,6 +20,8 @@ MUTANTS: list[Mutant] = [
     _hio("ER from the start", right="k < begin or ANY", wrong="ANY"),
     _hio("blocks exchanged", right="ANY % (hio + er) < hio", wrong="ANY % (hio + er) < er"),
     _hio("no projection", right="torch.where(frame.good(v), v, ANY)", wrong="torch.where(frame.good(v), u, ANY)"),
+    _raar("ER from the start", right="k < begin or ANY", wrong="ANY"),
+    _raar("blocks exchanged", right="ANY % (raar + er) < raar", wrong="ANY % (raar + er) < er"),
     _raar("weight", right="(1 - 2 * beta) * v", wrong="(1 - beta) * v"),
     _raar("goodness of P_M u", right="frame.good(2 * v - u)", wrong="frame.good(v)"),
     _raar(

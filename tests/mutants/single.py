@@ -59,6 +59,8 @@ MUTANTS = [
     Mutant("half a divergence", "single.dip_sure.dip_sure", "2 * sigma**2 * divergence", "sigma**2 * divergence"),
     Mutant("sigma not squared", "single.dip_sure.dip_sure", "2 * sigma**2 * divergence", "2 * sigma * divergence"),
     Mutant("the other sign", "single.dip_sure.dip_sure", "2 * sigma**2 * divergence", "-2 * sigma**2 * divergence"),
+    Mutant("a gradient four times as large", "single.dip_sure.dip_sure", "esure(x, y, ANY, sigma) / 4",
+           "esure(x, y, ANY, sigma)"),
     idle("single.dip_sure.dip_sure"),
     Mutant("Adam", "single.dop.dop", "torch.optim.SGD(groups)", "torch.optim.Adam(groups, lr=0.01)"),
     Mutant("no negative corruption", "single.dop.dop", "ANY - h.square()", "ANY + h.square()"),

@@ -234,3 +234,32 @@ def relus(problem, widths):
     """Weights and biases that are drawn for our network of ReLUs."""
     network = relu_network(problem.rng.child("theta").portable, widths, 0.01, torch.float64)
     return [(layer.weight, layer.bias) for layer in network if hasattr(layer, "weight")]
+
+
+class Unet(nn.Module):
+    """The denoiser of DIP with SURE: two convolutions a scale, nearest upsampling, softplus; joined parts normed."""
+
+    def __init__(self, c, down, width):
+        super().__init__()
+
+        def block(*channels, stride=1, joined=False):
+            layers = [nn.BatchNorm2d(channels[0], dtype=torch.float64)] if joined else []
+            for c_in, c_out in zip(channels, channels[1:], strict=False):
+                layers += [Reflected(c_in, c_out, 3, stride), nn.BatchNorm2d(c_out, dtype=torch.float64), nn.Softplus()]
+                stride = 1
+            return nn.Sequential(*layers)
+
+        pairs = zip([c, *down], down, strict=False)
+        self.down = nn.ModuleList([block(a, b, b, stride=2) for a, b in pairs])
+        self.bottom = block(down[-1], width)
+        self.up = nn.ModuleList([block(width + skip, width, width, joined=True) for skip in down[-2::-1]])
+        self.last = nn.Sequential(block(width + c, 64, 32), Reflected(32, c, 3), nn.Sigmoid())
+
+    def forward(self, y):
+        seen = [y]
+        for part in self.down:
+            seen.append(part(seen[-1]))
+        x = self.bottom(seen.pop())
+        for part in [*self.up, self.last]:
+            x = part(torch.cat([nn.Upsample(scale_factor=2)(x), seen.pop()], 1))
+        return x

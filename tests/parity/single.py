@@ -16,6 +16,7 @@ from baselines.common.stopping import Stop
 from baselines.single.conv_decoder import ConvDecoder, conv_decoder
 from baselines.single.deep_decoder import DeepDecoder, deep_decoder
 from baselines.single.dip import dip
+from baselines.single.dip_sure import S2S, dip_sure
 from baselines.single.dop import PUBLISHED_SIZE, dop
 from baselines.single.drp import RandomProjector, drp
 from baselines.single.hourglass import Hourglass
@@ -271,6 +272,33 @@ def spectral_dip_and_public(solve=spectral_dip):
     return torch.cat([a for a, _ in pairs]), torch.cat([b for _, b in pairs])
 
 
+def dip_sure_and_public(solve=dip_sure):
+    """An unbiased estimate of the error, whose divergence is taken along one direction; rectified Adam, and a mean."""
+    problem = posed()
+    options = {"channels": (4, 6), "width": 6}
+    ours = solve(problem, iterations=STEPS, **options, step=3, ema=0.9, zero_crossing=False).x
+    net, sigma = drawn(problem, S2S, 3, (4, 6), 6), problem.sigma / 2
+    spread, noise, probe = (problem.rng.child(name) for name in ("spread", "perturbation", "probe"))
+    G = [nets.take(nets.Unet(3, (4, 6), 6), net, i) for i in range(len(problem.y))]
+    adams = [torch.optim.RAdam(g.parameters(), lr=0.1) for g in G]
+    mean = [torch.zeros(())] * len(G)
+    for k in range(STEPS):
+        s, n, b = (
+            0.5 * sigma * spread.uniform(1, 1, 1, dtype=DTYPE),
+            *(r.normal_like(problem.y) for r in (noise, probe)),
+        )
+        for i, (g, adam, y) in enumerate(zip(G, adams, images(nets.unit(problem.y)), strict=True)):
+            adam.param_groups[0]["lr"] = 0.1 * 0.9 ** (k // 3)
+            fed, one = (y + s[i] * n[i : i + 1]).requires_grad_(), b[i : i + 1]
+            out = g(fed)
+            along = torch.autograd.grad((one * out).sum(), fed, create_graph=True)[0]
+            adam.zero_grad()
+            (mse(out, y) + 2 * sigma**2 * (one * along).mean() - sigma**2).backward()
+            adam.step()
+            mean[i] = 0.9 * mean[i] + 0.1 * out.detach() if k else out.detach()
+    return ours, 2 * torch.cat(mean) - 1
+
+
 def fields(problem, layers, v, activation, head, lr):
     """Fully connected networks (weight, bias) fitted to the values at v, one image after another."""
     found = []
@@ -318,6 +346,7 @@ def fourier_features_and_public(solve=fourier_features):
 PEERS: dict[str, Peer] = {
     "dip": Peer("DmitryUlyanov/deep-image-prior", dip_and_public, 1e-8),
     "dop": Peer("ChongYou/robust-image-recovery", dop_and_public, 1e-8),
+    "dip_sure": Peer("gistvision/DIP-denosing", dip_sure_and_public, 1e-8),
     "drp": Peer("sun-umn/Deep-Random-Projector", drp_and_public, 1e-8),
     "deep_decoder": Peer("reinhardh/supplement_deep_decoder", deep_decoder_and_public, 1e-8),
     "conv_decoder": Peer("MLI-lab/ConvDecoder", conv_decoder_and_public, 1e-8),
