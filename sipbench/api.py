@@ -79,7 +79,8 @@ def score(
         return pd.DataFrame(score_images(names, found, known, problem))
     cell = _cell([*problem.setting["overrides"], f"images={list(problem.setting['images'])}"])
     bench = Bench.of(cell, check=False)
-    known = None if truth is None else Truth(truth, bench.theta(cell.images, problem.f))
+    theta = bench.theta(cell.images, problem.f)
+    known = None if truth is None else Truth(truth, theta, bench.best(problem, theta))
     return pd.DataFrame(score_images(metrics or cell.metrics, found, known, bench.as_known(problem, cell.images)))
 
 

@@ -192,6 +192,8 @@ class Estimate:
         theta: the parameters of a blind operator by name, such as its blur kernel, (B, ...) each, or None.
         samples: posterior samples, (B, S, C, H, W), or None.
         stopped: the iteration at which each image stopped, (B,), or None.
+        converged: whether each image came to rest before the iterations were spent, (B,), or None where that is no
+            aim: of a solver in closed form, or one whose number of steps regularises.
         certificate: what a solver can say of its own result by name, (B,) each, or None: for an optimisation problem by
             how much its constraints are violated, its objective, how far from stationary it is. A row keeps `name` as
             its column `certificate_name`.
@@ -201,6 +203,7 @@ class Estimate:
     theta: Mapping[str, Tensor] | None = None
     samples: Tensor | None = None
     stopped: Tensor | None = None
+    converged: Tensor | None = None
     certificate: Mapping[str, Tensor] | None = None
 
 

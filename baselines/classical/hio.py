@@ -8,10 +8,9 @@ https://arxiv.org/abs/physics/0306174
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from baselines.classical.projections import Frame, Shrinkwrap
-from sipbench.problem import Problem
+from sipbench.problem import Estimate, Problem
 
 
 def hio_er(
@@ -26,7 +25,8 @@ def hio_er(
     box: float = 0.5,
     shrinkwrap: Shrinkwrap | None = Shrinkwrap(),  # noqa: B008
     twin: int | None = None,
-) -> Tensor:
+    tolerance: float = 1e-5,
+) -> Estimate:
     """HIO at length, then blocks of `hio` steps of it and `er` of error reduction, from random phases. With v = P_M u,
 
         HIO:   u <- v where v is good, u - beta v elsewhere
@@ -44,6 +44,7 @@ def hio_er(
         box: side of the first box in each direction, as a share of the frame.
         shrinkwrap: how the support follows the object where it is not told; None keeps the box.
         twin: step at which all but one quadrant is set to zero, which tells an object from its turned twin.
+        tolerance: an image counts as converged where one more step of ER moves it by less than this part; ends nothing.
     """
     frame = Frame(problem, restarts, box)
     u, begin = frame.start(), round(first * iterations)
@@ -57,4 +58,4 @@ def hio_er(
             shrinkwrap(frame, u, k)
         if k % 20 == 0:
             problem.show(*frame.best(u))
-    return frame.best(u)[0]
+    return Estimate(frame.best(u)[0], converged=frame.still(u, tolerance))

@@ -113,4 +113,5 @@ def minimise(
             if not bool((relax > 0).any()):
                 break
     x = z[:, 0] if stacked else z
-    return Estimate(x.clamp(-1, 1) if data.box else x, stopped=torch.where(relax > 0, ran, stopped))
+    x = x.clamp(-1, 1) if data.box else x
+    return Estimate(x, stopped=torch.where(relax > 0, ran, stopped), converged=relax == 0)

@@ -79,15 +79,29 @@ class Frame:
         v[..., : h // 2, : w // 2] = u[..., : h // 2, : w // 2]
         return v
 
+    def still(self, u: Tensor, tolerance: float) -> Tensor:
+        """Of which images error reduction moves the best start by less than this part of it, in every channel, (B,)."""
+        v = self.confine(u)
+        moved = (self.confine(self.modulus(v)) - v).flatten(3).norm(dim=3)
+        rests = moved <= tolerance * v.flatten(3).norm(dim=3)
+        return rests.gather(1, self._residuals(self._tries(u)).argmin(1, keepdim=True)).flatten(1).all(1)
+
     def best(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Of the starts that with the smallest residual of the data, channel by channel: x, and its residual (B,)."""
-        tries = [self.f.crop(v) for v in self.confine(u).unbind(1)]
-        residuals = torch.stack([residual(self.f, x, self.measured, self.channels) for x in tries], 1)
+        tries = self._tries(u)
+        residuals = self._residuals(tries)
         first = residuals.argmin(1, keepdim=True)
         x = torch.stack(tries, 1)
         pick = first.repeat_interleave(x.shape[2] // self.channels, 2)[..., None, None]
         x = x.gather(1, pick.expand(-1, -1, -1, *x.shape[-2:]))[:, 0]
         return agree(x, self.f.symmetries).to(self.problem.y), overall(residuals.gather(1, first)[:, 0])
+
+    def _tries(self, u: Tensor) -> list[Tensor]:
+        return [self.f.crop(v) for v in self.confine(u).unbind(1)]
+
+    def _residuals(self, tries: list[Tensor]) -> Tensor:
+        """(B, R, channels)."""
+        return torch.stack([residual(self.f, x, self.measured, self.channels) for x in tries], 1)
 
     def _box(self, share: float) -> Tensor:
         """A box in the middle that takes this share of the frame in each direction."""

@@ -72,7 +72,7 @@ def wavelet(
             moving &= ~still
             if not bool(moving.any()):
                 break
-    return Estimate(x, stopped=torch.where(moving, ran, stopped))
+    return Estimate(x, stopped=torch.where(moving, ran, stopped), converged=~moving)
 
 
 def shrink(coefficients: Tensor, threshold: Tensor, corner: tuple[int, ...]) -> Tensor:

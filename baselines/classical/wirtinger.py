@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from baselines.common.phase import agree, magnitudes, overall, parts, phase_map, residual
-from sipbench.problem import Problem
+from sipbench.problem import Estimate, Problem
 
 Map = Callable[[Tensor], Tensor]
 
@@ -26,7 +26,8 @@ def wirtinger(
     tau0: float = 330.0,
     mu_max: float = 0.2,
     truncate: float | None = None,
-) -> Tensor:
+    tolerance: float = 1e-5,
+) -> Estimate:
     """min_z ||A z|^2 - y|^2, with y intensities, by descent from a spectral start. With |A v|^2 = g |v|^2 on average,
 
         z_0    the leading eigenvector of A^* diag(y) A, at the length |z_0|^2 = sum(y) / g
@@ -44,6 +45,7 @@ def wirtinger(
         tau0, mu_max: how fast the step grows, and to what.
         truncate: intensities over this many times their mean are left out of the spectral start. None as published;
             9 in Chen and Candes, https://arxiv.org/abs/1505.05114, for few measurements.
+        tolerance: an image counts as converged where the last step is below this part of z; it ends nothing.
     """
     y, A, At = _maps(problem)
     z, g = _spectral(problem, A, At, y if truncate is None else y * (y <= truncate * _mean(y)), power)
@@ -60,7 +62,8 @@ def wirtinger(
         z = kept - min(-math.expm1(-(k + 1) / tau0), mu_max) * step * down
         if k % 20 == 0:
             problem.show(*_picture(problem, kept))
-    return _picture(problem, kept)[0]
+    still = ((z - kept).norm(dim=2) <= tolerance * kept.norm(dim=2)).all(1)
+    return Estimate(_picture(problem, kept)[0], converged=still)
 
 
 def _maps(problem: Problem) -> tuple[Tensor, Map, Map]:

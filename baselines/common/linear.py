@@ -12,6 +12,8 @@ from sipbench.operators import LinearOperator
 from sipbench.operators.base import invert
 from sipbench.operators.iterative import least_squares
 
+Map = Callable[[Tensor], Tensor]
+
 
 def cg(matvec: Callable[[Tensor], Tensor], b: Tensor, iterations: int, tolerance: float | None = None) -> Tensor:
     """Solve M v = b for a positive definite M, from zero; each image has its own step sizes and stops by itself.
@@ -30,6 +32,41 @@ def cg(matvec: Callable[[Tensor], Tensor], b: Tensor, iterations: int, tolerance
         now = dot(r, r)
         p, energy = r + each(now / energy.clamp(min=tiny), p) * p, torch.where(energy > enough, now, energy)
     return v
+
+
+class PCG:
+    """Preconditioned conjugate gradients for M v = b from zero, a step at a time; each image by itself.
+
+    Attributes:
+        v: where it is.
+        left: the length of the residual in the preconditioner's metric, as a part of the first, (B,).
+        done: which images are within the tolerance; they stay where they are.
+    """
+
+    def __init__(self, M: Map, preconditioner: Map, b: Tensor, tolerance: float) -> None:
+        self.M, self.P, self.tolerance = M, preconditioner, tolerance
+        self.v, self.r = torch.zeros_like(b), b
+        self.p = z = self.P(b)
+        self.first = self.energy = dot(b, z)
+        self.steps = torch.zeros_like(self.energy, dtype=torch.long)
+
+    @property
+    def left(self) -> Tensor:
+        return (self.energy / self.first.clamp(min=torch.finfo(self.r.dtype).tiny)).sqrt()
+
+    @property
+    def done(self) -> Tensor:
+        return self.left <= self.tolerance
+
+    def step(self) -> None:
+        q, tiny = self.M(self.p), torch.finfo(self.r.dtype).tiny
+        a = torch.where(self.done, 0.0, self.energy / dot(self.p, q).clamp(min=tiny))
+        self.steps = self.steps + ~self.done
+        self.v, self.r = self.v + each(a, self.p) * self.p, self.r - each(a, q) * q
+        z = self.P(self.r)
+        now = dot(self.r, z)
+        self.p = z + each(now / self.energy.clamp(min=tiny), self.p) * self.p
+        self.energy = torch.where(self.done, self.energy, now)
 
 
 def conditioning(

@@ -165,8 +165,8 @@ def own(estimate: Any) -> Estimate:
         name: None if values is None else {k: plain(v) for k, v in values.items()}
         for name, values in (("theta", found.theta), ("certificate", found.certificate))
     }
-    x, samples, stopped = (plain(v) for v in (found.x, found.samples, found.stopped))
-    return Estimate(x, samples=samples, stopped=stopped, **parts)
+    x, samples, stopped, converged = (plain(v) for v in (found.x, found.samples, found.stopped, found.converged))
+    return Estimate(x, samples=samples, stopped=stopped, converged=converged, **parts)
 
 
 def plain(value: Any) -> Any:

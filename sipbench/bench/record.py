@@ -143,7 +143,8 @@ def _said(estimate: Estimate, i: int) -> dict[str, Any]:
     """What the solver says of its own result."""
     stopped = None if estimate.stopped is None else int(estimate.stopped[i])
     certificate = {f"certificate_{n}": float(v[i]) for n, v in (estimate.certificate or {}).items()}
-    return {"stopped": stopped, **certificate}
+    converged = None if estimate.converged is None else bool(estimate.converged[i])
+    return {"stopped": stopped, "converged": converged, **certificate}
 
 
 def _finite(estimate: Estimate) -> list[bool]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sipbench import device, metrics
+from sipbench import configs, device, metrics
 from sipbench.bench import protocol, record, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import Bench
@@ -85,7 +85,9 @@ def _together(todo: dict[int, list[str]]) -> Iterator[tuple[list[str], list[int]
 def _fits(cell: Cell, name: str) -> bool:
     from sipbench.degradation import Degradation
 
-    return metrics.METRICS[name].fits((1, *Degradation.of(cell.degradation).x_shape(cell.dataset)))
+    degradation, metric = Degradation.of(cell.degradation), metrics.METRICS[name]
+    blind = configs.locate(cell.degradation["operator"]["_target_"]).blind
+    return metric.fits((1, *degradation.x_shape(cell.dataset))) and (blind or not metric.against_best)
 
 
 def _plain(rows: Any) -> list[dict[str, Any]]:

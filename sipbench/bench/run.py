@@ -11,7 +11,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from sipbench.bench.watch import Counted, Follow, PeakMemory, counting
 from sipbench.datasets.reading import BadImage
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError
-from sipbench.metrics import available
+from sipbench.metrics import available, deblurred
 from sipbench.operators.base import BlindOperator, Operator
 from sipbench.problem import Problem, Rng
 
@@ -135,7 +135,8 @@ class Bench:
         if self.cell.measured:
             return None
         x = self.degradation.x(self.cell.dataset.load(images), self.streams(images))
-        return Truth(x, self.theta(images, problem.f))
+        theta = self.theta(images, problem.f)
+        return Truth(x, theta, self.best(problem, theta))
 
     def theta(self, images: Sequence[int], f: Operator) -> Mapping[str, torch.Tensor] | None:
         """What a blind f left open, drawn again for the score; nobody has that of a real measurement."""
@@ -143,6 +144,14 @@ class Bench:
             return None
         rng = self.streams(images)
         return self.degradation.theta(self.degradation.build(f.shape, rng), rng)
+
+    def best(self, problem: Problem, theta: Mapping[str, torch.Tensor] | None) -> Callable[[], torch.Tensor | None]:
+        """How to deblur y with the true kernel; done once, and only if it is asked for. None where f is no blur."""
+        given = getattr(problem.f, "given", None)
+        if theta is None or given is None:
+            return lambda: None
+        A = given({name: part.to(problem.device) for name, part in theta.items()})
+        return cache(partial(deblurred, A, problem.y, self.degradation.noise.sigma))
 
     def streams(self, images: Sequence[int]) -> Rng:
         """The root streams of these images. A saved measurement brings those that it was made with."""

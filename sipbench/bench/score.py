@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from sipbench.problem import Estimate, Problem
 
 @dataclass(frozen=True)
 class Truth:
-    """What only the score may see: x, and theta where f is blind."""
+    """What only the score may see: x, and where f is blind theta, and how to deblur y with the true kernel."""
 
     x: Tensor
     theta: Mapping[str, Tensor] | None = None
+    best: Callable[[], Tensor | None] = lambda: None
 
 
 def score_images(
@@ -44,7 +45,7 @@ def evaluate(names: Sequence[str], x_hat: Tensor, truth: Truth | None, f: Operat
     """Each metric, (B,); not a number without a truth."""
     if truth is None:
         return {name: torch.full((len(x_hat),), torch.nan) for name in names}
-    return metrics.evaluate(names, x_hat, truth.x.to(x_hat), f.symmetries, f.margin)
+    return metrics.evaluate(names, x_hat, truth.x.to(x_hat), f.symmetries, f.margin, truth.best)
 
 
 def curves(names: Sequence[str], snapshots: list[Snapshot], truth: Truth | None, f: Operator) -> dict[str, list[Any]]:

@@ -7,8 +7,9 @@ nothing here, but nothing crashes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -16,11 +17,13 @@ from torch import Tensor
 
 from sipbench.errors import unknown
 from sipbench.metrics import perception
-from sipbench.metrics.alignment import align, inside, psnr_aligned, relative_error, success
+from sipbench.metrics.alignment import align, error_ratio, psnr_aligned, ratio_below, relative_error, success
+from sipbench.metrics.deconvolution import deblurred
 from sipbench.metrics.feasibility import feasibility, residual
 from sipbench.metrics.fidelity import psnr, psnr_y, ssim, ssim_gaussian
 from sipbench.metrics.kernels import kernel_similarity
 from sipbench.metrics.perception import lpips_alex, lpips_vgg
+from sipbench.metrics.shifts import inside
 
 __all__ = [
     "METRICS",
@@ -29,6 +32,8 @@ __all__ = [
     "align",
     "as_image",
     "available",
+    "deblurred",
+    "error_ratio",
     "evaluate",
     "feasibility",
     "kernel_similarity",
@@ -66,9 +71,10 @@ class Metric:
         channels: the numbers of channels it takes; empty says any.
         backbone: the network whose weights it needs, or None.
         whole: of a complex image it compares real and imaginary part; the others compare magnitudes.
+        against_best: it also takes a deblurring with the true kernel, which only blind deblurring has.
     """
 
-    function: ImageMetric
+    function: ImageMetric | Callable[[Tensor, Tensor, Tensor], Tensor]
     higher_is_better: bool
     title: str
     unit: str = ""
@@ -76,6 +82,7 @@ class Metric:
     channels: tuple[int, ...] = ()
     backbone: str | None = None
     whole: bool = False
+    against_best: bool = False
 
     @property
     def arrow(self) -> str:
@@ -96,6 +103,9 @@ METRICS: dict[str, Metric] = {
     "psnr_y": Metric(psnr_y, True, "PSNR (luma)", unit="dB", smallest=9, channels=(3,)),
     "relative_error": Metric(relative_error, False, "relative error", whole=True),
     "success": Metric(success, True, "success", whole=True),
+    "error_ratio": Metric(error_ratio, False, "error ratio", against_best=True),
+    "success_2": Metric(partial(ratio_below, 2.0), True, "ratio < 2", against_best=True),
+    "success_3": Metric(partial(ratio_below, 3.0), True, "ratio < 3", against_best=True),
 }
 
 HEADINGS: dict[str, dict[str, str]] = {
@@ -120,11 +130,12 @@ def evaluate(
     x: Tensor,
     symmetries: tuple[str, ...] = (),
     margin: tuple[int, int] = (0, 0),
+    best: Callable[[], Tensor | None] = lambda: None,
 ) -> dict[str, Tensor]:
     """Each metric by name, (B,) in double precision on the CPU; NaN where it is unavailable or undefined.
 
-    x_hat is first aligned with x over the symmetries, and both lose the margin. Nothing is downloaded: ask
-    ``available(name, download=True)`` before.
+    x_hat is first aligned with x over the symmetries, and both lose the margin. ``best`` makes the deblurring with the
+    true kernel where a metric asks for it. Nothing is downloaded: ask ``available(name, download=True)`` before.
     """
     whole = (inside(align(x_hat, x, symmetries, margin), margin), inside(x, margin))
     images = tuple(as_image(v) for v in whole)
@@ -132,7 +143,10 @@ def evaluate(
     for name in names:
         metric = _metric(name)
         pair = whole if metric.whole else images
-        if metric.fits(tuple(pair[1].shape)) and available(name) is None:
+        if metric.against_best:
+            goal = best()
+            pair = (*pair, inside(align(goal.to(x), x, symmetries, margin), margin)) if goal is not None else ()
+        if pair and metric.fits(tuple(pair[1].shape)) and available(name) is None:
             scores[name] = metric.function(*pair).double().cpu()
         else:
             scores[name] = torch.full((len(x),), torch.nan, dtype=torch.float64)

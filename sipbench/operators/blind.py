@@ -30,7 +30,7 @@ class BlindBlur(BlindOperator):
       `size` null the box is half as large as y, n_k the odd number nearest to n_y / 2 with n_y = n_x - n_k + 1, and the
       side of the true kernel is drawn between the two parts of the box's side that `support` gives. A shift of the
       kernel within its box and the opposite one of the image leave y as it is: a symmetry. An estimate may be moved by
-      whole pixels, up to half the box, and is compared on the field of y. With another boundary the border of y tells
+      quarter pixels, up to half the box, and is compared on the field of y. With another boundary the border of y tells
       one shift from another.
     """
 

@@ -29,7 +29,7 @@ COLUMNS = (
         "published",
         "profile",
     ),
-    *("published_dataset", "status", "reason", "todo", "settings", "device", "cell"),
+    *("published_dataset", "status", "reason", "todo", "unconverged", "settings", "device", "cell"),
 )
 ORIGINS = ("config", "paper", "searched", "demo", "hand")
 NAN = float("nan")
@@ -39,17 +39,19 @@ def collect(spec: TableSpec) -> pd.DataFrame:
     """The table in long form.
 
     A mean runs over the images that succeeded, each first averaged over its seeds; `n` counts their runs, `failed`
-    those that came to nothing, `todo` those not yet done. `ci95` is the half width of the 95 % confidence interval of
-    the mean over images, t(0.975, k-1) s / sqrt(k), and empty for k < 2. An infinite PSNR (an exact reproduction) makes
-    its mean infinite and its interval empty. `status` is ok, incomplete, failed, not yet, n/a, or published: a number
-    about other images than the measured ones, in a row of its own under the published dataset's name.
+    those that came to nothing, `todo` those not yet done, `unconverged` those whose solver says that it was still
+    moving. `ci95` is the half width of the 95 % confidence interval of the mean over images, t(0.975, k-1) s / sqrt(k),
+    and empty for k < 2. An infinite PSNR (an exact reproduction) makes its mean infinite and its interval empty.
+    `status` is ok, incomplete, failed, not yet, n/a, or published: a number about other images than the measured ones,
+    in a row of its own under the published dataset's name.
     """
     import pandas as pd
 
     records = [record for entry in spec.entries() for record in _measured(spec, entry)]
     df: Any = pd.DataFrame([*records, *_published(spec)], columns=list(COLUMNS))
     floats = ["mean", "ci95", "oracle_mean", "published"]
-    return df.astype({**dict.fromkeys(("n", "failed", "todo"), "Int64"), **dict.fromkeys(floats, "float64")})
+    counts = ["n", "failed", "todo", "unconverged"]
+    return df.astype({**dict.fromkeys(counts, "Int64"), **dict.fromkeys(floats, "float64")})
 
 
 def summary(values: Any) -> tuple[float, float]:
@@ -109,6 +111,7 @@ def _state(cells: tuple[Cell, ...], rows: Any) -> dict[str, Any]:
         "reason": reasons,
         "failed": len(failed),
         "todo": todo,
+        "unconverged": int((rows["converged"] == False).sum()) if "converged" in rows else 0,  # noqa: E712
         "settings": settings(cells[0]),
         "device": " + ".join(sorted(set(rows["device"].dropna()))) if "device" in rows else "",
         "cell": " ".join(cell.hash for cell in cells),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from sipbench.tables.place import telling
@@ -67,6 +67,7 @@ def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         *_together(
             spec, [r | {"reason": "run the table again to go on"} for r in entries if r["todo"]], "to do", "todo"
         ),
+        *_unfinished(spec, entries),
         *(line for name, key in spec.metrics.items() for line in _blank(spec, rows, name, key)),
     ]
 
@@ -91,6 +92,18 @@ def _together(spec: TableSpec, entries: list[Record], what: str, count: str = ""
         reasons.setdefault(r["reason"], []).append(label)
     for reason, labels in reasons.items():
         yield f"{what}: {', '.join(labels)}: {reason}"
+
+
+def _unfinished(spec: TableSpec, entries: Iterable[Record]) -> Iterator[str]:
+    """Which scores are of solvers that had not come to rest when their iterations were spent."""
+    titles = {row.method: row.title for row in spec.rows}
+    found = [
+        f"{titles[r['method']]} ({r['dataset']}, {r['degradation']}: {r['unconverged']} of {r['n']})"
+        for r in entries
+        if r["unconverged"]
+    ]
+    if found:
+        yield f"not converged when the iterations were spent: {', '.join(found)}."
 
 
 def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator[str]:

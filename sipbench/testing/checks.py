@@ -23,11 +23,13 @@ def output(trial: Trial) -> Finding:
     else:
         seen = f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')} on {x.device}"
         good = tuple(x.shape) == shape and x.dtype == trial.problem.y.dtype and x.device == trial.problem.device
-        samples, stopped = trial.base.estimate.samples, trial.base.estimate.stopped
+        samples = trial.base.estimate.samples
         if good and samples is not None and (samples.ndim != 5 or samples.shape[::2] != (shape[0], *shape[1::2])):
             seen, good = f"samples {tuple(samples.shape)}, which are (B, S, C, H, W)", False
-        if good and stopped is not None and tuple(stopped.shape) != shape[:1]:
-            seen, good = f"stopped {tuple(stopped.shape)}, which is one number an image", False
+        for name in ("stopped", "converged"):
+            said = getattr(trial.base.estimate, name)
+            if good and said is not None and tuple(said.shape) != shape[:1]:
+                seen, good = f"{name} {tuple(said.shape)}, which is one value an image", False
     advice = "return the image as a tensor, or Estimate(x=image, ...); no channel or batch dimension added or dropped"
     return verdict("output", good, seen, f"a tensor {shape} float32 on the device of problem.y", advice)
 

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 
 from sipbench.datasets.faces import Faces
 from sipbench.metrics import psnr
-from sipbench.metrics.alignment import align, inside
+from sipbench.metrics.alignment import align
+from sipbench.metrics.shifts import inside
 from sipbench.noise import Gaussian
 from sipbench.operators.blind import BlindBlur
 from sipbench.problem import Problem, Rng

@@ -37,9 +37,9 @@ def test_better_means_better():
     """The arrow points to the estimate with less noise."""
     good, x = pair(noise=0.05)
     bad, _ = pair(noise=0.5)
-    names = [name for name in METRICS if available(name) is None and name != "success"]
-    for name, score in evaluate(names, good, x).items():
-        worse = evaluate([name], bad, x)[name]
+    names = [name for name in METRICS if available(name) is None and "success" not in name]
+    for name, score in evaluate(names, good, x, best=lambda: x + 0.1).items():
+        worse = evaluate([name], bad, x, best=lambda: x + 0.1)[name]
         assert ((score > worse) == METRICS[name].higher_is_better).all(), name
         assert METRICS[name].arrow == ("↑" if METRICS[name].higher_is_better else "↓")
 
@@ -51,7 +51,7 @@ def test_titles_differ_and_protocols_name_metrics():
 
 
 def test_a_bounded_shift_is_undone_on_the_field_that_it_leaves_in_sight():
-    x_hat, x = pair(2, 3, 30, 26)
+    x_hat, x = pair(2, 3, 30, 26, noise=0.01)  # of more noise, half a pixel of smoothing would take some off
     moved = torch.stack([x_hat[0].roll((4, -3), (-2, -1)), x_hat[1].roll((-4, 1), (-2, -1))])
     scores = evaluate(["psnr", "ssim", "relative_error"], moved, x, ("bounded_shift",), (4, 3))
     for name, score in scores.items():

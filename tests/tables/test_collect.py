@@ -121,6 +121,19 @@ def test_not_yet_na_and_incomplete_say_so(tmp_path):
     assert df[df.method.isin(["admm_pnp", "unet", "dip"])]["mean"].isna().all()
 
 
+def test_what_has_not_converged_is_counted_and_said(tmp_path):
+    """Two of four images were still moving; a method that says nothing of it, and one that converged, are not named."""
+    spec = load(tmp_path, "method=pinv,dip,dps")
+    for entry in spec.planned:
+        said = {"pinv": [None] * 4, "dip": [True, False, False, True], "dps": [True] * 4}[entry.row.method]
+        for cell in entry.cells:
+            put(cell, [row(i, converged=said[i]) for i in cell.images])
+    df = tables.collect(spec)
+    assert [int(one(df, name)["unconverged"]) for name in ("pinv", "dip")] == [0, 2]
+    text = tables.render_markdown(spec, df)
+    assert "not converged when the iterations were spent: DIP (faces, sr4: 2 of 4)." in text
+
+
 def test_a_real_cell(tmp_path):
     spec = load(tmp_path, "images=2")
     cell = pinv_cell(spec)
