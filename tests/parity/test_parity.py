@@ -7,6 +7,7 @@ import pytest
 
 from sipbench import configs
 from tests.parity import Peer, difference
+from tests.parity.__main__ import PAGE, page
 
 FAMILIES = ("single",)  # whose methods all have a badge
 MODULES = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith(("test_", "_")))
@@ -35,3 +36,7 @@ def test_it_has_a_badge(name):
 def test_a_badge_that_says_equal_says_what_is_tested(name):
     peer, badge = PEERS[name], BADGES[name]
     assert (peer.code, peer.within) == (badge["code"], badge["within"])
+
+
+def test_the_page_of_badges_is_current():
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: python -m tests.parity"
