@@ -48,7 +48,7 @@ def tikhonov_and_public():
 
 def tv_and_public():
     problem = pose(images=(0,))
-    theirs = [restoration.denoise_tv_chambolle(y[0].numpy(), 0.15, eps=0, max_num_iter=2000) for y in problem.y]
+    theirs = [restoration.denoise_tv_chambolle(y[0].numpy(), 0.15, eps=0, max_num_iter=4000) for y in problem.y]
     return image_of(tv(problem, lam=0.15, c=None, iterations=20_000, tolerance=1e-10)), rows(theirs)
 
 
