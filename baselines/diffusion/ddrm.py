@@ -21,6 +21,7 @@ def ddrm(
     steps: int = 20,
     eta: float | None = 0.85,
     eta_b: float = 1.0,
+    cutoff: float = 0.03,
     spacing: Spacing = "even",
 ) -> Tensor:
     """A diffusion in the spectral coordinates of A = U diag(d) V^T, each one told y once it is the noisier of the two.
@@ -40,12 +41,13 @@ def ddrm(
         steps: number of sampling steps.
         eta: the share of fresh noise where x_t is less noisy than y, or y says nothing.
         eta_b: the weight of y where x_t is the noisier one.
+        cutoff: singular values of A below it count as zero; 0.03 is the public code's for blurs.
         spacing: the times, `even`, or `leading` as in the public code.
     """
     y, f, prior, rng = problem.y, problem.linear, problem.prior, problem.rng
     svd, sigma_y = f.svd(y.dtype), problem.sigma
     assert svd is not None
-    d, Uty, inverse = svd.s, svd.Ut(y), invert(svd.s)
+    d, Uty, inverse = svd.s, svd.Ut(y), invert(svd.s, cutoff)
     told, floor, y_bar = inverse > 0, sigma_y * inverse, inverse * Uty
     times = prior.times(steps, spacing)
     first = level(problem, times[0])
