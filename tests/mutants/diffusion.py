@@ -59,6 +59,9 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "no root": ("(S**2 - ANY).clamp(min=0).sqrt()", "(S**2 - ANY).clamp(min=0)"),
         "noise twice": ("ANY / now.sigma + fresh * z", "ANY / now.sigma + 2 * fresh * z"),
     },
+    "ddrm.ddrm blur": {
+        "every singular value": ("invert(svd.s, cutoff)", "invert(svd.s)"),
+    },
     "ddrm.ddrm posterior": {
         "twice the noise of y": ("sigma_y * inverse", "2 * sigma_y * inverse"),
         "the level of now": ("S_t, S = now.S, then.S", "S_t = S = now.S"),
