@@ -44,10 +44,12 @@ def least_combination(Q: Tensor, n: int, iterations: int = 300) -> Tensor:
     w = torch.cat([torch.full_like(size[:, :n], 1 / n), torch.zeros_like(others)], 1)
     z, age = w, torch.ones_like(step)
     for _ in range(iterations):
-        v = z - step * torch.einsum("bij,bj->bi", Q, z)
+        v = z - step * (Q @ z[..., None])[..., 0]
         new = torch.cat([onto_simplex(v[:, :n]), v[:, n:].clamp(min=0)], 1)
+        if torch.equal(new, w) and torch.equal(z, w):  # to the bit: nothing would ever change again
+            break
         uphill = ((z - new) * (new - w)).sum(1, keepdim=True) > 0
-        later = torch.where(uphill, 1.0, (1 + (1 + 4 * age**2).sqrt()) / 2)
-        z = new + torch.where(uphill, 0.0, (age - 1) / later) * (new - w)
+        later = ((1 + (1 + 4 * age**2).sqrt()) / 2).masked_fill(uphill, 1.0)
+        z = new + ((age - 1) / later).masked_fill(uphill, 0.0) * (new - w)
         w, age = new, later
     return scale * w

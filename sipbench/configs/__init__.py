@@ -9,7 +9,7 @@ Nothing here imports torch, so that listing and help answer at once.
 
 from sipbench.configs.build import META, build, built, locate, typed
 from sipbench.configs.code_hash import code_hash, without_place
-from sipbench.configs.compose import compose, hydra_ready, resolvers
+from sipbench.configs.compose import compose, exchanged, hydra_ready, resolvers
 from sipbench.configs.find import find, folders, is_file_target, names, plugin_folders, root
 from sipbench.configs.overrides import Overrides
 from sipbench.configs.read import read
@@ -21,6 +21,7 @@ __all__ = [
     "built",
     "code_hash",
     "compose",
+    "exchanged",
     "find",
     "folders",
     "hydra_ready",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,16 @@ def compose(overrides: list[str], config: str = "config") -> Any:
             return hydra_compose(config, overrides=overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise _explain(error, overrides, config) from error
+
+
+def exchanged(cfg: Any, **parts: Any) -> Any:
+    """A composed config with other parts; what refers to them follows."""
+    from omegaconf import open_dict
+
+    cfg = copy.copy(cfg)
+    with open_dict(cfg):
+        cfg.update(parts)
+    return cfg
 
 
 def resolvers() -> None:

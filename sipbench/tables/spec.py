@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
@@ -148,8 +149,8 @@ class TableSpec:
 
     @cached_property
     def _settings(self) -> dict[tuple[str, str], Cell]:
-        seed, typed = [f"seed={self.seeds[0]}"], _not_of_a_method(self.overrides)
-        return {pair: self._cell(*pair, seed, typed) for pair in self.pairs}
+        typed = [f"seed={self.seeds[0]}", *_not_of_a_method(self.overrides)]
+        return {pair: self._made(cfg, [*self._words(*pair), *typed]) for pair, cfg in self._composed.items()}
 
     @cached_property
     def planned(self) -> tuple[Entry, ...]:
@@ -171,14 +172,27 @@ class TableSpec:
     def _entry(self, dataset: str, degradation: str, row: Row) -> Entry:
         if not row.exists:
             return Entry(dataset, degradation, row, status="not yet", reason="its solver is not part of sipbench yet")
-        words = [[f"method={row.method}", f"seed={seed}"] for seed in self.seeds]
-        cells = tuple(self._cell(dataset, degradation, own, self.overrides) for own in words)
+        cells = tuple(self._cell(dataset, degradation, row.method, seed) for seed in self.seeds)
         return Entry(dataset, degradation, row, cells)
 
-    def _cell(self, dataset: str, degradation: str, own: list[str], typed: Iterable[str]) -> Cell:
-        task = self.tasks[degradation].words
-        words = [f"profile={self.profile}", f"dataset={dataset}", *task, *self.words, *own, *typed]
-        cell = Cell.of(configs.compose(words), words)
+    def _cell(self, dataset: str, degradation: str, method: str, seed: int) -> Cell:
+        words = [*self._words(dataset, degradation), f"method={method}", f"seed={seed}", *self.overrides]
+        node = configs.read("method", method)
+        if "defaults" in node or len(_not_of_a_method(words)) < len(words):
+            return self._made(configs.compose(words), words)
+        return self._made(configs.exchanged(self._composed[dataset, degradation], method=node, seed=seed), words)
+
+    @cached_property
+    def _composed(self) -> dict[tuple[str, str], Any]:
+        """The problems without a method of their own: composing takes much longer than putting a method in."""
+        typed = _not_of_a_method(self.overrides)
+        return {pair: configs.compose([*self._words(*pair), f"seed={self.seeds[0]}", *typed]) for pair in self.pairs}
+
+    def _words(self, dataset: str, degradation: str) -> list[str]:
+        return [f"profile={self.profile}", f"dataset={dataset}", *self.tasks[degradation].words, *self.words]
+
+    def _made(self, cfg: Any, words: list[str]) -> Cell:
+        cell = Cell.of(cfg, words)
         return replace(cell, metrics=tuple(dict.fromkeys([*cell.metrics, *self.metrics.values()])))
 
 

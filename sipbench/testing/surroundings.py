@@ -90,15 +90,15 @@ def _without(names: set[str], owned: dict[str, Any]) -> dict[str, Any]:
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """The names of what is no longer the same."""
     names = sorted({*before, *after})
-    return [name.strip() for name in names if _bytes(before.get(name)) != _bytes(after.get(name))]
+    return [name.strip() for name in names if as_bytes(before.get(name)) != as_bytes(after.get(name))]
 
 
-def _bytes(value: Any) -> Any:
+def as_bytes(value: Any) -> Any:
     """The value with its arrays as bytes, so that it can be compared, NaN and all."""
     if isinstance(value, Tensor):
         return value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
     if isinstance(value, np.ndarray):
         return value.tobytes()
     if isinstance(value, (tuple, list)):
-        return tuple(_bytes(v) for v in value)
+        return tuple(as_bytes(v) for v in value)
     return value

@@ -22,7 +22,7 @@ from sipbench.degradation import Degradation, small
 from sipbench.errors import UserError, unknown
 from sipbench.problem import Estimate, Problem
 from sipbench.testing import surroundings
-from sipbench.testing.stand_ins import prior_for, priors_of_theta, small_cell, untrained
+from sipbench.testing.stand_ins import prior_for, priors_of_theta, remembering, small_cell, untrained
 from sipbench.testing.tracing import Trace
 
 
@@ -70,10 +70,17 @@ class Run:
 
 @dataclass
 class Trial:
-    """A solver and two images to try it on; each kind of run is done once, when a check asks for it."""
+    """A solver and two images to try it on; each kind of run is done once, when a check asks for it.
+
+    Attributes:
+        traced: whether the first run is followed call by call, which takes twice as long.
+        memory: the pseudo-inverses that its runs have asked for.
+    """
 
     bench: Bench
     untrained: list[str] = field(default_factory=list)
+    traced: bool = True
+    memory: dict[Any, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, target: str, degradation: str, size: int, options: Mapping[str, Any]) -> Trial:
@@ -107,7 +114,7 @@ class Trial:
 
     @cached_property
     def base(self) -> Run:
-        return self.run(self.problem, traced=True)
+        return self.run(self.problem, traced=self.traced)
 
     @cached_property
     def alone(self) -> list[Run]:
@@ -118,7 +125,7 @@ class Trial:
     def precise(self) -> Trial | None:
         """The same trial in double precision; None where the solver cannot run in it."""
         networks = {name: copy.deepcopy(net).double() for name, net in self.bench.networks.items()}
-        trial = Trial(replace(self.bench, networks=networks))
+        trial = Trial(replace(self.bench, networks=networks), traced=False)
         trial.problem = replace(self.problem, y=self.problem.y.double())
         try:
             return trial if trial.base.x.dtype == torch.float64 else None
@@ -126,16 +133,13 @@ class Trial:
             return None
 
     def run(self, problem: Problem, *, seed: int = 0, limit: int | None = None, traced: bool = False) -> Run:
-        """Run the solver once on a copy of the problem, with everything around it watched and put back.
-
-        Following each call of torch (`traced`) makes a solver of many small steps take twice as long.
-        """
+        """Run the solver once on a copy of the problem, with everything around it watched and put back."""
         meter, trace, printed = Meter(limit), Trace(), io.StringIO()
         following = trace if traced else contextlib.nullcontext()
         networks, priors = self.bench.networks, self.bench.priors
         solver = partial(self.bench.cell.solver, **configs.built(self.bench.cell.options), **networks, **priors)
         y, rng = self.bench.handed(problem.y), problem.rng.select(slice(None))
-        posed = replace(problem, y=y, f=copy.deepcopy(problem.f), rng=rng, _watch=meter)
+        posed = replace(problem, y=y, f=remembering(problem.f, self.memory), rng=rng, _watch=meter)
         posed.f.register_forward_pre_hook(meter.count_call)
         began = time.perf_counter()
         try:

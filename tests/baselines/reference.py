@@ -60,6 +60,11 @@ class Known(Prior):
         return self.x[: len(x_t)].to(x_t) + 0 * x_t
 
 
+def pooling(shape, rng):
+    """The mean of each 2 x 2 pixels: a map of whole batches, for long chains of many draws."""
+    return AveragePooling(shape, rng, factor=2)
+
+
 class WithoutSVD(AveragePooling):
     def svd(self, dtype=torch.float32):
         return None

@@ -13,7 +13,7 @@ from sipbench.priors.field import GaussianField
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
 from tests.baselines.exact import far, frozen, pose
-from tests.baselines.reference import MEAN, OPERATORS, SCHEDULES, STD, gap, images, parts
+from tests.baselines.reference import MEAN, OPERATORS, SCHEDULES, STD, gap, images, parts, pooling
 
 FINE = dict(steps=8, sigma_max=5.0, sigma_min=0.1, lr_min_ratio=1.0, tau=None, prior_solver="exact")
 CHAINS = {
@@ -28,7 +28,7 @@ def small(schedule="vp"):
 
 def field(schedule="vp"):
     prior = GaussianField((1, 4, 4), mean=0.1, schedule=schedule)
-    return pose(OPERATORS["bicubic"], n=128, prior=prior, sigma=0.2)
+    return pose(pooling, n=128, prior=prior, sigma=0.2)
 
 
 def poly(a, b, n):

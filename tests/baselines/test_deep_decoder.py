@@ -67,9 +67,9 @@ def test_sizes_are_rounded_up():
 def test_the_perturbation_decays(monkeypatch):
     fed, forward = [], DeepDecoder.forward
     monkeypatch.setattr(DeepDecoder, "forward", lambda self, x: fed.append(x) or forward(self, x))
-    deep_decoder(pose(1)[0], iterations=300, k=4, scales=3, sigma_z=0.5, decay=0.1, decay_every=100)
+    deep_decoder(pose(1)[0], iterations=120, k=4, scales=3, sigma_z=0.5, decay=0.1, decay_every=40)
     *fed, clean = fed
-    fed = torch.stack(fed).view(3, 100, -1)
+    fed = torch.stack(fed).view(3, 40, -1)
     assert fed.std(1).mean(1).div(torch.tensor([0.05, 0.005, 0.0005])).sub(1).abs().max() < 0.1
     assert (clean.flatten() - fed.mean((0, 1))).abs().max() < 0.1 and clean.min() >= 0 and clean.max() <= 0.1
 

@@ -24,7 +24,7 @@ def toy(size=32, amount=0.3):
 def caught(solve, lr_c):
     """The share of the corrupted entries of which most is explained, and the mean error elsewhere."""
     problem, x, corruption = toy()
-    estimate = solve(problem, iterations=250, lr=2.0, lr_c=lr_c, **SMALL)
+    estimate = solve(problem, iterations=150, lr=2.0, lr_c=lr_c, **SMALL)
     sparse, hit = estimate.theta["sparse"], corruption != 0
     explained = (sparse - corruption).abs() < 0.5 * corruption.abs()
     return explained[hit].double().mean(), sparse[~hit].abs().mean(), (estimate.x - x).abs().mean()

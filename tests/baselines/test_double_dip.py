@@ -41,7 +41,7 @@ def witness(solve):
     assert_centring_leaves_what_is_measured(part(solve, "centred"))
     problem, x, theta = pose(40, **BOXED)
     sizes = {"input_channels": 8, "channels": (16, 16), "skip": (0, 8), "stop": Stop("wmv", window=20)}
-    found = solve(problem, iterations=150, **sizes)
+    found = solve(problem, iterations=80, **sizes)
     assert kernel_similarity(found.theta["kernel"], theta["kernel"]).mean() > 0.8
     assert gain(problem, x, found.x).mean() > -6
 

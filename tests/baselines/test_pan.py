@@ -99,15 +99,6 @@ def test_a_kernel_that_is_not_found_would_be_seen():
     assert better < 0 and alike < 0.75
 
 
-@pytest.mark.parametrize("options", [MOTION, {"size": 8, "boundary": "zero"}])
-@pytest.mark.parametrize("solver", [pan_dcp, pan_l0])
-def test_kernels_do_not_feel_each_other(solver, options):
-    problem, *_ = pose(40, n=3, dtype=torch.float64, **options)
-    together = solver(problem, iterations=2)
-    alone = [solver(problem.select(slice(i, i + 1)), iterations=2) for i in range(3)]
-    assert close(torch.cat([e.theta["kernel"] for e in alone]), together.theta["kernel"])
-
-
 def test_the_image_lies_where_the_measurement_says():
     """Both boundaries: y is explained by the pair that comes back, and not by one a pixel aside."""
     for options in ({"size": 9}, {"size": 9, "boundary": "zero"}, {"size": 8, "boundary": "zero"}):

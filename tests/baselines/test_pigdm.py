@@ -7,11 +7,11 @@ import pytest
 
 from baselines.diffusion.pigdm import pigdm
 from tests.baselines.exact import far, pose
-from tests.baselines.reference import OPERATORS, SCHEDULES, denoise, gap, images, levels, parts
+from tests.baselines.reference import OPERATORS, SCHEDULES, denoise, gap, images, levels, parts, pooling
 
 
-def unit(operator="bicubic", schedule="vp"):
-    return pose(OPERATORS[operator], n=256, mean=0.0, std=1.0, sigma=0.2, schedule=schedule)
+def unit(make=pooling, schedule="vp"):
+    return pose(make, n=256, mean=0.0, std=1.0, sigma=0.2, schedule=schedule)
 
 
 def reference(problem, steps, eta, guidance, noisy):
@@ -41,17 +41,17 @@ def test_it_is_the_algorithm(schedule, guidance, noisy):
         assert gap(x, reference(problem, steps, eta, guidance, noisy)) < 1e-8
 
 
-def witness(solve, operator="inpainting", schedule="vp"):
+def witness(solve, make=OPERATORS["inpainting"], schedule="vp"):
     """By the rule of Bayes it samples the posterior of white noise."""
-    problem = unit(operator, schedule)
+    problem = unit(make, schedule)
     assert max(far(problem, solve(problem, steps=200, guidance="score"))) < 4.5
 
 
 @pytest.mark.parametrize(
-    ("operator", "schedule"), [("bicubic", "vp"), ("inpainting", "vp"), ("inpainting", "ve"), ("inpainting", "flow")]
+    ("make", "schedule"), [(pooling, "vp"), (OPERATORS["inpainting"], "ve"), (OPERATORS["inpainting"], "flow")]
 )
-def test_by_the_rule_of_bayes_it_samples_the_posterior_of_white_noise(operator, schedule):
-    witness(pigdm, operator, schedule)
+def test_by_the_rule_of_bayes_it_samples_the_posterior_of_white_noise(make, schedule):
+    witness(pigdm, make, schedule)
 
 
 @pytest.mark.parametrize("guidance", ["code", "paper"])

@@ -37,7 +37,7 @@ def test_one_evaluation_a_step_and_no_graph_where_none_is_needed(solve):
 @pytest.mark.parametrize(
     ("solve", "n", "shape", "slack"),
     [
-        (partial(dps, steps=1000, zeta=0.0, clip=False), 6, (3, 32, 32), 0.0),
+        (partial(dps, steps=500, zeta=0.0, clip=False), 6, (3, 32, 32), 0.0),
         (partial(gdp, steps=500, scale=0.0, clip=False), 4, (1, 32, 32), 0.0),
         (partial(psld, steps=200, gamma=0.0, omega=0.0, eta=1.0), 40, (3, 8, 8), 0.0),
         (partial(flowchef, gradient_scale=0.0), 8, (1, 32, 32), 0.03),  # Euler's error, which falls with the steps

@@ -143,9 +143,9 @@ def test_one_option_says_it_all():
 
 
 def blobs(n, *, images=2):
-    """Iterates of 16 x 16: a picture that comes out of grey until half time, then noise that grows."""
+    """Iterates of 8 x 8: a picture that comes out of grey until half time, then noise that grows."""
     rng = Rng.of(0, "self validation", range(images))
-    picture = F.interpolate(rng.normal(1, 4, 4, dtype=torch.float64), size=16, mode="bicubic").clamp(-1, 1)
+    picture = F.interpolate(rng.normal(1, 4, 4, dtype=torch.float64), size=8, mode="bicubic").clamp(-1, 1)
     noise = rng.child("noise")
     grown = [(min(1, 2 * k / n) * picture, max(0, 2 * k / n - 1)) for k in range(n)]
     return [x + 0.5 * s * noise.normal_like(x) for x, s in grown]

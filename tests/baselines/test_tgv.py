@@ -82,10 +82,6 @@ def witness(solver):
     assert far(solve(pose(images=(0,), size=8), solver=solver), expected()) < 1e-5
 
 
-def test_it_solves_the_problem():
-    witness(tgv)
-
-
 def test_it_solves_the_problem_behind_a_blur():
     problem = pose(blur(), images=(0,), size=8, sigma=0.05)
     expected = reference(problem.y.flatten().numpy(), matrix(problem.f, problem.shape).numpy(), 0.02, ALPHA)

@@ -51,10 +51,6 @@ def witness(solver):
     assert early < (1 + 1e-4) * least
 
 
-def test_momentum_pays():
-    witness(wavelet)
-
-
 def objective(problem, x, lam=0.01):
     W = Wavelets(4, 4, x)
     details = W(x).abs()

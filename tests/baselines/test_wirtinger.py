@@ -62,10 +62,6 @@ def witness(solve):
     assert (solve(problem, iterations=41, power=7).x - reference(problem, 40, 7)).abs().max() < 1e-9
 
 
-def test_it_is_the_algorithm():
-    witness(wirtinger)
-
-
 @pytest.mark.parametrize("name", MAPS)
 def test_random_measurements_determine_the_image(name):
     make, channels = MAPS[name]

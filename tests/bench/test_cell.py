@@ -95,14 +95,6 @@ def test_code_of_ones_own_in_a_node_is_in_the_name(cell, tmp_path):
     assert hashes[0] != hashes[1]
 
 
-def test_docstrings_do_not_count(tmp_path):
-    path, found = tmp_path / "mine.py", []
-    for words in ("one", "another"):
-        path.write_text(f'"""{words}"""\n\ndef solve(problem):\n    """{words}"""\n    return problem.y\n')
-        found.append(configs.code_hash(f"{path}:solve"))
-    assert found[0] == found[1]
-
-
 def test_a_dataset_shows_the_split_and_the_size_that_are_asked_for(cell, tmp_path, monkeypatch):
     made = cell("split=validation")
     forgetful = {k: v for k, v in made.source.items() if k not in ("split", "size")}

@@ -1,4 +1,4 @@
-"""Every command says with --help what it takes, and nothing heavy is imported for it."""
+"""Every command says with --help what it takes, and nothing heavy is imported for it or for a list."""
 
 import subprocess
 import sys
@@ -33,7 +33,8 @@ def test_20_the_first_page_names_every_command(capsys):
 def test_20_help_is_quick():
     program = (
         "import sys; from sipbench import cli\n"
-        "for command in cli.COMMANDS: cli.main([command, '--help'])\n"
+        "for words in ([], *([command] for command in cli.COMMANDS)): cli.main([*words, '--help'])\n"
+        "cli.main(['list', 'methods'])\n"
         "heavy = {'torch', 'pandas', 'diffusers', 'hydra', 'wandb', 'lpips', 'torchmetrics', 'matplotlib'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )

@@ -7,10 +7,9 @@ import pytest
 from sipbench import configs
 
 
-def test_it_is_blind_to_comments_and_sees_code(tmp_path):
-    path = tmp_path / "mine.py"
-    hashes = []
-    for text in ("def f():\n    return 1\n", "# a comment\ndef f():\n    return (1)\n", "def f():\n    return 2\n"):
+def test_it_is_blind_to_comments_and_docstrings_and_sees_code(tmp_path):
+    path, hashes = tmp_path / "mine.py", []
+    for text in ("def f():\n    return 1\n", "# a\ndef f():\n    'a'\n    return (1)\n", "def f():\n    return 2\n"):
         path.write_text(text)
         hashes.append(configs.code_hash(f"{path}:f"))
     assert hashes[0] == hashes[1] != hashes[2]

@@ -1,5 +1,6 @@
 """Options of the forward maps, noises, datasets, priors and solvers that take one of a few words refuse any other."""
 
+from dataclasses import replace
 from typing import Literal, get_args, get_origin
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from sipbench import configs
 from sipbench.configs import signature
 from sipbench.errors import UserError
+from sipbench.testing.stand_ins import small_cell
 from tests import listed
 
 
@@ -54,8 +56,9 @@ def test_another_word_is_refused_with_the_nearest(node, option, words, taken):
 
 @pytest.mark.parametrize(("method", "option", "words"), SPOKEN, ids=[f"{m}.{o}" for m, o, _ in SPOKEN])
 def test_a_solver_is_not_handed_another_word(method, option, words):
-    cell = listed.cell(f"method={method}", f"method.solver.{option}={words[0]}x")
-    name = option.rpartition(".")[2]
+    *node, name = option.split(".")
+    typed = {node[0]: {name: f"{words[0]}x"}} if node else {name: f"{words[0]}x"}
+    cell = replace(small_cell(configs.read("method", method), configs.read("degradation", "sr4"), 32), typed=typed)
     with pytest.raises(UserError, match=f"unknown {name} '{words[0]}x'. Did you mean {words[0]}\\? Known: ") as error:
         _ = cell.solver
     assert all(str(word) in str(error.value) for word in words)

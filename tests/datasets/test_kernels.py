@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from sipbench import configs
-from sipbench.datasets.kernels import SPLITS, Kernels
-from sipbench.errors import UserError
+from sipbench.datasets.kernels import Kernels
 from sipbench.operators.blind import BlindBlur
 from sipbench.problem import Rng
 
@@ -24,21 +23,6 @@ def test_pictures_that_fill_their_range(size):
     assert x.shape == (6, 1, size, size) and x.dtype == torch.float32
     assert (x.amax((1, 2, 3)) == 1).all() and x.min() >= -1
     assert (x.amin((1, 2, 3)) < -0.7).all()
-
-
-def test_the_same_kernels_whatever_the_batch_and_the_order():
-    kernels = Kernels("test", 16)
-    x, state = kernels.load(range(6)), torch.get_rng_state()
-    assert torch.equal(x[[4, 1]], Kernels("test", 16).load([4, 1]))
-    assert torch.equal(x[3:4], kernels.load([3]))
-    assert torch.equal(torch.get_rng_state(), state)
-    assert kernels.load([]).shape == (0, 1, 16, 16)
-    assert len({kernels.fingerprint(i) for i in range(6)}) == 6
-
-
-def test_no_kernel_is_in_two_splits():
-    drawn = torch.cat([Kernels(split, 16, gaussian=0.0).load(range(20)) for split in SPLITS]).flatten(1)
-    assert len(drawn.unique(dim=0)) == 60
 
 
 @pytest.mark.parametrize("size", [15, 16])
@@ -66,8 +50,6 @@ def test_the_options():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"split": "all"}, "split"),
-        ({"size": 4}, "8..128"),
         ({"gaussian": 1.5}, "Gaussians"),
         ({"intensity": (0.6, 0.4)}, "intensity"),
         ({"sigma": (0.0, 0.1)}, "sigma"),
@@ -76,5 +58,3 @@ def test_the_options():
 def test_mistakes_are_said(options, said):
     with pytest.raises(ValueError, match=said):
         Kernels(**configs.typed(Kernels, options))
-    with pytest.raises(UserError, match="outside"):
-        Kernels("test", 16).load([-1])

@@ -11,6 +11,7 @@ from sipbench.operators.blind import BlindBlur, half_of_measurement
 from sipbench.operators.blur import Blur
 from sipbench.operators.turbulence import Turbulence
 from sipbench.problem import Rng
+from tests.operators.posing import error
 
 SMALL = {"size": 8, "sigma": 1.0, "patches": 40, "patch": 8}
 
@@ -21,10 +22,6 @@ def streams(*indices, seed=0):
 
 def images(b, c, h, w, seed=0):
     return streams(*range(b), seed=seed).child("x").normal(c, h, w, dtype=torch.float64)
-
-
-def error(a, b):
-    return float((a.double() - b.double()).abs().max() / b.double().abs().max())
 
 
 def published(x, w):
@@ -216,14 +213,6 @@ def test_the_tilt_comes_before_the_blur():
     assert error(y.float(), f(x.float(), {k: v.float() for k, v in theta.items()})) < 1e-5
 
 
-def test_turbulence_and_its_gradients():
-    f, x = Turbulence((2, 2, 9, 8), streams(0, 1), **SMALL), images(2, 2, 9, 8)
-    theta = f.draw(streams(0, 1))
-    tilt = 0.7 * images(2, 2, 9, 8, seed=1)  # a bilinear warp has a kink where a pixel is not moved at all
-    inputs = [t.clone().requires_grad_() for t in (x, tilt, theta["kernel"])]
-    assert torch.autograd.gradcheck(lambda x, t, k: f(x, {"tilt": t, "kernel": k}), inputs, atol=1e-5)
-
-
 def tilt_by_loops(h, w, patches, seed):
     """A tilt map as the published code makes it, one patch after the other."""
     rng = np.random.default_rng(seed)
@@ -256,18 +245,6 @@ def test_tilt_maps_are_like_the_published_ones(monkeypatch):
     assert ours().abs().max() <= 2.5
     monkeypatch.setattr(turbulence, "smooth", lambda noise: 0.28 * noise)
     assert not torch.allclose(statistics(ours()), published, rtol=0.1)
-
-
-def test_tilt_maps_belong_to_their_image():
-    f = Turbulence((3, 3, 33, 40), streams(4, 5, 6), **SMALL)
-    theta = f.draw(streams(4, 5, 6))
-    assert {k: tuple(v.shape[1:]) for k, v in theta.items()} == f.theta_shapes
-    assert torch.equal(f.draw(streams(5))["tilt"], theta["tilt"][1:2])
-    assert not torch.allclose(theta["tilt"][0], theta["tilt"][1])
-    x = images(3, 3, 33, 40)
-    part = f.select(slice(1, 3))(x[1:], {k: v[1:] for k, v in theta.items()})
-    assert torch.equal(part, f(x, theta)[1:])
-    assert not [b for b in f.buffers() if len(b) == 3]
 
 
 def test_a_tilt_of_another_size_is_explained():

@@ -128,7 +128,7 @@ def test_a_sealed_blind_map_cannot_draw(name):
     with pytest.raises(RuntimeError, match="not told"):
         sealed.draw(case.rng)
     assert torch.equal(sealed(case.x, case.theta), case(case.x))
-    assert sealed.theta_shapes == case.f.theta_shapes
+    assert sealed.theta_shapes == case.f.theta_shapes == {k: tuple(v.shape[1:]) for k, v in case.theta.items()}
     assert not any(hasattr(part, secret) for part in sealed.modules() for secret in case.f.secrets)
     assert torch.equal(case.f.draw(case.rng.child("theta"))["kernel"], case.theta["kernel"])
 
@@ -202,14 +202,15 @@ def test_pseudo_inverse(name):
 
 @pytest.mark.parametrize("name", LINEAR)
 def test_against_the_dense_matrix(name):
-    case = cases(name, (1,), [(8, 8), (9, 9), (16, 16)])[0]
-    A = matrix(case.f, case.x.shape[1:])
-    assert close(case.f.T(case.y).flatten(), A.T @ case.y.flatten())
-    norm = float(torch.linalg.matrix_norm(A, 2))
+    case = cases(name, (2,), [(8, 8), (9, 9), (16, 16)])[0]
+    A = torch.stack([matrix(case.f.select(slice(i, i + 1)), case.x.shape[1:]) for i in range(2)])
+    y = case.y.flatten(1)[..., None]
+    assert close(case.f.T(case.y).flatten(1), (A.mT @ y)[..., 0])
+    norm = float(torch.linalg.matrix_norm(A, 2).max())
     assert case.f.norm == pytest.approx(norm, rel=1e-7 if variants.kind(name) in SINGLE else 1e-9)
     if case.f.svd(torch.float64) is not None:
         tolerance = 1e-12 if variants.kind(name) in (Colorize, Demosaic) else 1e-9
-        assert error(case.f.pinv(case.y).flatten(), torch.linalg.pinv(A, rtol=1e-12) @ case.y.flatten()) < tolerance
+        assert error(case.f.pinv(case.y).flatten(1), (torch.linalg.pinv(A, rtol=1e-12) @ y)[..., 0]) < tolerance
 
 
 @pytest.mark.parametrize("name", LINEAR)

@@ -9,7 +9,6 @@ from deepinv.physics import MultiCoilMRI as TheirMultiCoilMRI
 from sipbench.operators.centred import carrier, exchanged, to_complex, to_exchanged, to_real
 from sipbench.operators.mri import MRI, MultiCoilMRI, coil_maps, column_mask
 from sipbench.problem import Rng
-from tests.operators.clauses import adjoint_error
 
 SIZES = [(16, 16), (17, 20), (24, 15), (13, 31)]
 KINDS = {"one": MRI, "many": MultiCoilMRI}
@@ -55,21 +54,6 @@ def test_exchanged_parts_are_i_times_the_conjugate():
     assert torch.equal(exchanged(x), 1j * to_complex(x).conj())
     assert torch.equal(to_exchanged(exchanged(x)), x)
     assert torch.equal(carrier(4, 6).imag, torch.zeros(4, 6, dtype=torch.float64))
-
-
-@pytest.mark.parametrize("b", [1, 5])
-def test_the_adjoint_at_prime_sides(b):
-    f, x, y = draw("one", b, 13, 31, centre_fraction=0.1)
-    assert adjoint_error(f, x, y) < 1e-14 and adjoint_error(f, x.float(), y.float()) < 1e-6
-
-
-def test_one_coil_has_its_spectrum():
-    f, x, y = draw("one", 2, 17, 20)
-    svd = f.svd(torch.float64)
-    assert error(svd.U(svd.s * svd.Vt(x)), f(x)) < 1e-14
-    assert error(svd.V(svd.Vt(x)), x) < 1e-14 and error(svd.Vt(svd.V(y)), y) < 1e-14
-    assert f.exact_pinv and error(f.pinv(f(f.pinv(y))), f.pinv(y)) < 1e-14
-    assert f.norm == 1
 
 
 def test_many_coils_are_inverted_nearly():

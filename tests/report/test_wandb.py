@@ -113,16 +113,11 @@ def test_disabled_never_imports_wandb(cell, monkeypatch):
     assert run(with_mode(cell, "disabled")) == []
 
 
-def test_absent_wandb_is_one_warning(cell, monkeypatch):
+def test_absent_wandb_is_one_warning_for_all_cells(cell, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    (warning,) = run(with_mode(cell, "offline"))
+    (warning,) = run(with_mode(cell, "offline")) + run(with_mode(cell, "offline"))
     assert "wandb.mode=disabled" in warning
     assert len(store.read(cell.folder)) == 3
-
-
-def test_a_start_that_fails_is_not_tried_for_every_cell(cell, monkeypatch):
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    assert len(run(with_mode(cell, "offline")) + run(with_mode(cell, "offline"))) == 1
 
 
 def test_online_without_login_is_one_warning(cell, tmp_path, monkeypatch):

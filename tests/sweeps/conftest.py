@@ -1,5 +1,6 @@
 """A folder to work in, solvers in files, and a package that plugs in."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def theirs(tmp_path, monkeypatch):
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[sipbench.plugins]\ntheirs = theirs\n")
     monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]))
     configs.plugin_folders.cache_clear()
     yield
     configs.plugin_folders.cache_clear()

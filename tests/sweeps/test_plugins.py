@@ -27,17 +27,6 @@ def test_a_package_is_listed_without_importing_it(theirs, capsys):
     assert "theirs" not in sys.modules
 
 
-@pytest.mark.parametrize("text", ["name: [unclosed", "", "- a list", "\0"])
-def test_19_a_file_that_cannot_be_read_is_passed_over(theirs, tmp_path, capsys, text):
-    (tmp_path / "site/theirs/conf/method/bad.yaml").write_text(text)
-    for words in (["list", "methods"], ["list", "methods", "--json"]):
-        assert cli.main(words) == 0
-        out, err = capsys.readouterr()
-        assert "theirs" in out and "pinv" in out
-        assert "bad.yaml is passed over" in err and err.count("\n") == 1
-    assert configs.compose(["method=theirs"]).method.name == "theirs"
-
-
 @pytest.mark.parametrize("text", ["name: [unclosed", "", "- a list"])
 def test_19_a_file_that_cannot_be_read_is_one_line_where_it_is_asked_for(theirs, tmp_path, capsys, text):
     (tmp_path / "site/theirs/conf/method/bad.yaml").write_text(text)

@@ -1,11 +1,13 @@
 """What conf/table declares, and what may be typed beside it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from sipbench import configs, tables
 from sipbench.bench import run as bench
+from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
 from sipbench.tables import Published, published
 
@@ -16,10 +18,23 @@ HEAD = "table,dataset,degradation,noise_sigma,method,metric,value\n"
 
 @pytest.mark.parametrize("name", tables.names())
 def test_every_table_loads_under_every_profile(name):
+    """A profile changes the problems; the methods are put into them as they are under any other."""
     for profile in configs.read("table", name)["profiles"]:
         spec = tables.load(name, profile)
-        assert len(spec.planned) == len(spec.pairs) * len(spec.rows)
+        assert len(spec.settings()) == len(spec.pairs)
         assert {row.published for row in spec.rows} - {None} <= set(spec.published.methods)
+    spec = tables.load(name, "demo", [f"degradation={spec.degradations[0]}"])
+    assert len(spec.planned) == len(spec.pairs) * len(spec.rows)
+
+
+@pytest.mark.parametrize("words", [[], ["method.solver.precision=float64"], ["seed=3"]])
+def test_a_cell_is_that_of_its_words(words):
+    """However it was put together; the file of unet is made of others."""
+    spec = tables.load("table1", "demo", ["degradation=sr4", "method=unet,dps,dip", *words])
+    for entry in spec.planned:
+        typed = ["profile=demo", "dataset=faces", "degradation=sr4", f"method={entry.row.method}", "seed=0", *words]
+        made = Cell.of(configs.compose(typed), typed)
+        assert entry.cell == replace(made, metrics=tuple(dict.fromkeys([*made.metrics, *spec.metrics.values()])))
 
 
 def test_rows_stand_by_family_with_what_is_not_there_yet():

@@ -9,6 +9,9 @@ import torch
 
 from sipbench import testing
 from sipbench.errors import UserError
+from sipbench.operators.blur import Blur
+from sipbench.testing.stand_ins import remembering
+from sipbench.testing.trial import Trial
 from tests.testing import solvers
 
 FILE = Path(solvers.__file__)
@@ -113,6 +116,18 @@ def test_a_small_dependence_that_single_precision_hides_is_seen():
 def test_what_runs_in_single_precision_only_is_compared_there():
     seen = {f.check: f for f in check("single_precision")}["batch independence"]
     assert seen.status == "PASS" and seen.seen.endswith("in float32")
+
+
+def test_a_pseudo_inverse_that_takes_long_is_worked_out_once(monkeypatch):
+    """For each image by itself: a part of the map finds what the whole has asked for."""
+    problem = Trial.of("pinv", "deblur_motion", 32, {}).problem
+    f, y, memory = problem.f, problem.y.double(), {}
+    x = remembering(f, memory).pinv(y)
+    assert torch.equal(x, f.pinv(y))
+    monkeypatch.setattr(Blur, "pinv", lambda *_: pytest.fail("once more"))
+    assert torch.equal(remembering(f, memory).select(slice(1, 2)).pinv(y[1:]), x[1:])
+    with pytest.raises(pytest.fail.Exception):
+        remembering(f, memory).pinv(2 * y)
 
 
 def test_a_missing_network_cannot_be_checked():
