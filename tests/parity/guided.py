@@ -203,7 +203,7 @@ def public_daps(problem, clock, *, steps, ode_steps, n, lr, tau, hmc, momentum=0
         h = lr * (1 + k / (steps + 1) * (0.01 - 1))
         x, v = x_0, draw() if hmc else 0
         for _ in range(n):
-            x = x.requires_grad_()
+            x = x.detach().requires_grad_()
             (gradient,) = torch.autograd.grad((problem.f(x) - problem.y).square().sum(), x)
             x = x.detach()
             score = -gradient / tau**2 + (x_t - x) / sigmas[k] ** 2 + (x_0 - x_t) / sigmas[k] ** 2

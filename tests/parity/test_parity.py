@@ -8,7 +8,7 @@ import pytest
 from sipbench import configs
 from tests.parity import Peer, difference
 
-FAMILIES = ("single",)  # whose methods all have a badge
+FAMILIES = ("single", "diffusion", "datarich")  # whose methods all have a badge
 MODULES = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith(("test_", "_")))
 PEERS: dict[str, Peer] = {}
 for module in MODULES:
