@@ -9,7 +9,7 @@ from sipbench import configs
 from tests.parity import Peer, difference
 from tests.parity.__main__ import PAGE, page
 
-FAMILIES = ("single", "classical")  # whose methods all have a badge
+FAMILIES = ("single", "classical", "diffusion", "datarich")  # whose methods all have a badge
 MODULES = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith(("test_", "_")))
 PEERS: dict[str, Peer] = {}
 for module in MODULES:
