@@ -17,6 +17,7 @@ from baselines.common.algebra import dot
 from baselines.optimisers.qp import least_combination, within_box
 
 ARMIJO, CURVATURE, TRIALS = 1e-4, 0.5, 25
+ENDED = 2  # trials of a line search after which H is not trusted with another function
 ENOUGH, SHRINK, SHRINKS = 0.1, 0.9, 120  # steering: c_v, c_mu, and how often mu may shrink in one iteration
 
 
@@ -41,7 +42,7 @@ class SQP:
         mu: the weight of the objective to start with.
         scale: H starts at this multiple of the identity; from the first pair on it is s y / y y.
         near, active: see above; a constraint is nearly active from -`active` on.
-        slack: how much less than that v may be predicted to fall; far below it mu has no reason to shrink.
+        slack: how much less than that v may be predicted to fall; where v itself is below it mu has no reason to shrink.
         rescale: take s y / y y from the newest pair. False keeps that of the first pair, as the published code does.
     Attributes:
         mu: the weight of the objective, (B,).
@@ -68,7 +69,7 @@ class SQP:
         self.x = torch.cat([v.detach().flatten(1) for v in self.unknowns], 1)
         b, n = self.x.shape
         new = self.x.new_zeros
-        self.mu, self.gamma = new(b) + mu, new(b) + scale
+        self.first_mu, self.mu, self.gamma = mu, new(b) + mu, new(b) + scale
         self.pairs = new(b, 2 * history, n)  # all s, then all y
         self.SY, self.YY = new(b, history, history), new(b, history, history)
         self.count = torch.zeros(b, dtype=torch.long, device=self.x.device)
@@ -109,7 +110,14 @@ class SQP:
         return accepted
 
     def again(self) -> None:
-        """f is another from here on: what is evaluated next lies at x, and is compared with nothing; H is kept."""
+        """f is another from here on: what is evaluated next lies at x, and is compared with nothing.
+
+        mu begins anew. H is kept, but not where the search had come to its end: the last pairs there are of rounding,
+        and directions that they make too long would have mu shrink to nothing.
+        """
+        ended = self.trials > ENDED
+        self.count, self.gamma = self.count.masked_fill(ended, 0), self.gamma.masked_fill(ended, self.scale)
+        self.mu = torch.full_like(self.mu, self.first_mu)
         self.steps, self.stuck = 0, torch.zeros_like(self.stuck)
         self.t, self.low, self.high = (torch.full_like(self.t, v) for v in (0.0, 0.0, torch.inf))
         self.trials, self.path = torch.zeros_like(self.trials), torch.full_like(self.path, torch.inf)
@@ -157,7 +165,7 @@ class SQP:
         predicted = self._missed(b - torch.einsum("bkij,bkj->bki", C, lam))
         fall = v[:, None] - predicted
         enough = ENOUGH * torch.minimum(v, fall[:, -1].clamp(min=0)) - self.slack
-        good = fall[:, :-1] >= enough[:, None]
+        good = (fall[:, :-1] >= enough[:, None]) | (v <= self.slack)[:, None]
         good[:, -1] = True
         chosen = good.to(torch.uint8).argmax(1)
         images = torch.arange(len(v), device=v.device)

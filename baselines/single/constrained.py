@@ -73,7 +73,7 @@ def constrained(
 
     if way == "sqp":
         options = {"mu": mu, "history": history, "tolerance": tolerance, "radius": radius}
-        options |= {"rounded": partial(penalty, regulariser)}
+        options |= {"rounded": None if regulariser == "none" else partial(penalty, regulariser)}
         stopped = by_sqp(statement, sought, iterations=iterations, **options)
     else:
         options = {"lr": lr, "rho": rho, "growth": 1.0 if way == "penalty" else growth, "inner": inner}
