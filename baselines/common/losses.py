@@ -30,16 +30,22 @@ def data_loss(kind: DataLoss, delta: float = 0.1) -> Loss:
     return losses[kind]
 
 
-def penalty(kind: Penalty) -> Loss:
-    """A penalty of the image x (B, C, H, W) by name, (B,): none, tv or l1_l2."""
-    penalties: dict[str, Loss] = {"none": lambda x: x.new_zeros(len(x)), "tv": tv, "l1_l2": l1_l2}
+def penalty(kind: Penalty, corner: float = 0.0) -> Loss:
+    """A penalty of the image x (B, C, H, W) by name, (B,): none, tv or l1_l2, its corners rounded to a width."""
+    penalties: dict[str, Loss] = {
+        "none": lambda x: x.new_zeros(len(x)),
+        "tv": lambda x: tv(x, corner),
+        "l1_l2": lambda x: l1_l2(x, max(1e-8, corner**2)),
+    }
     return penalties[kind]
 
 
-def tv(x: Tensor) -> Tensor:
-    """The anisotropic total variation (sum |d_h x| + sum |d_w x|) / (C H W)."""
-    down, right = differences(x)
-    return (down.abs().flatten(1).sum(1) + right.abs().flatten(1).sum(1)) / x[0].numel()
+def tv(x: Tensor, corner: float = 0.0) -> Tensor:
+    """The anisotropic total variation (sum |d_h x| + sum |d_w x|) / (C H W).
+
+    With a `corner`, |t| below it is t^2 / (2 corner) and |t| - corner / 2 above (Huber): no more than |t|.
+    """
+    return sum(_rounded(d, corner).flatten(1).sum(1) for d in differences(x)) / x[0].numel()
 
 
 def l1_l2(x: Tensor, eps: float = 1e-8) -> Tensor:
@@ -50,6 +56,11 @@ def l1_l2(x: Tensor, eps: float = 1e-8) -> Tensor:
     down, right = differences(x)
     squares = torch.cat([down.flatten(1), right.flatten(1)], 1).square()
     return (squares + eps).sqrt().mean(1) / (squares.mean(1) + eps).sqrt()
+
+
+def _rounded(t: Tensor, corner: float) -> Tensor:
+    size = t.abs()
+    return torch.where(size < corner, size.square() / (2 * corner), size - corner / 2) if corner else size
 
 
 def _mean(x: Tensor) -> Tensor:

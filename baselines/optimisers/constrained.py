@@ -5,6 +5,7 @@ How much to trust the data is then no weight to tune but the noise level, which 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from baselines.optimisers.qp import least_combination
 from baselines.optimisers.sqp import SQP, gradients
 from sipbench.problem import Problem
 
+STAGES, CORNERS = 8, (0.3, 5e-5)  # of a smoothed regulariser, in units of [-1, 1]
 ACTIVE = 0.01  # a constraint within 1 % of sigma counts as met with equality
 SLACK = 1e-3  # a violation of less is no reason for a heavier penalty
 EDGE = 1e-3  # a pixel this near to the box's side lies on it
@@ -112,9 +114,14 @@ def by_sqp(
     history: int,
     tolerance: float,
     radius: float,
+    rounded: Callable[[float], Loss] | None,
 ) -> Tensor:
-    """BFGS-SQP. An image is done where it is stationary to `tolerance`, relative to the objective's gradient, within a
-    `radius` (RMS), and feasible to ACTIVE; or where its line search can do no more. (B,): at which evaluation.
+    """BFGS-SQP on R with `rounded` corners, CORNERS wide at the first stage and at the last; in one stage without.
+
+    Where an image is piecewise constant R has a corner in thousands of directions, more than any number of remembered
+    pairs can learn; a rounded one is smooth, and each stage starts where the one before ended. In the last one an image
+    is done where it is stationary to `tolerance`, relative to the objective's gradient, within a `radius` (RMS), and
+    feasible to ACTIVE; or where its line search can do no more. (B,): at which evaluation.
 
     A free image is x = sin u, from within the box: H starts at n times the identity: R and c are means.
     """
@@ -126,23 +133,33 @@ def by_sqp(
     scale = float(n) if unknown.free else 1.0
     solver = SQP(inner.tensors, mu=mu, history=history, scale=scale, near=radius * n**0.5, active=ACTIVE, slack=SLACK)
     stopped = torch.full((len(statement.y),), -1, device=statement.y.device)
-    k, x_hat = 0, inner.image().detach()
+    k, stage, stages, x_hat = 0, -1, STAGES if rounded else 1, inner.image().detach()
+    widths = torch.logspace(*(math.log10(w) for w in CORNERS), STAGES).tolist()
     for k in statement.problem.steps(iterations):
+        if stage < k * stages // iterations:
+            stage = k * stages // iterations
+            statement.R = rounded(widths[stage]) if rounded else statement.R
+            solver.again()
         x = inner.image()
         R, c = statement(x)
         accepted = solver.step(R, c[:, None])
         x_hat = where(accepted, x.detach(), x_hat)
         statement.problem.show(x_hat, loss=solver.F[:, 0])
-        if k % 20 == 19:
-            small = solver.stationarity() <= tolerance * solver.J[:, 0].norm(dim=1)
-            solver.done = solver.done | solver.stuck | (small & (solver.F[:, 1] <= ACTIVE))
+        if k % 20 == 19 and stage == stages - 1:
+            solver.done = _finished(solver, tolerance)
             stopped = torch.where(solver.done & (stopped < 0), k, stopped)
             if bool(solver.done.all()):
                 break
+    statement.R = rounded(0.0) if rounded else statement.R
     inner.put(solver.x)
     if unknown.free:
         unknown.put(inner.x.sin())
     return torch.where(stopped < 0, k, stopped)
+
+
+def _finished(solver: SQP, tolerance: float) -> Tensor:
+    small = solver.stationarity() <= tolerance * solver.J[:, 0].norm(dim=1)
+    return solver.done | solver.stuck | (small & (solver.F[:, 1] <= ACTIVE))
 
 
 def certify(statement: Statement, unknown: Unknown, *, radius: float, points: int) -> dict[str, Tensor]:

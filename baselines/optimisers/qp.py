@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 
-def within_unit_box(C: Tensor, b: Tensor, sweeps: int = 30) -> Tensor:
-    """argmin over 0 <= lam <= 1 of lam C lam / 2 - b lam, for C (..., m, m) positive semidefinite and b (..., m).
+def within_box(C: Tensor, b: Tensor, low: Tensor, sweeps: int = 30) -> Tensor:
+    """argmin over low <= lam <= 1 of lam C lam / 2 - b lam: C (..., m, m) positive semidefinite, b (..., m), low (m,).
 
     By coordinates, each in closed form given the others: with one coordinate exact at once.
     """
@@ -16,7 +16,7 @@ def within_unit_box(C: Tensor, b: Tensor, sweeps: int = 30) -> Tensor:
     lam = torch.zeros_like(b)
     for i in list(range(m)) * (sweeps if m > 1 else 1):
         slope = b[..., i] - (C[..., i, :] * lam).sum(-1) + C[..., i, i] * lam[..., i]
-        found = (slope / diagonal[..., i]).clamp(0, 1)[..., None]
+        found = torch.maximum(slope / diagonal[..., i], low[i]).clamp(max=1)[..., None]
         lam = torch.cat([lam[..., :i], found, lam[..., i + 1 :]], -1)
     return lam
 

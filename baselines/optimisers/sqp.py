@@ -14,20 +14,23 @@ import torch
 from torch import Tensor
 
 from baselines.common.algebra import dot
-from baselines.optimisers.qp import least_combination, within_unit_box
+from baselines.optimisers.qp import least_combination, within_box
 
 ARMIJO, CURVATURE, TRIALS = 1e-4, 0.5, 25
+ENDED = 2  # trials of a line search after which H is not trusted with another function
 ENOUGH, SHRINK, SHRINKS = 0.1, 0.9, 120  # steering: c_v, c_mu, and how often mu may shrink in one iteration
 
 
 class SQP:
-    """min f(x) subject to c_i(x) <= 0, on the exact penalty phi(x; mu) = mu f(x) + v(x), v = sum_i max(c_i, 0).
+    """min f(x) subject to c_i(x) <= 0 and e_j(x) = 0, on the exact penalty phi(x; mu) = mu f(x) + v(x) with
+    v = sum_i max(c_i, 0) + sum_j |e_j|.
 
     The direction minimises mu <grad f, d> + sum_i max(c_i + <grad c_i, d>, 0) + d H^-1 d / 2, with a BFGS matrix H of
-    phi. Its dual has one number lam_i in [0, 1] a constraint: d = -H (mu grad f + sum_i lam_i grad c_i), which follows
-    for any mu from the Gram matrix of the gradients under H. Steering: mu shrinks by c_mu = 0.9 until d is predicted to
-    lower v by at least c_v = 0.1 of v, or of what it would be lowered by without the objective. Then a line search on
-    phi for the weak Wolfe conditions, one evaluation of f and c a step, each image at its own pace as in `LBFGS`.
+    phi, and likewise |e_j + <grad e_j, d>|. Its dual has one number lam in [0, 1] an inequality and in [-1, 1] an
+    equation: d = -H (mu grad f + sum_i lam_i grad c_i), which follows for any mu from the Gram matrix of the gradients
+    under H. Steering: mu shrinks by c_mu = 0.9 until d is predicted to lower v by at least c_v = 0.1 of v, or of what
+    it would be lowered by without the objective. Then a line search on phi for the weak Wolfe conditions, one
+    evaluation of f, c and e a step, each image at its own pace as in `LBFGS`.
 
     `stationarity` is the length of the smallest sum of a convex combination of the objective's recent gradients and
     multiples of those of the (nearly) active constraints; recent are the last `bundle` iterates within a path of length
@@ -39,7 +42,7 @@ class SQP:
         mu: the weight of the objective to start with.
         scale: H starts at this multiple of the identity; from the first pair on it is s y / y y.
         near, active: see above; a constraint is nearly active from -`active` on.
-        slack: how much less than that v may be predicted to fall; far below it mu has no reason to shrink.
+        slack: how much less than that v may be predicted to fall; where v itself is below it mu has no reason to shrink.
         rescale: take s y / y y from the newest pair. False keeps that of the first pair, as the published code does.
     Attributes:
         mu: the weight of the objective, (B,).
@@ -66,21 +69,24 @@ class SQP:
         self.x = torch.cat([v.detach().flatten(1) for v in self.unknowns], 1)
         b, n = self.x.shape
         new = self.x.new_zeros
-        self.mu, self.gamma = new(b) + mu, new(b) + scale
+        self.first_mu, self.mu, self.gamma = mu, new(b) + mu, new(b) + scale
         self.pairs = new(b, 2 * history, n)  # all s, then all y
         self.SY, self.YY = new(b, history, history), new(b, history, history)
         self.count = torch.zeros(b, dtype=torch.long, device=self.x.device)
         self.phi, self.t, self.low, self.high = new(b) + torch.inf, new(b), new(b), new(b) + torch.inf
         self.trials, self.stuck, self.done = torch.zeros_like(self.count), self.count > 0, self.count > 0
+        self.least = new(0)  # of each multiplier
         self.F, self.J, self.g, self.d = new(b, 0), new(b, 0, n), new(b, n), new(b, n)
         self.bundle, self.gathered, self.path = bundle, new(b, 0, 0, n), new(b, bundle) + torch.inf
         self.steps = 0
 
     @torch.no_grad()
-    def step(self, f: Tensor, c: Tensor) -> Tensor:
-        """To the next points, from f (B,) and c (B, m) at the present ones, with their graphs; (B,): who accepted."""
+    def step(self, f: Tensor, c: Tensor, e: Tensor | None = None) -> Tensor:
+        """To the next points, from f (B,), c (B, m) and e (B, p) here, with their graphs; (B,): who accepted."""
         with torch.enable_grad():
-            F = torch.cat([f[:, None], c], 1)
+            F = torch.cat([f[:, None], c] + ([] if e is None else [e]), 1)
+        self.least = torch.where(torch.arange(F.shape[1] - 1, device=F.device) < c.shape[1], 0.0, -1.0).to(F)
+        with torch.enable_grad():
             J = gradients(F, self.unknowns)
         F = F.detach()
         accepted, given_up = (which & ~self.done for which in self._judge(F, J))
@@ -103,11 +109,29 @@ class SQP:
         self.write(self.x + self.t[:, None] * self.d)
         return accepted
 
+    def again(self) -> None:
+        """f is another from here on: what is evaluated next lies at x, and is compared with nothing.
+
+        mu begins anew. H is kept, but not where the search had come to its end: the last pairs there are of rounding,
+        and directions that they make too long would have mu shrink to nothing.
+        """
+        ended = self.trials > ENDED
+        self.count, self.gamma = self.count.masked_fill(ended, 0), self.gamma.masked_fill(ended, self.scale)
+        self.mu = torch.full_like(self.mu, self.first_mu)
+        self.steps, self.stuck = 0, torch.zeros_like(self.stuck)
+        self.t, self.low, self.high = (torch.full_like(self.t, v) for v in (0.0, 0.0, torch.inf))
+        self.trials, self.path = torch.zeros_like(self.trials), torch.full_like(self.path, torch.inf)
+        self.write(self.x)
+
     def _value(self, F: Tensor) -> Tensor:
-        return self.mu * F[:, 0] + F[:, 1:].clamp(min=0).sum(1)
+        return self.mu * F[:, 0] + self._missed(F[:, 1:])
+
+    def _missed(self, c: Tensor) -> Tensor:
+        """v: by how much c and e (..., m + p) are off in all."""
+        return (c.clamp(min=0) + self.least * c.clamp(max=0)).sum(-1)
 
     def _gradient(self, F: Tensor, J: Tensor) -> Tensor:
-        weights = torch.cat([self.mu[:, None], (F[:, 1:] > 0).to(F)], 1)
+        weights = torch.cat([self.mu[:, None], (F[:, 1:] > 0) + self.least * (F[:, 1:] < 0)], 1)
         return torch.einsum("bi,bin->bn", weights, J)
 
     def _judge(self, F: Tensor, J: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,16 +156,16 @@ class SQP:
         """A new direction, and a new mu, for those whose search is over."""
         HJ = self._times(self.J)
         K = torch.einsum("bin,bjn->bij", self.J, HJ)[:, None]
-        c, v = self.F[:, None, 1:], self.F[:, 1:].clamp(min=0).sum(1)
+        c, v = self.F[:, None, 1:], self._missed(self.F[:, 1:])
         shrunk = SHRINK ** torch.arange(SHRINKS, dtype=K.dtype, device=K.device)
         mu = torch.cat([self.mu[:, None] * shrunk, torch.zeros_like(v)[:, None]], 1)
         b = c - mu[..., None] * K[..., 1:, 0]
         C = K[..., 1:, 1:].expand(-1, mu.shape[1], -1, -1)
-        lam = within_unit_box(C, b)
-        predicted = (b - torch.einsum("bkij,bkj->bki", C, lam)).clamp(min=0).sum(-1)
+        lam = within_box(C, b, self.least)
+        predicted = self._missed(b - torch.einsum("bkij,bkj->bki", C, lam))
         fall = v[:, None] - predicted
         enough = ENOUGH * torch.minimum(v, fall[:, -1].clamp(min=0)) - self.slack
-        good = fall[:, :-1] >= enough[:, None]
+        good = (fall[:, :-1] >= enough[:, None]) | (v <= self.slack)[:, None]
         good[:, -1] = True
         chosen = good.to(torch.uint8).argmax(1)
         images = torch.arange(len(v), device=v.device)
@@ -203,9 +227,9 @@ class SQP:
         recent = (self.path <= self.near)[..., None]
         G, A = self.gathered[:, :, 0], self.gathered[:, :, 1:]
         G = torch.where(recent, G, self.J[:, None, 0])
-        touching = self.F[:, None, 1:, None] >= -self.active
-        A = (torch.where(recent[..., None], A, self.J[:, None, 1:]) * touching).flatten(1, 2)
-        rows = torch.cat([G, A], 1)
+        touching = (self.F[:, None, 1:, None] >= -self.active) | (self.least < 0)[:, None]
+        A = torch.where(recent[..., None], A, self.J[:, None, 1:]) * touching
+        rows = torch.cat([G, A.flatten(1, 2), (self.least[:, None] * A).flatten(1, 2)], 1)
         w = least_combination(rows @ rows.mT, self.bundle)
         return torch.einsum("bi,bin->bn", w, rows).norm(dim=1)
 

@@ -9,6 +9,7 @@ B. Liang, T. Mitchell, J. Sun: NCVX, 2021, https://arxiv.org/abs/2111.13984
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -72,6 +73,7 @@ def constrained(
 
     if way == "sqp":
         options = {"mu": mu, "history": history, "tolerance": tolerance, "radius": radius}
+        options |= {"rounded": None if regulariser == "none" else partial(penalty, regulariser)}
         stopped = by_sqp(statement, sought, iterations=iterations, **options)
     else:
         options = {"lr": lr, "rho": rho, "growth": 1.0 if way == "penalty" else growth, "inner": inner}

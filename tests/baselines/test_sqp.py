@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from torch.nn.functional import softmax
 
 from baselines.optimisers import sqp
-from baselines.optimisers.qp import least_combination, within_unit_box
+from baselines.optimisers.qp import least_combination, within_box
 from baselines.optimisers.sqp import SQP
 from sipbench.problem import Rng
 
@@ -53,6 +53,48 @@ def test_a_quadratic_program_with_known_multipliers():
     torch.testing.assert_close(solver.x, torch.tensor([[1.0, 0.0]] * 3, dtype=torch.float64), atol=1e-7, rtol=0)
     assert solver.stationarity().max() < 1e-6
     assert solver.mu.max() <= 1 + 1e-6  # the penalty is exact for mu at most 1 over the largest multiplier
+
+
+def sphere(x):
+    """A quadratic form on the unit sphere: ends at the eigenvector of the least eigenvalue, 1; within it, at zero."""
+    return (torch.linspace(1, 5, 4, dtype=x.dtype) * x**2).sum(1), x.new_zeros(len(x), 0), x.square().sum(1, True) - 1
+
+
+def on_a_line(x):
+    """|x - (2, 1)|^2 / 2 with x1 + x2 = 4 and x1 <= 0.5: at (0.5, 3.5), with the multipliers -2.5 and 4."""
+    a = torch.tensor([2.0, 1.0], dtype=x.dtype)
+    return (x - a).square().sum(1) / 2, x[:, :1] - 0.5, x.sum(1, keepdim=True) - 4
+
+
+def witness(optimiser):
+    """Equations beside inequalities, from either side of them, and one that is not linear."""
+    for functions, start, end in (
+        (on_a_line, STARTS, [0.5, 3.5]),
+        (sphere, [[1.0, -0.2, 0.1, 0.3], [2.0, 2.0, 2.0, 2.0]], [1.0, 0.0, 0.0, 0.0]),
+    ):
+        x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+        solver = optimiser([x], history=100)
+        for _ in range(200):
+            solver.step(*functions(x))
+        expected = torch.tensor(end, dtype=torch.float64).expand_as(x)
+        torch.testing.assert_close(solver.x, expected, atol=1e-8, rtol=0)
+        assert solver.F[:, -1].abs().max() < 1e-8 and solver.stationarity().max() < 1e-4
+
+
+def test_equations_where_the_answer_is_known():
+    witness(SQP)
+
+
+def test_a_function_that_becomes_another_is_followed():
+    """Nothing of the first function's values is compared with the second's, which are higher everywhere."""
+    x = torch.tensor(STARTS, dtype=torch.float64, requires_grad=True)
+    solver = SQP([x], history=100)
+    for raised in (0.0, 100.0):
+        solver.again()
+        for _ in range(250):
+            f, c = rosenbrock(x + raised / 100)
+            solver.step(f + raised, c)
+        torch.testing.assert_close(solver.x, (ROSENBROCK - raised / 100).expand(3, 2), atol=1e-8, rtol=0)
 
 
 def test_without_steering_the_penalty_stays_too_light(monkeypatch):
@@ -109,11 +151,12 @@ def test_the_compact_form_is_the_dense_bfgs_matrix(history):
 def test_the_dual_in_the_unit_box():
     A, b = draw(20, 3, 4), draw(20, 3)
     C = A @ A.mT
-    lam = within_unit_box(C, b, sweeps=300)
-    slope = torch.einsum("bij,bj->bi", C, lam) - b  # zero inside, not below zero at 0, not above at 1
-    assert lam.min() >= 0 and lam.max() <= 1
-    assert slope[(lam > 0) & (lam < 1)].abs().max() < 1e-6
-    assert slope[lam == 0].min() > -1e-6 and slope[lam == 1].max() < 1e-6
+    low = torch.tensor([0.0, 0.0, -1.0], dtype=b.dtype)
+    lam = within_box(C, b, low, sweeps=300)
+    slope = torch.einsum("bij,bj->bi", C, lam) - b  # zero inside, not below zero at the least, not above at 1
+    assert (lam >= low).all() and lam.max() <= 1 and lam[:, 2].min() < 0
+    assert slope[(lam > low) & (lam < 1)].abs().max() < 1e-6
+    assert slope[lam == low].min() > -1e-6 and slope[lam == 1].max() < 1e-6
 
 
 def test_the_smallest_combination_agrees_with_scipy():

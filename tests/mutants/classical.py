@@ -13,6 +13,7 @@ _tv = partial(Mutant, solver="classical.tv.tv")
 _wavelet = partial(Mutant, solver="classical.wavelet.wavelet")
 _pan = partial(Mutant, solver="classical.pan_latent.few_pixels")
 _wirtinger = partial(Mutant, solver="classical.wirtinger.wirtinger")
+_sqp = partial(Mutant, solver="optimisers.sqp.SQP")
 _lbfgs = partial(Mutant, solver="optimisers.lbfgs.LBFGS")
 
 MUTANTS: list[Mutant] = [
@@ -71,6 +72,15 @@ MUTANTS: list[Mutant] = [
     _wirtinger("step", right="At(excess * field)", wrong="2 * At(excess * field)"),
     _wirtinger("length", right="y.sum(2, keepdim=True) / g", wrong="y.sum(2, keepdim=True)"),
     _wirtinger("no spectral weights", right="At(y * A(v))", wrong="At(A(v))"),
+    _sqp("equations as inequalities", right="torch.where(ANY, 0.0, -1.0)", wrong="torch.where(ANY, 0.0, 0.0)"),
+    _sqp("no other side of an equation", right="self.least * c.clamp(max=0)", wrong="0 * c"),
+    _sqp("slope of an equation", right="self.least * (F[:, 1:] < 0)", wrong="0 * F[:, 1:]"),
+    _sqp(
+        "multipliers without a sign",
+        module="optimisers.qp",
+        right="torch.maximum(ANY, low[i])",
+        wrong="ANY.clamp(min=0)",
+    ),
     _lbfgs("no scaling", right="q = self.gamma[:, None] * q", wrong=""),
     _lbfgs("sign", right="a_j - r * ANY", wrong="a_j + r * ANY"),
     _lbfgs("wrong slot", right="self.count - j", wrong="self.count - j - 1"),
