@@ -45,7 +45,8 @@ def tv(x: Tensor, corner: float = 0.0) -> Tensor:
 
     With a `corner`, |t| below it is t^2 / (2 corner) and |t| - corner / 2 above (Huber): no more than |t|.
     """
-    return sum(_rounded(d, corner).flatten(1).sum(1) for d in differences(x)) / x[0].numel()
+    down, right = (_rounded(d, corner) for d in differences(x))
+    return (down.flatten(1).sum(1) + right.flatten(1).sum(1)) / x[0].numel()
 
 
 def l1_l2(x: Tensor, eps: float = 1e-8) -> Tensor:

@@ -134,7 +134,7 @@ def by_sqp(
     solver = SQP(inner.tensors, mu=mu, history=history, scale=scale, near=radius * n**0.5, active=ACTIVE, slack=SLACK)
     stopped = torch.full((len(statement.y),), -1, device=statement.y.device)
     k, stage, stages, x_hat = 0, -1, STAGES if rounded else 1, inner.image().detach()
-    widths = torch.logspace(*(math.log10(w) for w in CORNERS), STAGES).tolist()
+    widths = torch.logspace(math.log10(CORNERS[0]), math.log10(CORNERS[1]), STAGES).tolist()
     for k in statement.problem.steps(iterations):
         if stage < k * stages // iterations:
             stage = k * stages // iterations

@@ -42,7 +42,7 @@ class SQP:
         mu: the weight of the objective to start with.
         scale: H starts at this multiple of the identity; from the first pair on it is s y / y y.
         near, active: see above; a constraint is nearly active from -`active` on.
-        slack: how much less than that v may be predicted to fall; where v is below it mu need not shrink.
+        slack: how much less than that v may be predicted to fall; with v itself below it mu has no reason to shrink.
         rescale: take s y / y y from the newest pair. False keeps that of the first pair, as the published code does.
     Attributes:
         mu: the weight of the objective, (B,).
