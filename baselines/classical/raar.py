@@ -7,10 +7,9 @@ https://arxiv.org/abs/math/0405208
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from baselines.classical.projections import Frame, Shrinkwrap
-from sipbench.problem import Problem
+from sipbench.problem import Estimate, Problem
 
 
 def raar(
@@ -24,7 +23,8 @@ def raar(
     restarts: int = 10,
     box: float = 0.5,
     shrinkwrap: Shrinkwrap | None = Shrinkwrap(),  # noqa: B008
-) -> Tensor:
+    tolerance: float = 1e-5,
+) -> Estimate:
     """u <- beta / 2 (R_S R_M + 1) u + (1 - beta) P_M u with the reflections R = 2 P - 1, from random phases.
 
     With v = P_M u, written out:
@@ -43,6 +43,7 @@ def raar(
         restarts: random starts run side by side; that with the smallest residual of the data is returned.
         box: side of the first box in each direction, as a share of the frame.
         shrinkwrap: how the support follows the object where it is not told; None keeps the box.
+        tolerance: an image counts as converged where one more step of ER moves it by less than this part; ends nothing.
     """
     frame = Frame(problem, restarts, box)
     u, begin = frame.start(), round(first * iterations)
@@ -56,4 +57,4 @@ def raar(
             shrinkwrap(frame, u, k)
         if k % 20 == 0:
             problem.show(*frame.best(u))
-    return frame.best(u)[0]
+    return Estimate(frame.best(u)[0], converged=frame.still(u, tolerance))

@@ -5,6 +5,7 @@ import torch
 
 from baselines.classical.er import er
 from baselines.classical.hio import hio_er
+from baselines.classical.raar import raar
 from baselines.classical.richardson_lucy import richardson_lucy
 from baselines.classical.tgv import tgv
 from baselines.classical.tikhonov import tikhonov
@@ -38,6 +39,8 @@ def test_of_projections():
     problem, _ = far_field(crystal(3, size=32, frame=96), support="exact", starts=2)
     assert hio_er(problem, iterations=30, restarts=1).converged.tolist() == [False, False]
     assert hio_er(problem, iterations=1500, restarts=2).converged.tolist() == [True, True]
+    assert raar(problem, iterations=30, restarts=1).converged.tolist() == [False, False]
+    assert raar(problem, iterations=30, restarts=1, tolerance=1.0).converged.tolist() == [True, True]
     assert er(problem, iterations=5, restarts=2).converged.tolist() == [False, False]
     assert er(problem, iterations=5, restarts=2, tolerance=1.0).converged.tolist() == [True, True]
 

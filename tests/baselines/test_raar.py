@@ -25,7 +25,7 @@ def reference(problem, steps, beta, first, raar, er):
 def witness(solve, problem=None):
     problem = real("unit") if problem is None else problem
     for first, steps, er in ((12, 0, 1), (5, 3, 2)):
-        got = solve(problem, iterations=12, beta=0.85, first=first / 12, raar=steps, er=er, restarts=1)
+        got = solve(problem, iterations=12, beta=0.85, first=first / 12, raar=steps, er=er, restarts=1).x
         assert (got - reference(problem, 12, 0.85, first, steps, er)).abs().max() < 1e-9
 
 
@@ -36,13 +36,13 @@ def test_it_is_the_algorithm(problem):
 
 def test_the_exact_support_recovers_a_crystal():
     problem, _ = pose(crystal(3, phase=1.0, size=32, frame=96), support="exact", starts=2)
-    assert (residual(problem, raar(problem, iterations=800, restarts=1)) < 1e-4).all()
+    assert (residual(problem, raar(problem, iterations=800, restarts=1).x) < 1e-4).all()
 
 
 def test_error_reduction_too_early_throws_it_back():
     """The crystal's phase is strong. Early, it leaves a residual; late, hardly any."""
     problem, _ = pose(crystal(43, size=32, frame=96), support="exact", starts=2)
     problem = problem.select(slice(1, 2))
-    late = raar(problem, iterations=800, restarts=1)
-    early = raar(problem, iterations=800, first=0.0, raar=180, er=20, restarts=1)
+    late = raar(problem, iterations=800, restarts=1).x
+    early = raar(problem, iterations=800, first=0.0, raar=180, er=20, restarts=1).x
     assert residual(problem, late) < 1e-5 and residual(problem, early) > 1e-2
