@@ -5,7 +5,6 @@ How much to trust the data is then no weight to tune but the noise level, which 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -134,7 +133,7 @@ def by_sqp(
     solver = SQP(inner.tensors, mu=mu, history=history, scale=scale, near=radius * n**0.5, active=ACTIVE, slack=SLACK)
     stopped = torch.full((len(statement.y),), -1, device=statement.y.device)
     k, stage, stages, x_hat = 0, -1, STAGES if rounded else 1, inner.image().detach()
-    widths = torch.logspace(math.log10(CORNERS[0]), math.log10(CORNERS[1]), STAGES).tolist()
+    widths = [CORNERS[0] * (CORNERS[1] / CORNERS[0]) ** (i / (STAGES - 1)) for i in range(STAGES)]
     for k in statement.problem.steps(iterations):
         if stage < k * stages // iterations:
             stage = k * stages // iterations

@@ -52,19 +52,28 @@ class Options:
 def resolve(
     method: Mapping[str, Any], task: str, profile: str = "none", tuned: bool = True, typed: Mapping[str, Any] = NONE
 ) -> Options:
-    """The options of a method for a degradation under a profile; `typed` are those set by hand, as nested data."""
-    solver = {k: v for k, v in method["solver"].items() if k != "_target_"}
+    """The options of a method for a degradation under a profile; `typed` are those set by hand, as nested data.
+
+    Where another function was put in the place of the method's own, it gets of them what it takes.
+    """
+    known = signature(method["solver"]["_target_"])
+    takes = {*known.options, "precision"} if known and not known.open else None
+    solver = _taken({k: v for k, v in method["solver"].items() if k != "_target_"}, takes)
     values, origins = dict(solver), _of_node(method["solver"]["_target_"], solver)
     layers = _layers(method, task, profile) if tuned else []
-    for origin, settings in [*layers, ("hand", dict(typed))]:
+    for origin, settings in [*((o, _taken(s, takes)) for o, s in layers), ("hand", dict(typed))]:
         values = deep(values, settings)
         origins |= {name: _searched(method, task, name) if origin == "demo" else origin for name in settings}
     precision = values.pop("precision", PRECISION)
     if precision not in PRECISIONS:
         raise UserError(f"precision is {' or '.join(PRECISIONS)}, not {precision!r}")
-    known = signature(method["solver"]["_target_"])
     kinds = known.annotations if known else {}
     return Options({k: as_annotated(v, kinds.get(k)) for k, v in values.items()}, origins, precision)
+
+
+def _taken(settings: Mapping[str, Any], names: set[str] | None) -> dict[str, Any]:
+    """Those settings that bear one of these names; None stands for any."""
+    return {name: value for name, value in settings.items() if names is None or name in names}
 
 
 def _of_node(target: str, solver: Mapping[str, Any]) -> dict[str, str]:

@@ -80,3 +80,9 @@ def test_the_demo_s_options_say_which_were_searched(cell):
 @pytest.mark.parametrize(("name", "kind"), [("lr", float), ("ema", float), ("iterations", int)])
 def test_a_whole_number_is_a_number_with_a_point_where_that_is_asked_for(name, kind):
     assert type(resolve(METHOD, "sr4", typed={name: 1}).values[name]) is kind
+
+
+def test_a_function_put_in_the_place_of_the_method_s_own_gets_what_it_takes():
+    method = METHOD | {"solver": METHOD["solver"] | {"_target_": "baselines.diffusion.dps.dps", "zeta": 2.0}}
+    found = resolve(method, "sr4", "demo", typed={"steps": 3})
+    assert found.values == {"zeta": 2.0, "steps": 3}

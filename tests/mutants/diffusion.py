@@ -198,7 +198,7 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "weight": ("WEIGHTINGS[weighting](now.S)", "WEIGHTINGS[weighting](now.sigma)"),
         "scale": ("now.alpha / now.sigma * ANY", "now.sigma * ANY"),
         "Adam's memory": ("torch.lerp(gradient**2, square, 0.99)", "torch.lerp(gradient**2, square, 0.999)"),
-        "schedule off by one": ("prior.times(steps)", "prior.times(steps + 1)[1:]"),
+        "schedule off by one": ("prior.times(steps, spacing)", "prior.times(steps + 1, spacing)[1:]"),
     },
     "reddiff.reddiff mode": {"wrong sign": ("obs_weight * gradient + ANY", "obs_weight * gradient - ANY")},
     "resample.resample": {

@@ -75,7 +75,7 @@ VARIANTS = {
     **{f"sensing {r}": Variant(GaussianSensing, (1, 3), {"ratio": r}, ((7, 9), (15, 17), (8, 8)))
        for r in (0.1, 0.4, 0.95)},
     "hadamard 0.4": Variant(HadamardSensing, (1, 3), {"ratio": 0.4}, ((16, 16), (16, 32), (8, 8))),
-    "mri wide middle": Variant(MRI, (2,), {"centre_fraction": 0.1}, PHASE_SIZES),
+    "mri wide middle": Variant(MRI, (2,), {"centre_fraction": 0.1}, PHASE_SIZES[:3]),
     "mri coils": Variant(MultiCoilMRI, (2,), {"centre_fraction": 0.1}, PHASE_SIZES),
     "tomography": Variant(Tomography, options={"views": 12}, sizes=TOMOGRAPHY_SIZES),
     "tomography limited": Variant(
