@@ -69,8 +69,8 @@ class VariancePreserving(Schedule):
         """
         if not 1 <= n <= self.T:
             raise ValueError(f"steps must lie in 1..{self.T}, the times this prior was trained at, not {n}")
-        if spacing == "leading":
-            index = 1 + self.T // n * torch.arange(n - 1, -1, -1, dtype=torch.float64)
+        if spacing == "leading" and n <= self.first:
+            index = 1 + self.first // n * torch.arange(n - 1, -1, -1, dtype=torch.float64)
         else:
             index = torch.linspace(self.first, 1, n, dtype=torch.float64)
             index = index.round() if n <= self.first else index

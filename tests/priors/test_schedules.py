@@ -211,3 +211,11 @@ def test_leading_times_begin_a_stride_below_the_first(T, n):
 def test_where_no_times_are_trained_none_lead():
     with pytest.raises(ValueError, match="spacing=even"):
         VarianceExploding().times(5, "leading")
+
+
+@pytest.mark.parametrize("n", [1, 20, 200, 994, 1000])
+def test_leading_times_keep_the_limit(n):
+    limited = schedule_of(LINEAR | {"beta_schedule": "squaredcos_cap_v2"}, noisiest=157.5)
+    times = limited.times(n, "leading")
+    alpha, sigma = limited.scales(times)
+    assert float(sigma[0] / alpha[0]) <= 157.5 and len(times) == n + 1 and (times.diff() < 0).all()
