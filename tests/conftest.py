@@ -9,6 +9,7 @@ import torch
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
+from sipbench.metrics import backbones
 from tests import timing
 
 os.environ["OMP_NUM_THREADS"] = "1"  # for the programs that tests start, as one_thread for the tests themselves
@@ -33,6 +34,15 @@ def pytest_itemcollected(item):
 def one_thread():
     """Small tensors gain nothing from more threads, and busy machines lose much."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def without_backbones(tmp_path_factory):
+    """LPIPS has no weights, whatever this machine has, and none are fetched: tests are the same everywhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+        patch.setattr(backbones, "fetch", lambda net: "tests fetch nothing")
+        yield
 
 
 @pytest.fixture

@@ -116,6 +116,11 @@ def _folders(cfg: Any) -> Iterator[str]:
         folder = Path(cfg[key]).expanduser()
         state = "present" if folder.is_dir() else "not there"
         yield f"{key:<8} {folder.resolve()}: {state} (change it with {key}=... or SIPBENCH_{key.upper()})"
+    from sipbench.metrics import backbones
+
+    files = [path.name for net in backbones.BACKBONES if (path := backbones.present(net))]
+    state = ", ".join(files) or "no backbone: sipbench fetch lpips"
+    yield f"LPIPS    {backbones.folder()}: {state} (TORCH_HOME moves it)"
     existing = next(p for p in (Path(cfg["results"]).resolve(), *Path(cfg["results"]).resolve().parents) if p.exists())
     yield f"free disk for results: {shutil.disk_usage(existing).free / 2**30:.0f} GiB"
 
@@ -157,10 +162,12 @@ def _priors(cfg: Any) -> Iterator[Finding]:
 
 def _metrics() -> Iterator[Finding]:
     from sipbench import metrics
+    from sipbench.metrics import backbones
 
-    for name in metrics.METRICS:
+    for name, metric in metrics.METRICS.items():
         lack = metrics.available(name)
-        yield Finding(name, lack is None, lack or "ready", lack or "")
+        file = f", with {backbones.present(metric.backbone)}" if metric.backbone else ""
+        yield Finding(name, lack is None, lack or f"ready{file}", lack or "")
 
 
 def _tables(words: Overrides) -> Iterator[str]:
