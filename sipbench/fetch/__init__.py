@@ -1,1 +1,1 @@
-"""What comes over the network: files by their address (`web`), packages (`registry`), models of the hub (`hub`)."""
+"""What comes over the network: files (`download`), packages (`registry`), models of the hub (`hub`)."""

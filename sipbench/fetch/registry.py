@@ -18,14 +18,15 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
-from sipbench.fetch.web import FetchError, Tell, Web, shown
+from sipbench.fetch.download import Tell, download, silent
+from sipbench.fetch.web import FetchError, Web, shown
 
 PYPI = "https://pypi.org/simple"
 HTML = "application/vnd.pypi.simple.v1+html, text/html;q=0.5"
 SECTIONS = (":env:", "download", "install", "global")  # the first that says something counts
 
 
-def sdist(name: str, version: str, sha256: str, path: Path, tell: Tell = lambda done, total: None) -> str:
+def sdist(name: str, version: str, sha256: str, path: Path, tell: Tell = silent) -> str:
     """Get the archive of this hash into its place; returns the address that it came from."""
     told = settings()
     web = Web(proxy=told.get("proxy"), cert=told.get("cert"), trusted=tuple(told.get("trusted-host", "").split()))
@@ -34,7 +35,7 @@ def sdist(name: str, version: str, sha256: str, path: Path, tell: Tell = lambda 
         try:
             for link in links(place, web):
                 if _stem(link) == f"{_canonical(name)}-{version}":
-                    web.download(link, path, sha256, tell)
+                    download(link, path, sha256, tell, web)
                     return shown(link)
             failed.append(f"{shown(place)}: no {name}-{version}.tar.gz there")
         except FetchError as error:

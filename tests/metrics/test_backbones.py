@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from sipbench.fetch import registry
 from sipbench.fetch.web import FetchError, Web
 from sipbench.metrics import available, backbones, lpips_alex, perception
-from tests.fetch.server import Site, serving
 from tests.metrics.images import pair
 
 NAMES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
@@ -38,13 +37,11 @@ def hub(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def site(monkeypatch):
+def server(site, monkeypatch):
     """A server in the place of torch.hub's."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serving(Site()) as site:
-        urls = {name: f"{site.url}/{backbone.url.rpartition('/')[2]}" for name, backbone in backbones.BACKBONES.items()}
-        monkeypatch.setattr(backbones.Backbone, "url", property(lambda self: urls[_name(self)]))
-        yield site
+    urls = {name: f"{site.url}/{backbone.url.rpartition('/')[2]}" for name, backbone in backbones.BACKBONES.items()}
+    monkeypatch.setattr(backbones.Backbone, "url", property(lambda self: urls[_name(self)]))
+    return site
 
 
 def _name(backbone):
@@ -114,19 +111,19 @@ def test_missing_weights_are_named(net, hub):
     assert not hub.exists()
 
 
-def test_torch_hub_is_asked_first(site, hub, tmp_path, monkeypatch):
+def test_torch_hub_is_asked_first(server, hub, tmp_path, monkeypatch):
     made = published(tmp_path / "made")
-    monkeypatch.setattr(backbones.Backbone, "url", property(lambda self: f"{site.url}/{made.name}"))
-    site.pages[f"/{made.name}"] = made.read_bytes()
+    monkeypatch.setattr(backbones.Backbone, "url", property(lambda self: f"{server.url}/{made.name}"))
+    server.pages[f"/{made.name}"] = made.read_bytes()
     assert available("lpips_alex", download=True) is None
     assert backbones.present("alex") == hub / made.name and [p.name for p in hub.iterdir()] == [made.name]
     assert lpips_alex(*pair(1)).isfinite().all()
 
 
 @pytest.mark.parametrize("mishap", [("status", 403), ("stall", 1.0), ("break", 0)])
-def test_the_registry_is_asked_where_torch_hub_does_not_answer(site, hub, pinned, mishap):
-    site.pages |= dict.fromkeys((f"/{name}" for name in NAMES.values()), b"what")
-    site.mishaps = [mishap]
+def test_the_registry_is_asked_where_torch_hub_does_not_answer(server, hub, pinned, mishap):
+    server.pages |= dict.fromkeys((f"/{name}" for name in NAMES.values()), b"what")
+    server.mishaps = [mishap]
     assert available("lpips_alex", download=True) is None and available("lpips_vgg") is None
     assert sorted(p.name for p in hub.iterdir() if "part" not in p.name) == [
         "alexnet-features.safetensors",
@@ -147,10 +144,10 @@ def test_both_files_give_one_distance(hub, pinned):
     torch.testing.assert_close(by_registry, by_hub, rtol=0, atol=0)
 
 
-def test_torch_hubs_own_file_is_preferred(site, hub, pinned, monkeypatch):
+def test_torch_hubs_own_file_is_preferred(server, hub, pinned, monkeypatch):
     backbones.convert("alex", pinned)
     made = published(hub)
-    monkeypatch.setattr(backbones.Backbone, "url", property(lambda self: f"{site.url}/{made.name}"))
+    monkeypatch.setattr(backbones.Backbone, "url", property(lambda self: f"{server.url}/{made.name}"))
     assert backbones.present("alex") == made
     made.write_bytes(b"damaged")
     os.utime(made, ns=(0, 0))
@@ -180,16 +177,16 @@ def test_other_content_of_the_package_is_refused(tree, hub, pinned, tmp_path):
     assert not hub.exists() or list(hub.iterdir()) == []
 
 
-def test_another_archive_is_refused(site, hub, pinned, tmp_path):
+def test_another_archive_is_refused(server, hub, pinned, tmp_path):
     package(pinned, {"alexnet": {"AlexNet_0": layers("alex", seed=1)}})
     assert "sha256" in (available("lpips_alex", download=True) or "")
     assert not list(hub.glob("*.safetensors"))
 
 
-def test_a_damaged_file_of_torch_hub_is_fetched_again(site, hub, pinned, tmp_path, monkeypatch):
+def test_a_damaged_file_of_torch_hub_is_fetched_again(server, hub, pinned, tmp_path, monkeypatch):
     made = published(tmp_path / "made")
-    monkeypatch.setattr(backbones.Backbone, "url", property(lambda self: f"{site.url}/{made.name}"))
-    site.pages[f"/{made.name}"] = made.read_bytes()
+    monkeypatch.setattr(backbones.Backbone, "url", property(lambda self: f"{server.url}/{made.name}"))
+    server.pages[f"/{made.name}"] = made.read_bytes()
     hub.mkdir(parents=True)
     (hub / made.name).write_bytes(b"half of a file")
     assert f"{made.name} is damaged" in (available("lpips_alex") or "")
@@ -197,9 +194,9 @@ def test_a_damaged_file_of_torch_hub_is_fetched_again(site, hub, pinned, tmp_pat
     assert available("lpips_alex", download=True) is None
 
 
-def test_nothing_is_fetched_unasked_and_a_failure_is_remembered(site, hub):
+def test_nothing_is_fetched_unasked_and_a_failure_is_remembered(server, hub):
     available("lpips_vgg")
-    assert site.asked == []
+    assert server.asked == []
     first, second = available("lpips_vgg", download=True), available("lpips_vgg", download=True)
-    assert len(site.asked) == 1 and first and first == second
+    assert len(server.asked) == 1 and first and first == second
     assert "404" in first and "no index" in first and "\n" not in first

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from sipbench.fetch.download import download
 from sipbench.fetch.web import FetchError, Web
 from tests.fetch.server import Site, serving
 
@@ -28,7 +29,7 @@ def url(site):
 def refused(url, path, said, sha256=SHA, web=QUICK):
     """The download fails, says so in one line, and leaves nothing in the file's place."""
     with pytest.raises(FetchError, match=said) as error:
-        web.download(url, path, sha256)
+        download(url, path, sha256, web=web)
     assert "\n" not in str(error.value) and not path.exists()
     return str(error.value)
 
@@ -36,14 +37,14 @@ def refused(url, path, said, sha256=SHA, web=QUICK):
 @pytest.mark.parametrize("digits", [0, 8, 64])
 def test_a_file_comes_whole(url, path, digits):
     told = []
-    QUICK.download(url, path, SHA[:digits], lambda done, total: told.append((done, total)))
+    download(url, path, SHA[:digits], lambda done, total: told.append((done, total)), web=QUICK)
     assert path.read_bytes() == CONTENT and told[-1] == (len(CONTENT), len(CONTENT))
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_what_broke_off_is_gone_on_with(site, url, path):
     site.mishaps = [("break", 4000), ("break", 3000)]
-    QUICK.download(url, path, SHA)
+    download(url, path, SHA, web=QUICK)
     assert path.read_bytes() == CONTENT
     assert [headers.get("range") for _, headers in site.asked] == [None, "bytes=4000-", "bytes=7000-"]
 
@@ -51,7 +52,7 @@ def test_what_broke_off_is_gone_on_with(site, url, path):
 def test_another_process_goes_on_with_it(site, url, path):
     site.mishaps = [("break", 5000), ("status", 403)]
     refused(url, path, "403")
-    QUICK.download(url, path, SHA)
+    download(url, path, SHA, web=QUICK)
     assert path.read_bytes() == CONTENT and site.asked[-1][1]["range"] == "bytes=5000-"
 
 
@@ -59,7 +60,7 @@ def test_a_file_that_changed_meanwhile_is_begun_anew(site, url, path):
     site.mishaps = [("break", 5000), ("status", 403)]
     refused(url, path, "403")
     site.pages["/file.pt"] = CONTENT[::-1]
-    QUICK.download(url, path)
+    download(url, path, web=QUICK)
     assert path.read_bytes() == CONTENT[::-1]
 
 
@@ -67,7 +68,7 @@ def test_a_file_that_changed_meanwhile_is_begun_anew(site, url, path):
 def test_a_server_that_cannot_go_on_begins_anew(site, url, path, lacks):
     setattr(site, lacks, False)
     site.mishaps = [("break", 5000)]
-    QUICK.download(url, path, SHA)
+    download(url, path, SHA, web=QUICK)
     assert path.read_bytes() == CONTENT
 
 
@@ -76,7 +77,7 @@ def test_a_part_that_is_whole_already_is_not_asked_for_again(site, url, path):
     refused(url, path, "403")
     part = path.with_name("file.pt.part")
     part.write_bytes(CONTENT)
-    QUICK.download(url, path, SHA)
+    download(url, path, SHA, web=QUICK)
     assert path.read_bytes() == CONTENT
 
 
@@ -84,7 +85,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(site, url, path):
     site.mishaps = [("break", 5000), ("status", 403)]
     refused(url, path, "403")
     path.with_name("file.pt.part").write_bytes(CONTENT + b"more")
-    QUICK.download(url, path, SHA)
+    download(url, path, SHA, web=QUICK)
     assert path.read_bytes() == CONTENT
 
 
@@ -92,7 +93,7 @@ def test_a_part_of_another_address_is_not_gone_on_with(site, url, path):
     site.mishaps = [("break", 5000), ("status", 403)]
     refused(url, path, "403")
     site.pages["/other.pt"] = b"other" * 2000
-    QUICK.download(f"{site.url}/other.pt", path)
+    download(f"{site.url}/other.pt", path, web=QUICK)
     assert path.read_bytes() == b"other" * 2000
 
 
@@ -122,7 +123,7 @@ def test_a_refusal_is_final_and_a_breakdown_is_not(site, url, path, code, asked)
 
 def test_a_breakdown_that_passes_is_waited_for(site, url, path):
     site.mishaps = [("status", 503)]
-    QUICK.download(url, path, SHA)
+    download(url, path, SHA, web=QUICK)
     assert path.read_bytes() == CONTENT
 
 
@@ -146,7 +147,7 @@ def test_two_processes_do_not_write_one_file(url, path):
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         refused(url, path, "another process")
-    QUICK.download(url, path, SHA)
+    download(url, path, SHA, web=QUICK)
 
 
 def test_a_folder_that_cannot_be_made_is_a_line(url, tmp_path):
@@ -158,7 +159,7 @@ def test_the_proxy_of_the_environment_is_asked(site, path, monkeypatch):
     monkeypatch.delenv("NO_PROXY")
     monkeypatch.setenv("http_proxy", site.url)
     site.pages["http://example.invalid/file.pt"] = CONTENT
-    QUICK.download("http://example.invalid/file.pt", path, SHA)
+    download("http://example.invalid/file.pt", path, SHA, web=QUICK)
     assert path.read_bytes() == CONTENT
 
 
@@ -167,7 +168,7 @@ def test_a_password_goes_to_its_host_and_is_never_shown(site, path, tmp_path, mo
     with serving(Site(pages={"/file.pt": CONTENT})) as other:
         site.moved["/file.pt"] = f"{other.url}/file.pt"
         url = site.url.replace("//", "//me:s3cret@") + "/file.pt"
-        QUICK.download(url, path, SHA)
+        download(url, path, SHA, web=QUICK)
         assert site.asked[0][1]["authorization"] == "Basic bWU6czNjcmV0"
         assert "authorization" not in other.asked[0][1]
     assert "s3cret" not in refused(site.url.replace("//", "//me:s3cret@") + "/none", path.with_name("none"), "404")
@@ -178,5 +179,5 @@ def test_a_password_of_netrc_is_used(site, url, path, tmp_path, monkeypatch):
     file.write_text("machine 127.0.0.1 login me password s3cret\n")
     os.chmod(file, 0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
-    QUICK.download(url, path, SHA)
+    download(url, path, SHA, web=QUICK)
     assert site.asked[0][1]["authorization"] == "Basic bWU6czNjcmV0"
