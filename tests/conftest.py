@@ -42,7 +42,7 @@ def without_backbones(tmp_path_factory):
     """LPIPS has no weights, whatever this machine has, and none are fetched: tests are the same everywhere."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
-        patch.setattr(backbones, "fetch", lambda net: "tests fetch nothing")
+        patch.setattr(backbones, "fetch", lambda net, tell: "tests fetch nothing")
         yield
 
 

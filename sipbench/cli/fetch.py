@@ -186,9 +186,8 @@ def _lpips() -> Iterator[str]:
     from sipbench.metrics import backbones
 
     for net in backbones.BACKBONES:
-        why = None if backbones.present(net) else backbones.fetch(net, _meter(f"lpips_{net}"))
-        if reason := backbones.missing(net):
-            yield f"lpips_{net}: {reason}{f' ({why})' if why else ''}"
+        if reason := backbones.missing(net, download=True, tell=_meter(f"lpips_{net}")):
+            yield f"lpips_{net}: {reason}"
         else:
             print(f"lpips_{net}: here: {backbones.present(net)}")
 

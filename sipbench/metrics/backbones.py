@@ -88,22 +88,20 @@ def present(net: str) -> Path | None:
     return next((path for path in (published(net), converted(net)) if path.is_file() and intact(net, path)), None)
 
 
-def missing(net: str, *, download: bool = False) -> str | None:
+def missing(net: str, *, download: bool = False, tell: Tell = silent) -> str | None:
     """None where the backbone is at hand, else one line that says how to get it.
 
     With ``download`` it is fetched, once in a process: a failure is remembered and not tried again.
     """
     if present(net):
         return None
-    why = fetch(net) if download else None
+    why = fetch(net, tell) if download else None
     if present(net):
         return None
-    path = published(net)
-    if why:
-        return f"{path.name} is missing, and it did not come: {why}. Get {BACKBONES[net].url} and put it in {folder()}"
-    damaged = [p.name for p in (path, converted(net)) if p.is_file()]
-    state = f"{damaged[0]} is damaged or cannot be read" if damaged else f"{path.name} is missing"
-    return f"{state}: sipbench fetch lpips, or get {BACKBONES[net].url} and put it in {folder()}"
+    damaged = [path.name for path in (published(net), converted(net)) if path.is_file()]
+    state = f"{damaged[0]} is damaged or cannot be read" if damaged else f"{published(net).name} is missing"
+    how = f"get {BACKBONES[net].url} and put it in {folder()}"
+    return f"{state}, and it did not come: {why}. By hand: {how}" if why else f"{state}: sipbench fetch lpips, or {how}"
 
 
 @cache
