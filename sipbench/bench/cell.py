@@ -34,6 +34,7 @@ class Cell:
         method, degradation, source, prior: the nodes of the method, the degradation, the dataset and the prior.
         typed: solver options that were named by hand; they win over all others.
         seed, split, size, chosen_images: which images, and of how many pixels along one side.
+        draws: how often the solver draws for each image, with streams of its own each time.
         tuned: whether settings that the paper or the demo names are used; else the paper's defaults alone.
         metrics, keep_images: what is scored, and whether what the solver returned is kept.
         device, batch_size, budget_seconds, retry_failed: how it is run.
@@ -52,6 +53,7 @@ class Cell:
     split: str = "test"
     size: int = 0
     chosen_images: Any = 8
+    draws: int = 1
     tuned: bool = True
     metrics: tuple[str, ...] = ()
     keep_images: bool = True
@@ -83,6 +85,7 @@ class Cell:
             typed=typed_options(plain["method"].get("solver", {}), keys),
             profile=(plain.get("profile") or {}).get("name", "none"),
             chosen_images=plain["images"],
+            draws=plain.get("draws", 1),
             tuned=bool(plain.get("tuned", True)),
             metrics=tuple(plain["metrics"]),
             budget_seconds=plain.get("budget_seconds"),
@@ -119,7 +122,20 @@ class Cell:
 
     @cached_property
     def _resolved(self) -> Options:
-        return resolve(self.method, self.degradation["name"], self.profile, self.tuned, self.typed)
+        asked = {self.method["ensemble"]: self.draws} if self.moves_ensemble else {}
+        return resolve(self.method, self.degradation["name"], self.profile, self.tuned, asked | self.typed)
+
+    @property
+    def image_metrics(self) -> list[str]:
+        """Those of the metrics that look at one image; the others look at draws."""
+        from sipbench.metrics import METRICS
+
+        return [name for name in self.metrics if not METRICS[name].of_draws]
+
+    @property
+    def moves_ensemble(self) -> bool:
+        """Whether the draws of an image are made together, by a solver that moves an ensemble."""
+        return self.draws > 1 and bool(self.method.get("ensemble"))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -272,13 +288,15 @@ def _plain(cfg: Any) -> dict[str, Any]:
 def _variant(prior: dict[str, Any] | None, kind: str | None, typed: list[str]) -> dict[str, Any] | None:
     """The prior of this kind that a dataset's prior names under `variants`: latent, flow; else the prior itself.
 
-    Options of the prior that were typed hold for whichever it is.
+    A variant is the name of another, or what differs from the prior itself. Options of the prior that were typed hold
+    for whichever it is.
     """
     if not prior:
         return prior
-    name = (prior.get("variants") or {}).get(kind)
+    variant = (prior.get("variants") or {}).get(kind)
     own = {k: prior[k] for k in typed if k in prior}
-    chosen = configs.read("prior", name) | own if name else prior
+    other = prior | variant if isinstance(variant, Mapping) else configs.read("prior", variant) if variant else prior
+    chosen = other | own
     return {k: v for k, v in chosen.items() if k != "variants"}
 
 

@@ -95,7 +95,7 @@ def _metric(lines: list[Line], heading: str, key: str) -> Column:
     digits, metric = places(heading), METRICS[key]
     scores = [line[heading] for line in lines]
     ranked = {i: round(float(s["mean"]), digits) for i, s in enumerate(scores) if _complete(s)}
-    order = sorted(set(ranked.values()), reverse=metric.higher_is_better) if len(ranked) > 1 else []
+    order = sorted(set(ranked.values()), reverse=bool(metric.higher_is_better)) if len(ranked) > 1 else []
     marks = dict(zip(order, ("best", "second"), strict=False))
     values = [Value(_score(s, digits), marks.get(ranked[i], "") if i in ranked else "") for i, s in enumerate(scores)]
     return Column((f"{heading} {metric.arrow}",), tuple(values))
