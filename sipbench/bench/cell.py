@@ -16,6 +16,7 @@ from sipbench.bench.identity import digest, identity
 from sipbench.bench.needs import wants_prior
 from sipbench.bench.options import Options, resolve
 from sipbench.bench.options import typed as typed_options
+from sipbench.bench.variants import sized, variant
 from sipbench.datasets import Dataset
 from sipbench.errors import UserError, unknown
 
@@ -81,7 +82,7 @@ class Cell:
         return cls(
             **{name: plain[name] for name in same},
             source=plain["dataset"],
-            prior=_variant(plain.get("prior"), kind, typed),
+            prior=variant(plain.get("prior"), kind, typed),
             typed=typed_options(plain["method"].get("solver", {}), keys),
             profile=(plain.get("profile") or {}).get("name", "none"),
             chosen_images=plain["images"],
@@ -219,7 +220,7 @@ class Cell:
         if not nodes or not (needs is None or wants_prior(self.method)):
             return {}
         open_ = {f"{part}_prior": shape for part, shape in self.theta_shapes.items()}
-        return {name: _sized(node, open_[name]) for name, node in nodes.items() if name in open_}
+        return {name: sized(node, open_[name]) for name, node in nodes.items() if name in open_}
 
     @cached_property
     def weights(self) -> dict[str, Path]:
@@ -283,24 +284,3 @@ def _plain(cfg: Any) -> dict[str, Any]:
         return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # pyright: ignore
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
-
-
-def _variant(prior: dict[str, Any] | None, kind: str | None, typed: list[str]) -> dict[str, Any] | None:
-    """The prior of this kind that a dataset's prior names under `variants`: latent, flow; else the prior itself.
-
-    A variant is the name of another, or what differs from the prior itself. Options of the prior that were typed hold
-    for whichever it is.
-    """
-    if not prior:
-        return prior
-    variant = (prior.get("variants") or {}).get(kind)
-    own = {k: prior[k] for k in typed if k in prior}
-    other = prior | variant if isinstance(variant, Mapping) else configs.read("prior", variant) if variant else prior
-    chosen = other | own
-    return {k: v for k, v in chosen.items() if k != "variants"}
-
-
-def _sized(node: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
-    """A further prior's node with the side of its part of theta put in."""
-    side = str(min(shape[1:]) // 4 * 4)
-    return {k: v.replace("{side}", side) if k in ("path", "get") else v for k, v in node.items()}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sipbench.bench.record import Outcome
+from sipbench.bench.record import Outcome, Unfit
 from sipbench.bench.watch import Snapshot
 from sipbench.problem import Estimate
 
@@ -40,7 +40,7 @@ def drawn(
         x = parts[-1].estimate.x
         if not isinstance(x, Tensor) or tuple(x.shape) != tuple(problem.shape):
             what = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise ValueError(f"wrong shape: returned {what}, expected a tensor of {problem.shape}")
+            raise Unfit(f"wrong shape: returned {what}, expected a tensor of {problem.shape}")
     return _joined(parts, len(images))
 
 
@@ -49,7 +49,7 @@ def _ensemble(outcome: Outcome, n: int) -> Outcome:
     samples = outcome.estimate.samples
     found = samples.shape[1] if isinstance(samples, Tensor) and samples.ndim == 5 else 0
     if found != n:
-        raise ValueError(f"an ensemble of {n} draws was asked for: it returned {found}")
+        raise Unfit(f"an ensemble of {n} draws was asked for: it returned {found}")
     return replace(outcome, evaluations=outcome.evaluations / n)
 
 

@@ -26,6 +26,10 @@ from sipbench.datasets.reading import BadImage
 from sipbench.problem import Estimate, Problem
 
 
+class Unfit(Exception):
+    """What a solver returned cannot be taken for what was asked of it; the message says why."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came back of a batch, and what it took.

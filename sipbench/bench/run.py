@@ -99,6 +99,8 @@ class Bench:
             if len(images) == 1:
                 return record.failures(self.cell, images, f"unreadable image: {error}")
             half = 1
+        except record.Unfit as error:
+            return record.failures(self.cell, images, str(error))
         except UserError:
             raise
         except (Exception, SystemExit) as error:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sipbench import configs
@@ -63,7 +64,8 @@ class Density(Dataset):
             if not 0 <= index < len(self):
                 raise UserError(f"index {index} is outside the {len(self)} draws of {self.density}")
         root = Rng.of(0, self._series or f"{self.density}/{self.split}", [int(i) for i in indices])
-        return self.prior.sample(root.child("x").portable)
+        x = root.child("x").portable  # one by one: many at once are not rounded as each is
+        return torch.cat([self.prior.sample(x.select(slice(i, i + 1))) for i in range(len(x))])
 
     def posterior(self, f: LinearOperator, y: Tensor, sigma: float) -> Any:
         """p(x | y) of one measurement y = f(x) + N(0, sigma^2 I), (1, ...)."""
