@@ -19,10 +19,6 @@ def run_table(name: str, words: list[str]) -> int:
     """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking."""
     profile, others = _profile(words)
     kind = configs.read("table", name).get("kind")
-    if kind == "posterior":
-        from sipbench.tables.posterior_run import run_posterior
-
-        return run_posterior(name, profile, others)
     if kind == "stopping":
         from sipbench.tables.stopping_run import run_stopping
 
