@@ -118,7 +118,8 @@ def _higher(by: str) -> bool:
     """Whether more of it is better."""
     from sipbench.metrics import METRICS
 
-    known = {name: metric.higher_is_better for name, metric in METRICS.items()} | HIGHER
+    ways = {name: metric.higher_is_better for name, metric in METRICS.items()} | HIGHER
+    known = {name: way for name, way in ways.items() if way is not None}
     if by not in known:
         raise UserError(f"no setting has a {by}: by= is one of {', '.join(known)}")
     return known[by]
