@@ -32,6 +32,7 @@ class Cell:
 
     Attributes:
         method, degradation, source, prior: the nodes of the method, the degradation, the dataset and the prior.
+        probe: the node of what watches its solves, or None.
         typed: solver options that were named by hand; they win over all others.
         seed, split, size, chosen_images: which images, and of how many pixels along one side.
         tuned: whether settings that the paper or the demo names are used; else the paper's defaults alone.
@@ -46,6 +47,7 @@ class Cell:
     degradation: Node
     source: Node = field(default_factory=dict)
     prior: Node | None = None
+    probe: Node | None = None
     typed: dict[str, Any] = field(default_factory=dict)
     profile: str = "none"
     seed: int = 0
@@ -80,6 +82,7 @@ class Cell:
             **{name: plain[name] for name in same},
             source=plain["dataset"],
             prior=_variant(plain.get("prior"), kind, typed),
+            probe=plain.get("probe"),
             typed=typed_options(plain["method"].get("solver", {}), keys),
             profile=(plain.get("profile") or {}).get("name", "none"),
             chosen_images=plain["images"],

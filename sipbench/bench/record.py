@@ -19,7 +19,8 @@ from torch import Tensor
 from sipbench import configs, device, metrics
 from sipbench.bench import guard, protocol, store
 from sipbench.bench.cell import Cell
-from sipbench.bench.score import Truth, curves, oracle, score_images
+from sipbench.bench.probe import Seen
+from sipbench.bench.score import Truth, curves, oracle, score_images, score_seen
 from sipbench.bench.watch import Snapshot
 from sipbench.datasets.reading import BadImage
 from sipbench.problem import Estimate, Problem
@@ -34,6 +35,7 @@ class Outcome:
     evaluations: float
     memory: float
     snapshots: list[Snapshot]
+    seen: Seen | None = None
 
 
 def rows(
@@ -46,6 +48,7 @@ def rows(
         return failures(cell, images, f"wrong shape: returned {what}, expected a tensor of {problem.shape}")
     estimate, names = replace(outcome.estimate, x=x_hat.detach().float()), cell.metrics
     values, along = score_images(names, estimate, truth, problem), curves(names, outcome.snapshots, truth, problem.f)
+    probed, chosen = score_seen(names, outcome.seen, truth, problem)
     shared = about(cell, problem.device) | {
         "seconds": outcome.seconds / len(images),
         "evaluations": outcome.evaluations,
@@ -62,8 +65,11 @@ def rows(
         row |= {"status": "ok", "reason": "", **scores, **oracle(names, scores, along, i), **_said(estimate, i)}
         row |= {"curve_step": along["step"], "curve_seconds": along["seconds"]}
         row |= {f"curve_{n}": [c[i] for c in along[n]] for n in (*names, "loss") if along[n]}
+        if taken := row.keys() & probed.keys():
+            raise ValueError(f"the probe's column {min(taken)} has the name of a column of every cell")
+        row |= {name: value[i] for name, value in probed.items()}
         if cell.keep_images:
-            row |= {"kept": True, "png": _png(estimate.x[i]), "estimate": store.packed(estimate, i)}
+            row |= {"kept": True, "png": _png(estimate.x[i]), "estimate": store.packed(estimate, i, chosen)}
         made.append(row)
     return made
 
@@ -103,6 +109,7 @@ def about(cell: Cell, at: torch.device) -> dict[str, Any]:
         "precision": cell.precision,
         "seed": cell.seed,
         "weights": json.dumps(cell.identity["weights"], sort_keys=True),
+        **({"probe": cell.probe["name"]} if cell.probe else {}),
         **provenance(at),
     }
 

@@ -12,7 +12,7 @@ from sipbench import configs, device, metrics
 from sipbench.bench import protocol, record, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import Bench
-from sipbench.bench.score import score_images
+from sipbench.bench.score import score_chosen, score_images
 from sipbench.errors import UserError
 from sipbench.problem import Estimate
 
@@ -61,7 +61,9 @@ def _scores(bench: Bench, cell: Cell, images: list[int], names: list[str]) -> li
     for i, image in enumerate(images):
         if record.y_hash(problem.y[i]) != rows.loc[image, "y_sha256"]:
             raise UserError(f"{cell.label}, image {image}: the stored result is of another measurement than today's")
-    values = score_images(names, estimate, bench.truth(images, problem), bench.as_known(problem, images))
+    truth, known = bench.truth(images, problem), bench.as_known(problem, images)
+    values = score_images(names, estimate, truth, known)
+    values |= score_chosen(names, _chosen(cell, images), truth, known)
     if not set(cell.metrics) >= set(names):  # by older metrics: what cannot be made anew is no longer shown
         values |= {f"oracle_{name}": [float("nan")] * len(images) for name in names}
     version = {"metrics_version": protocol.versions()["metrics"], "scored_on": device.describe(bench.device)}
@@ -74,6 +76,14 @@ def _kept(cell: Cell, images: list[int], device: torch.device) -> Estimate:
     parts = [found[image].theta or {} for image in images]
     theta = {name: torch.cat([part[name] for part in parts]).to(device) for name in parts[0]}
     return Estimate(torch.cat([found[image].x for image in images]).to(device), theta=theta or None)
+
+
+def _chosen(cell: Cell, images: list[int]) -> dict[str, torch.Tensor]:
+    """The iterates that the cell's probe chose of these images, each as a batch."""
+    if not cell.probe:
+        return {}
+    found = store.chosen(cell, images)
+    return {name: torch.cat([found[image][name] for image in images]) for name in found[images[0]]}
 
 
 def _together(todo: dict[int, list[str]]) -> Iterator[tuple[list[str], list[int]]]:

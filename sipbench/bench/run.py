@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from sipbench import configs, device
-from sipbench.bench import guard, record, store
+from sipbench.bench import guard, probe, record, store
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.load import forget, load_networks, load_prior, load_priors
 from sipbench.bench.needs import unmet
@@ -167,8 +167,9 @@ class Bench:
         """
         options = configs.typed(self.cell.solver, configs.built(self.cell.options), problem)
         solver = partial(self.cell.solver, **options, **self.networks, **self.priors)
-        follow = Follow(report, self.cell.budget_seconds)
         self._warm_up(problem)
+        watching = probe.probe_of(self.cell.probe, replace(problem, y=self.handed(problem.y)))
+        follow = Follow(report, self.cell.budget_seconds, watching)
         own = replace(problem, y=self.handed(problem.y), rng=problem.rng.child("solver"), _watch=follow)
         own = replace(own, noise=copy.deepcopy(problem.noise))
         watched = guard.Guard(own, {"problem.prior": self.prior, **self.networks, **self.priors})
@@ -185,7 +186,8 @@ class Bench:
         watched.check()
         if seconds < 0:
             raise guard.Trespass("it set the clock")
-        return Outcome(guard.own(result), seconds, evaluations(), memory.read(), follow.snapshots)
+        seen = probe.seen_by(watching, problem, seconds)
+        return Outcome(guard.own(result), seconds, evaluations(), memory.read(), follow.snapshots, seen)
 
     def handed(self, y: torch.Tensor) -> torch.Tensor:
         """A copy of y in the precision that the solver is to work in."""
@@ -196,6 +198,8 @@ class Bench:
         cell, (_, degradation, method) = self.cell, self.cell.names
         for name in cell.metrics:
             available(name)
+        if cell.probe:
+            probe.check(cell.probe)
         f = self.degradation.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
         noise = self.degradation.noise if self.degradation.reveal_noise else None
         reason = unmet(cell.method, degradation, f, noise, self.prior)

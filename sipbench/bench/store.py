@@ -14,10 +14,13 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from sipbench.bench import protocol
 from sipbench.bench.cell import Cell
@@ -26,6 +29,8 @@ from sipbench.problem import Estimate
 
 HEAVY = ("estimate", "png")  # columns that are read only when they are named
 SMALL = 4 * 2**20  # bytes of posterior samples an image that are kept
+PROBE = "probe."  # before the name of an iterate that a probe chose
+NONE: Mapping[str, Tensor] = {}
 
 
 def prepare(cell: Cell) -> None:
@@ -75,24 +80,40 @@ def estimate(cell: Cell, image: int) -> Estimate | None:
 
 def estimates(cell: Cell, images: Sequence[int]) -> dict[int, Estimate]:
     """What the solver returned, by image, each a batch of one; only the files that hold these images are read."""
-    found: dict[int, Estimate] = {}
+    return {image: unpacked(content) for image, content in _contents(cell, images).items()}
+
+
+def chosen(cell: Cell, images: Sequence[int]) -> dict[int, dict[str, Tensor]]:
+    """The iterates that the cell's probe chose, by image and by name, each a batch of one."""
+    return {image: unpacked_chosen(content) for image, content in _contents(cell, images).items()}
+
+
+def _contents(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
+    """What `packed` made, by image, where something was kept."""
+    found: dict[int, bytes] = {}
     for path in sorted(cell.folder.glob("rows-*.parquet")):
         if set(_table(path, ["image"])["image"]) & set(images) - set(found):
             rows = _table(path, ["image", "estimate"])
             kept = rows[rows["image"].isin(images) & rows["estimate"].notna()] if "estimate" in rows else rows[:0]
-            found |= {int(row["image"]): unpacked(row["estimate"]) for row in kept.to_dict("records")}
+            found |= {int(row["image"]): row["estimate"] for row in kept.to_dict("records")}
     return found
 
 
-def packed(estimate: Estimate, i: int) -> bytes:
-    """Image i of an estimate as safetensors: x in single precision, theta, and samples where they are small."""
+def packed(estimate: Estimate, i: int, chosen: Mapping[str, Tensor] = NONE) -> bytes:
+    """Image i of an estimate as safetensors: x in single precision, theta, and samples where they are small.
+
+    Beside it the iterates that a probe chose; what came in half precision stays so.
+    """
     from safetensors.torch import save
 
     parts = {"x": estimate.x, **{f"theta.{name}": part for name, part in (estimate.theta or {}).items()}}
     samples = estimate.samples
     if samples is not None and 4 * samples[i].numel() <= SMALL:
         parts["samples"] = samples
-    return save({name: part[i].detach().float().cpu().contiguous() for name, part in parts.items()})
+    kept = {name: part[i].detach().float() for name, part in parts.items()}
+    for name, x in chosen.items():
+        kept[f"{PROBE}{name}"] = x[i].detach() if x.dtype == torch.float16 else x[i].detach().float()
+    return save({name: part.cpu().contiguous() for name, part in kept.items()})
 
 
 def unpacked(content: bytes) -> Estimate:
@@ -102,6 +123,13 @@ def unpacked(content: bytes) -> Estimate:
     parts = {name: part[None] for name, part in load(content).items()}
     theta = {name.removeprefix("theta."): part for name, part in parts.items() if name.startswith("theta.")}
     return Estimate(parts["x"], theta=theta or None, samples=parts.get("samples"))
+
+
+def unpacked_chosen(content: bytes) -> dict[str, Tensor]:
+    """The iterates that a probe chose, each a batch of one."""
+    from safetensors.torch import load
+
+    return {name.removeprefix(PROBE): x[None] for name, x in load(content).items() if name.startswith(PROBE)}
 
 
 def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:

@@ -261,6 +261,28 @@ class Prior(Node):
 
 
 @dataclass
+class Probe(Node):
+    """What watches a solve and adds columns; its other keys are the options of its `_target_`.
+
+    That is called with the problem and the options, anew for each batch: see docs/probes.md.
+    """
+
+    name: str = key("how commands and rows name it", required=True)
+    title: str = key("what it adds, in words")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Options that a rule of early stopping does not know."""
+        for name, rule in (node.get("rules") or {}).items():
+            check(Rule, rule, where, f"rules.{name}")
+
+
+@dataclass
+class Rule(Node):
+    """A rule of early stopping; its other keys are the options of its `_target_`."""
+
+
+@dataclass
 class Architecture(Node):
     """A network to be trained; its other keys are the options of its `_target_`."""
 
@@ -289,6 +311,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "noise": (Noise,),
     "dataset": (Dataset,),
     "prior": (Prior,),
+    "probe": (Probe,),
     "network": (Architecture,),
     "objective": (Objective,),
     "profile": (Profile,),
