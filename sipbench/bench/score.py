@@ -95,14 +95,18 @@ def score_seen(
 def score_chosen(
     names: Sequence[str], chosen: Mapping[str, Tensor], truth: Truth | None, problem: Problem
 ) -> dict[str, list[float]]:
-    """What `score_images` says of each iterate that was chosen, as `NAME_psnr`; `NAME_gap`, how far below the best."""
+    """What `score_images` says of each iterate that was chosen, as `NAME_psnr`.
+
+    Beside it what the best has in its place, as `oracle_NAME_psnr`, and how far below that it is, as `NAME_gap`.
+    """
     scores = {
         part: score_images(names, Estimate(x.to(problem.device).float()), truth, problem) for part, x in chosen.items()
     }
     columns = {f"{part}_{name}": values for part, found in scores.items() for name, values in found.items()}
-    for name, gap in GAPS.items():
-        if BEST in scores and name in names:
-            best = scores[BEST][name]
-            for part in (part for part in scores if part != BEST):
-                columns[f"{part}_{gap}"] = [b - v for b, v in zip(best, scores[part][name], strict=True)]
+    best = scores.pop(BEST, {})
+    for part, found in scores.items():
+        for name in (name for name in names if name in best):
+            columns[f"oracle_{part}_{name}"] = best[name]
+            if name in GAPS:
+                columns[f"{part}_{GAPS[name]}"] = [b - v for b, v in zip(best[name], found[name], strict=True)]
     return columns

@@ -173,9 +173,8 @@ def _curves(rows: Sequence[dict[str, Any]], kind: str) -> Iterator[dict[str, flo
 def _means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """The mean of every score over the images that have it, those of what a probe chose among them."""
     found = dict.fromkeys(k for row in rows for k in row)
-    scores = tuple(k.removeprefix("oracle_") for k in found if k.startswith("oracle_"))
-    ends = tuple(f"_{name}" for name in (*scores, "gap"))
-    names = [*scores, *(k for k in found if k.endswith(ends) and not k.startswith(("oracle_", *KINDS)))]
+    names = [k.removeprefix("oracle_") for k in found if k.startswith("oracle_")]
+    names += [k for k in found if k.endswith("_gap")]
     names += ["residual", "residual_ratio", "seconds", "evaluations", "peak_memory_mib"]
     columns = {n: [float(r[n]) for r in rows if r.get(n) is not None and r[n] == r[n]] for n in dict.fromkeys(names)}
     return {f"mean/{name}": fmean(values) for name, values in columns.items() if values}

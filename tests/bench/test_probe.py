@@ -90,6 +90,7 @@ def test_rows_have_what_each_rule_chose_and_the_best_of_all(watched):
         assert row["best_psnr"] == pytest.approx(max(along), abs=1e-9)
         for name in ("wmv", "emv", "fixed"):
             assert row[f"{name}_psnr"] == pytest.approx(along[row[f"{name}_stopped"]], abs=0.01)
+            assert row[f"oracle_{name}_psnr"] == row["best_psnr"]
             assert row[f"{name}_gap"] == row["best_psnr"] - row[f"{name}_psnr"] and row[f"{name}_share"] > 0
             assert row[f"{name}_residual_ratio"] > 0 and row[f"{name}_until"] == 12
         assert row["fixed_stopped"] == 11 and row["wmv_stopped"] == 6  # of the window 3 to 6
@@ -226,8 +227,23 @@ def test_nothing_is_kept_where_nothing_is_to_be_kept(watched):
 def test_wandb_is_told_of_it(watched):
     rows = [row for batch in run(watched()) for row in batch]
     means = wandb._means(rows)
-    assert {"mean/psnr", "mean/wmv_psnr", "mean/wmv_gap", "mean/best_psnr"} <= set(means)
+    assert {"mean/psnr", "mean/wmv_psnr", "mean/wmv_gap"} <= set(means)
     assert not any("along" in name for name in means)
     points = [point for point in wandb.curves(rows) if "along/psnr" in point]
     assert [point["along/step"] for point in points] == list(range(12)) and points[3]["along/loss"] == 3
     assert wandb._told("wmv_psnr") and not wandb._told("along_psnr")
+
+
+def test_the_probe_of_the_page_runs_as_it_stands(solver, tmp_path):
+    page = (configs.root().parent / "docs" / "probes.md").read_text()
+    (code,) = [block.partition("```")[0] for block in page.split("```python\n")[1:]]
+    (tmp_path / "page.py").write_text(code)
+    rows = rows_of(solver(WALK, "+probe.name=moves", f"+probe._target_={tmp_path / 'page.py'}:Moves", "metrics=[psnr]"))
+    assert rows["status"].tolist() == ["ok"] * 3
+    assert len(rows["along_move"][0]) == 11 and rows["farthest"].gt(0).all() and rows["calm_psnr"].notna().all()
+
+
+def test_a_rule_is_one_more_word(watched):
+    words = "{_target_: baselines.common.stopping.make_stopper, rule: emv, patience: 3}"
+    row = rows_of(watched(WALK, f"+probe.rules.short={words}", "images=1")).iloc[0]
+    assert row["short_stopped"] == 11 and row["short_psnr"] == row["fixed_psnr"]
