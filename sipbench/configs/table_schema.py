@@ -36,6 +36,19 @@ class Column:
 
     column: str = key("its name in the rows", required=True)
     places: int | None = key("decimals")
+    better: Literal["higher", "lower"] | None = key("which way is better; without it nothing is compared")
+    shared: bool | None = key("whether the images of a batch share one value")
+
+
+@dataclass
+class TableRow:
+    """A row that is more than a method: with words of its own, or a part of what a method's cell stores."""
+
+    method: str | None = key("the method's config, if it is not the row's own name")
+    title: str | None = key("how it is printed, if not by the method's own title")
+    published: str | None = key("its name in the published file")
+    words: list[str] | None = key("words of the command line for its cells")
+    part: str | None = key("its measures are read from the columns PART_measure: of a rule, of the mean of the draws")
 
 
 @dataclass
@@ -44,6 +57,7 @@ class TableProfile:
 
     datasets: list[str] | None = key("the datasets")
     problems: dict[str, Problem] | None = key("other problems of these names")
+    sweep: dict[str, list[Any]] | None = key("other values of the sweep")
     words: list[str] | None = key("words of the command line for every cell")
     iterations: int | None = key("of early stopping: the length of a run")
     every: int | None = key("of early stopping: iterations from one scored iterate to the next")
@@ -63,9 +77,12 @@ class ImageTable:
     seeds: list[int] = key("the seeds that it averages", required=True)
     profiles: dict[str, TableProfile] = key("by profile, the datasets and what else differs", required=True)
     columns: dict[str, Column] | None = key("further columns, by heading")
-    rows: dict[str, dict[str, str | None]] = key(
-        "by family, the method's config and its name in the published file, or null", required=True
+    rows: dict[str, dict[str, TableRow | str | None]] = key(
+        "by family, the method's config and its name in the published file, or null, or what else a row is",
+        required=True,
     )
+    sweep: dict[str, list[Any]] | None = key("by a word of the command line, the values that make a problem each")
+    views: list[str] | None = key("how it is shown: grid, pairs, ...; without it grid, pairs and strip")
     published: Published | None = key("published numbers of the same setting")
     words: list[str] | None = key("words of the command line for every cell")
     notes: list[str] | None = key("what else is to be known, a paragraph each")

@@ -13,7 +13,7 @@ from sipbench.tables.lacks import missing, notes, pending
 from sipbench.tables.published import Published
 from sipbench.tables.render import render_latex, render_markdown, render_text
 from sipbench.tables.spec import Entry, Row, TableSpec
-from sipbench.tables.write import write
+from sipbench.tables.views.grid import write
 
 __all__ = [
     "Entry",

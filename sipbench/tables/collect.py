@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sipbench.bench import store
 from sipbench.bench.cell import Cell
+from sipbench.tables import images, paired
+from sipbench.tables.measures import COSTS, Measure
 from sipbench.tables.spec import Entry, TableSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RESIDUAL, SECONDS, EVALUATIONS = "residual/sigma", "s/image", "evaluations"
-COSTS = {RESIDUAL: "residual_ratio", SECONDS: "seconds", EVALUATIONS: "evaluations"}
-SHARED = (SECONDS, EVALUATIONS)  # one value for the images of a batch: their spread says nothing
 COLUMNS = (
     *(
         "dataset",
@@ -30,7 +28,10 @@ COLUMNS = (
         "profile",
     ),
     *("published_dataset", "status", "reason", "todo", "unconverged", "settings", "device", "cell"),
+    *("best_group", "difference", "difference_low", "difference_high", "p_holm", "resolvable"),
+    *("wins", "ties", "losses"),
 )
+COMPARED = ("difference", "difference_low", "difference_high", "p_holm", "resolvable")
 ORIGINS = ("config", "paper", "searched", "demo", "hand")
 NAN = float("nan")
 
@@ -44,14 +45,21 @@ def collect(spec: TableSpec) -> pd.DataFrame:
     and empty for k < 2. An infinite PSNR (an exact reproduction) makes its mean infinite and its interval empty.
     `status` is ok, incomplete, failed, not yet, n/a, or published: a number about other images than the measured ones,
     in a row of its own under the published dataset's name.
+
+    `best_group` and what stands beside it compare the complete rows of a problem over the same images: see `paired`.
+    `p_holm` is corrected over all comparisons of the table. Where the table sweeps, the swept values are columns.
     """
     import pandas as pd
 
-    records = [record for entry in spec.entries() for record in _measured(spec, entry)]
-    df: Any = pd.DataFrame([*records, *_published(spec)], columns=list(COLUMNS))
-    floats = ["mean", "ci95", "oracle_mean", "published"]
-    counts = ["n", "failed", "todo", "unconverged"]
-    return df.astype({**dict.fromkeys(counts, "Int64"), **dict.fromkeys(floats, "float64")})
+    kept = images.stored(spec)
+    records = [record for entry in spec.entries() for record in _measured(spec, entry, kept.get(entry.key))]
+    _compare(spec, records, kept)
+    swept = dict.fromkeys(name for task in spec.tasks.values() for name in task.swept)
+    df: Any = pd.DataFrame([*records, *_published(spec)], columns=[*COLUMNS, *swept])
+    floats = ["mean", "ci95", "oracle_mean", "published", *COMPARED]
+    counts = ["n", "failed", "todo", "unconverged", "wins", "ties", "losses"]
+    kinds = {**dict.fromkeys(counts, "Int64"), **dict.fromkeys(floats, "float64"), "best_group": "bool"}
+    return df.astype(kinds)
 
 
 def summary(values: Any) -> tuple[float, float]:
@@ -68,36 +76,41 @@ def summary(values: Any) -> tuple[float, float]:
     return mean, float(stdtrit(count - 1, 0.975) * values.std(ddof=1) / np.sqrt(count))
 
 
-def _measured(spec: TableSpec, entry: Entry) -> Iterator[dict[str, Any]]:
+def _measured(spec: TableSpec, entry: Entry, rows: Any) -> Iterator[dict[str, Any]]:
     """The rows of one entry, one a metric."""
     name = spec.published_as(entry.dataset, entry.degradation)
     shared: dict[str, Any] = {
         "dataset": entry.dataset,
         "degradation": entry.degradation,
-        "method": entry.row.method,
+        "method": entry.row.name,
         "profile": spec.profile,
         "published_dataset": name or "",
+        "best_group": False,
         "status": entry.status,
         "reason": entry.reason,
     }
-    rows = _rows(entry.cells) if entry.cells else None
+    shared |= spec.tasks[entry.degradation].swept
     state = {} if rows is None else _state(entry.cells, rows)
-    for metric, column in (spec.metrics | spec.columns | COSTS).items():
-        scores = {} if rows is None else _scores(rows, metric, column)
-        number = spec.published_value(name, entry.degradation, entry.row, metric)
-        yield shared | {"metric": metric, "published": number} | state | scores
+    for measure in (*spec.measures, *COSTS):
+        scores = {} if rows is None else _scores(rows, measure, entry.row.column(measure))
+        number = spec.published_value(name, entry.degradation, entry.row, measure.heading)
+        yield shared | {"metric": measure.heading, "published": number} | state | scores
 
 
-def _rows(cells: tuple[Cell, ...]) -> Any:
-    """The stored rows of these cells, for the images that they ask for."""
-    import pandas as pd
-
-    frames = []
-    for cell in cells:
-        rows = store.read(cell.folder)
-        frames.append(rows[rows["image"].isin(cell.images)].assign(seed=cell.seed))
-    kept = [frame for frame in frames if len(frame)]
-    return pd.concat(kept, ignore_index=True) if kept else frames[0]
+def _compare(spec: TableSpec, records: list[dict[str, Any]], kept: images.Rows) -> None:
+    """Put the comparisons of each problem and measure into the records, p corrected over all of them."""
+    table = {(r["dataset"], r["degradation"], r["method"], r["metric"]): r for r in records}
+    compared = []
+    for pair, measure, found in images.together(spec, kept):
+        results = paired.compare(found.to_numpy(), higher_is_better=bool(measure.higher_is_better))
+        for name, d in zip(found.columns, results, strict=True):
+            record = table[(*pair, name, measure.heading)]
+            record |= {"best_group": d.best_group, "difference": d.mean, "p_holm": d.p, "resolvable": d.resolvable}
+            record |= {"difference_low": d.low, "difference_high": d.high}
+            record |= {"wins": d.wins, "ties": d.ties, "losses": d.losses}
+            compared.append(record)
+    for record, p in zip(compared, paired.holm([record["p_holm"] for record in compared]), strict=True):
+        record["p_holm"] = p
 
 
 def _state(cells: tuple[Cell, ...], rows: Any) -> dict[str, Any]:
@@ -127,23 +140,13 @@ def settings(cell: Cell) -> str:
     return "; ".join(f"{origin}: {names}" for origin, names in said.items())
 
 
-def _scores(rows: Any, metric: str, column: str) -> dict[str, Any]:
-    """The average of one metric. What no row has stays empty."""
+def _scores(rows: Any, measure: Measure, column: str) -> dict[str, Any]:
+    """The average of one measure. What no row has stays empty."""
     good = rows[rows["status"] == "ok"]
-    values = _by_image(good, column)
-    mean, ci95 = summary(values)
-    oracle, _ = summary(_by_image(good, f"oracle_{column}"))
+    mean, ci95 = summary(images.values(rows, column))
+    oracle, _ = summary(images.values(rows, f"oracle_{column}"))
     n = int(good[column].notna().sum()) if column in good else 0
-    return {"mean": mean, "ci95": NAN if metric in SHARED else ci95, "n": n, "oracle_mean": oracle}
-
-
-def _by_image(rows: Any, column: str) -> Any:
-    """One value an image: the mean over its seeds."""
-    import pandas as pd
-
-    if column not in rows:
-        return pd.Series(dtype="float64")
-    return rows.dropna(subset=[column]).groupby("image")[column].mean().astype("float64")
+    return {"mean": mean, "ci95": NAN if measure.shared else ci95, "n": n, "oracle_mean": oracle}
 
 
 def _published(spec: TableSpec) -> Iterator[dict[str, Any]]:
@@ -160,10 +163,11 @@ def _published(spec: TableSpec) -> Iterator[dict[str, Any]]:
                         yield {
                             "dataset": dataset,
                             "degradation": degradation,
-                            "method": row.method,
+                            "method": row.name,
                             "metric": metric,
                             "published": value,
                             "profile": spec.profile,
                             "published_dataset": dataset,
                             "status": "published",
+                            "best_group": False,
                         }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from sipbench import configs
 from sipbench.errors import UserError, unknown
+from sipbench.tables import measures
 from sipbench.tables.place import is_partial
 from sipbench.tables.published import Published
 from sipbench.tables.spec import Row, TableSpec, Task
 
+VIEWS = ("grid", "pairs", "strip")
 KEYS = ("title", "headings", "metrics", "seeds", "profiles", "rows")
 
 
@@ -25,7 +29,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         raise unknown(f"profile of table {name}", profile, node["profiles"])
     overrides = tuple(overrides)
     axes, typed = _axes(overrides)
-    rows = [Row(m, family, p) for family, methods in node["rows"].items() for m, p in (methods or {}).items()]
+    rows = [_row(m, family, p) for family, methods in node["rows"].items() for m, p in (methods or {}).items()]
     published = Published.read(**node["published"]) if node.get("published") else Published({}, "", "", 0)
     for row in rows:
         if row.published is not None and row.published not in published.methods:
@@ -35,17 +39,16 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         title=node["title"],
         profile=profile,
         headings=node["headings"],
-        metrics=_metrics(name, node),
+        measures=measures.declared(node, f"conf/table/{name}.yaml"),
         datasets=_choices("dataset", axes.get("dataset") or node["profiles"][profile]["datasets"]),
         tasks=_tasks(node | node["profiles"][profile], axes.get("degradation")),
         rows=_rows(rows, axes.get("method")),
         seeds=tuple(_seed(s) for s in axes.get("seed") or node["seeds"]),
         published=published,
         overrides=tuple(typed),
-        columns={heading: c["column"] for heading, c in (node.get("columns") or {}).items()},
-        places={heading: c.get("places", 3) for heading, c in (node.get("columns") or {}).items()},
         notes=tuple(" ".join(line.split()) for line in node.get("notes") or ()),
         words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
+        views=tuple(node.get("views") or VIEWS),
         partial=is_partial(overrides),
     )
 
@@ -64,17 +67,13 @@ def _checked(name: str) -> dict[str, Any]:
     return node
 
 
-def _metrics(name: str, node: dict[str, Any]) -> dict[str, str]:
-    """What the headings stand for under the naming that the table takes."""
-    from sipbench.metrics import HEADINGS
-
-    if node["headings"] not in HEADINGS:
-        raise unknown(f"headings in conf/table/{name}.yaml", node["headings"], HEADINGS)
-    known = HEADINGS[node["headings"]]
-    for heading in node["metrics"]:
-        if heading not in known:
-            raise unknown(f"metric of the headings {node['headings']} in conf/table/{name}.yaml", heading, known)
-    return {heading: known[heading] for heading in node["metrics"]}
+def _row(name: str, family: str, said: Any) -> Row:
+    """A row as it is declared: nothing, its name in the published file, or what else it is."""
+    if not isinstance(said, Mapping):
+        return Row(name, family, said)
+    words = tuple(said.get("words") or ())
+    method, part = said.get("method") or name, said.get("part") or ""
+    return Row(name, family, said.get("published"), method, said.get("title"), words, part)
 
 
 def _axes(overrides: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
@@ -95,19 +94,30 @@ def _axes(overrides: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def _tasks(node: dict[str, Any], wanted: list[str] | None) -> dict[str, Task]:
-    """The degradations, or the problems that are declared in their place; what is wanted of them, or else all."""
+    """The degradations, or the problems in their place, at every value of the sweep; or what is wanted of them."""
     if node.get("problems") is None:
-        chosen = _choices("degradation", wanted or node["degradations"])
-        return {name: Task(name, words=(f"degradation={name}",)) for name in chosen}
-    problems = node["problems"]
+        names = _choices("degradation", wanted if wanted and not node.get("sweep") else node["degradations"])
+        tasks = [Task(name, words=(f"degradation={name}",)) for name in names]
+    else:
+        entries = node["problems"].items()
+        tasks = [Task(n, e.get("title"), tuple(e["words"]), e.get("dataset")) for n, e in entries]
+    found = {task.name: task for one in tasks for task in _swept(one, node.get("sweep") or {})}
     for name in wanted or ():
-        if name not in problems:
-            raise unknown("problem of this table", name, problems)
-    return {
-        name: Task(name, entry.get("title"), tuple(entry["words"]), entry.get("dataset"))
-        for name, entry in problems.items()
-        if wanted is None or name in wanted
-    }
+        if name not in found:
+            raise unknown("problem of this table", name, found)
+    return {name: task for name, task in found.items() if wanted is None or name in wanted}
+
+
+def _swept(task: Task, sweep: Mapping[str, list[Any]]) -> Iterable[Task]:
+    """A problem at every combination of the values of a sweep."""
+    for values in product(*sweep.values()):
+        words = [f"{key}={value}" for key, value in zip(sweep, values, strict=True)]
+        swept = {key.rpartition(".")[2]: value for key, value in zip(sweep, values, strict=True)}
+        said = ", ".join(f"{name} {value}" for name, value in swept.items())
+        name = "-".join([task.name, *(f"{n}{v}" for n, v in swept.items())])
+        title = task.title or (configs.read("degradation", task.name).get("title", task.name) if said else None)
+        title = f"{title}, {said}" if said else title
+        yield replace(task, name=name, title=title, words=(*task.words, *words), swept=swept)
 
 
 def _choices(group: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -118,12 +128,12 @@ def _rows(rows: list[Row], wanted: list[str] | None) -> tuple[Row, ...]:
     """The rows, or those that are wanted; a method that is not the table's own comes last."""
     if wanted is None:
         return tuple(rows)
-    own = [row.method for row in rows]
+    own = {row.name for row in rows} | {row.method for row in rows}
     for name in wanted:
         if name not in own and name not in configs.names("method"):
             raise unknown("method", name, {*own, *configs.names("method")})
-    more = [Row(n, configs.read("method", n).get("family", ""), None) for n in dict.fromkeys(wanted) if n not in own]
-    return tuple([row for row in rows if row.method in wanted] + more)
+    more = [Row(n, configs.read("method", n).get("family", "")) for n in dict.fromkeys(wanted) if n not in own]
+    return tuple([row for row in rows if row.name in wanted or row.method in wanted] + more)
 
 
 def _seed(text: object) -> int:

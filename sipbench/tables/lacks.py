@@ -29,5 +29,5 @@ def notes(spec: TableSpec) -> list[str]:
 
 def pending(spec: TableSpec) -> list[tuple[Cell, int]]:
     """The cells that can run here and are not done, each with how many images it still misses."""
-    cells = [cell for entry in spec.entries() for cell in entry.cells]
+    cells = {cell.hash: cell for entry in spec.entries() for cell in entry.cells}.values()
     return [(cell, count) for cell in cells if (count := left(cell))]

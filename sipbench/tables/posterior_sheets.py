@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench.tables.collect import summary
 from sipbench.tables.posterior import KINDS, PosteriorSpec, Task
-from sipbench.tables.write import write_text
+from sipbench.tables.views.grid import write_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -28,6 +28,7 @@ LATEX = {
     "σ": r"$\sigma$",
     "⁺": r"\textsuperscript{+}",
     "–": "--",
+    "−": "$-$",
 }
 
 
@@ -70,19 +71,19 @@ def _bullets(lines: list[str]) -> str:
 
 
 def _markdown_table(sheet: Sheet) -> str:
-    marks = {"best": "**{}**", "second": "<u>{}</u>", "": "{}"}
     head = ["Method", "Family", *(" ".join(c.heading) for c in sheet.columns)]
     lines = [head, ["---", "---", *("---:" for _ in sheet.columns)]]
     for i, row in enumerate(sheet.rows):
         values = [column.values[i] for column in sheet.columns]
-        lines.append([row.title, row.family, *(marks[v.mark].format(v.text) for v in values)])
+        lines.append([row.title, row.family, *(f"**{v.text}**" if v.best else v.text for v in values)])
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def _latex_table(spec: TableSpec, sheet: Sheet) -> str:
     caption = (
-        f"{escape(spec.title)}. {escape(sheet.title)}. Measured: mean {LATEX['±']} 95\\,\\% confidence interval over "
-        "images; best bold, second underlined. Oracle: the best along the way, picked with the truth in hand. "
+        f"{escape(spec.title)}. {escape(sheet.title)}. Measured: mean, and in brackets the 95\\,\\% interval "
+        "of the paired difference to the best; bold: all that the "
+        "images cannot separate from the best. Oracle: the best along the way, picked with the truth in hand. "
         + (
             f"Published: copied from {escape(spec.published.source)}; not measured here."
             if spec.published.values
@@ -107,8 +108,7 @@ def _tabular(sheet: Sheet) -> str:
 
 
 def _latex(value: Value) -> str:
-    marks = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
-    return marks[value.mark] % escape(value.text)
+    return rf"\textbf{{{escape(value.text)}}}" if value.best else escape(value.text)
 
 
 def _stack(lines: tuple[str, ...]) -> str:
@@ -122,7 +122,6 @@ def _text_table(sheet: Sheet, caption: str) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    styles = {"best": "bold", "second": "underline", "": ""}
     table = Table(title=caption, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.pad_edge = False
     table.add_column("Method")
@@ -130,6 +129,6 @@ def _text_table(sheet: Sheet, caption: str) -> Table:
         table.add_column("\n".join(column.heading), justify="right")
     for i, row in enumerate(sheet.rows):
         ends = i + 1 == len(sheet.rows) or sheet.rows[i + 1].family != row.family
-        values = [Text(c.values[i].text.replace(" ± ", "±"), style=styles[c.values[i].mark]) for c in sheet.columns]
+        values = [Text(c.values[i].text.replace(", ", ","), style="bold" * c.values[i].best) for c in sheet.columns]
         table.add_row(Text(row.title), *values, end_section=ends)
     return table

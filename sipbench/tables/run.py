@@ -12,7 +12,7 @@ from sipbench.bench.run import run
 from sipbench.errors import UserError
 from sipbench.report.progress import Progress
 from sipbench.report.wandb import log_stored, session
-from sipbench.tables.strip import strip
+from sipbench.tables.views import show
 
 
 def run_table(name: str, words: list[str]) -> int:
@@ -45,7 +45,7 @@ def run_table(name: str, words: list[str]) -> int:
                 progress.landed(rows)
                 log.batch(rows)
     progress.close()
-    cells = [cell for entry in spec.entries() for cell in entry.cells]
+    cells = {cell.hash: cell for entry in spec.entries() for cell in entry.cells}.values()
     scored = sum(score_stored(cell) for cell in cells)
     for cell in cells:
         if cell.hash not in {done.hash for done, _ in todo}:
@@ -57,7 +57,7 @@ def run_table(name: str, words: list[str]) -> int:
     if scored:
         print(f"{scored} stored results scored, without solving", file=sys.stderr)
     frame = tables.collect(spec)
-    paths = [*tables.write(spec, frame), *strip(spec)]
+    paths = show(spec, frame)
     _print(tables.render_text(spec, frame))
     print("written: " + ", ".join(str(p) for p in paths))
     return int(bool(frame["failed"].fillna(0).gt(0).any()))

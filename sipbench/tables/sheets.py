@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sipbench.tables.collect import EVALUATIONS, RESIDUAL, SECONDS
+from sipbench.tables.measures import EVALUATIONS, RESIDUAL, SECONDS, Measure
 from sipbench.tables.spec import Row, TableSpec
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ Line = dict[str, Record]
 
 @dataclass(frozen=True)
 class Value:
-    """One cell of a sheet. `mark` is "best", "second" or nothing."""
+    """One cell of a sheet. `best`: it is in the group that the images cannot separate from the best."""
 
     text: str
-    mark: str = ""
+    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,14 @@ def sheets(spec: TableSpec, df: pd.DataFrame) -> list[Sheet]:
 
 def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], dataset: str, task: str) -> Sheet:
     cell = spec.setting(dataset, task)
-    lines = [table[dataset, task][row.method] for row in spec.rows]
+    lines = [table[dataset, task][row.name] for row in spec.rows]
     columns = [
-        *(_metric(lines, heading, key) for heading, key in spec.metrics.items()),
-        *(
-            _column(name, lines, lambda line, name=name: _plus_minus(line[name], spec.places[name]))
-            for name in spec.columns
-        ),
-        _column("residual/σ", lines, lambda line: _plus_minus(line[RESIDUAL], 2)),
-        _column("s/image", lines, lambda line: _seconds(line[SECONDS]["mean"])),
-        _column("NFE", lines, lambda line: _fixed(line[EVALUATIONS]["mean"], 0)),
-        _column("images", lines, lambda line: _images(line[SECONDS])),
-        _column("options", lines, lambda line: _origins(line[SECONDS])),
+        *(_measure(lines, measure) for measure in spec.measures),
+        _column("residual/σ", lines, lambda line: _fixed(line[RESIDUAL.heading]["mean"], RESIDUAL.places)),
+        _column("s/image", lines, lambda line: _seconds(line[SECONDS.heading]["mean"])),
+        _column("NFE", lines, lambda line: _fixed(line[EVALUATIONS.heading]["mean"], 0)),
+        _column("images", lines, lambda line: _images(line[SECONDS.heading])),
+        _column("options", lines, lambda line: _origins(line[SECONDS.heading])),
         _triple(spec, ("oracle",), lines, "oracle_mean"),
         *_published(spec, table, dataset, task),
     ]
@@ -88,17 +84,10 @@ def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], datas
     return Sheet(title, spec.rows, tuple(columns))
 
 
-def _metric(lines: list[Line], heading: str, key: str) -> Column:
-    """A metric as mean ± confidence interval; the best and the second best of the complete rows are marked."""
-    from sipbench.metrics import METRICS
-
-    digits, metric = places(heading), METRICS[key]
-    scores = [line[heading] for line in lines]
-    ranked = {i: round(float(s["mean"]), digits) for i, s in enumerate(scores) if _complete(s)}
-    order = sorted(set(ranked.values()), reverse=metric.higher_is_better) if len(ranked) > 1 else []
-    marks = dict(zip(order, ("best", "second"), strict=False))
-    values = [Value(_score(s, digits), marks.get(ranked[i], "") if i in ranked else "") for i, s in enumerate(scores)]
-    return Column((f"{heading} {metric.arrow}",), tuple(values))
+def _measure(lines: list[Line], measure: Measure) -> Column:
+    """A measure's mean, and in brackets the interval of its paired difference to the best; the best group is marked."""
+    scores = [line[measure.heading] for line in lines]
+    return Column((measure.title,), tuple(Value(_score(s, measure.places), bool(s["best_group"])) for s in scores))
 
 
 def _published(
@@ -110,14 +99,15 @@ def _published(
         lines = table.get((dataset if own else name, task), {})
         heading = ("published,", f"on {name}") if own else ("published,", f"on {name},", "other images")
         if lines:
-            yield _triple(spec, heading, [lines.get(row.method, {}) for row in spec.rows], "published")
+            yield _triple(spec, heading, [lines.get(row.name, {}) for row in spec.rows], "published")
 
 
 def _triple(spec: TableSpec, heading: tuple[str, ...], lines: list[Line], key: str) -> Column:
     """All metrics in one column: 0.087 / 28.32 / 0.823."""
 
     def text(line: Line) -> str:
-        parts = [_fixed(line[metric][key], places(metric)) if metric in line else BLANK for metric in spec.metrics]
+        own = [m for m in spec.measures if m.metric]
+        parts = [_fixed(line[m.heading][key], m.places) if m.heading in line else BLANK for m in own]
         return BLANK if set(parts) == {BLANK} else " / ".join(parts)
 
     values = tuple(Value(text(line)) for line in lines)
@@ -128,21 +118,18 @@ def _column(heading: str, lines: list[Line], text: Callable[[Line], str]) -> Col
     return Column((heading,), tuple(Value(text(line)) for line in lines))
 
 
-def _complete(record: Record) -> bool:
-    """Whether a score may compete: of all images, none failed, none to do."""
-    return record["status"] == "ok" and record["failed"] == 0 and record["mean"] == record["mean"]
-
-
 def _score(record: Record, digits: int) -> str:
     """The value, or why there is none."""
     if record["status"] in ("not yet", "n/a", "failed"):
         return record["status"]
-    return _plus_minus(record, digits)
+    low, high = record["difference_low"], record["difference_high"]
+    own = _fixed(record["mean"], digits)
+    return own if low != low or low == high == 0 else f"{own} [{_signed(low, digits)}, {_signed(high, digits)}]"
 
 
-def _plus_minus(record: Record, digits: int) -> str:
-    mean, ci95 = _fixed(record["mean"], digits), record["ci95"]
-    return f"{mean} ± {ci95:.{digits}f}" if ci95 == ci95 else mean
+def _signed(value: float, digits: int) -> str:
+    """With its sign; a true minus, so that it is not read as a dash."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _images(record: Record) -> str:
@@ -157,11 +144,6 @@ def _origins(record: Record) -> str:
     """Where the options come from, beyond the signature."""
     found = [part.partition(":")[0] for part in record["settings"].split("; ") if part]
     return " + ".join(found) or (BLANK if record["status"] in ("not yet", "n/a") else "paper's")
-
-
-def places(metric: str) -> int:
-    """Decimals, as papers print them."""
-    return 2 if metric.startswith("PSNR") else 3
 
 
 def _fixed(value: float, digits: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +11,38 @@ from typing import Any
 from sipbench import configs
 from sipbench.bench.cell import Cell
 from sipbench.bench.lacks import obstacle
+from sipbench.tables.measures import Measure
 from sipbench.tables.place import place
 from sipbench.tables.published import Published
 
 
 @dataclass(frozen=True)
 class Row:
-    """A method of the table: its config, its family, and its name in the published file, if it is in there."""
+    """A row of the table: a method, maybe with words of its own, or a part of what a method's cell stores.
 
-    method: str
+    Attributes:
+        name: how the long form and `method=` name it; a plain row bears the name of its method.
+        published: its name in the published file, if it is in there.
+        method: the method's config.
+        named: how it is printed, or None for the method's own title.
+        words: the overrides that are its own.
+        part: measures are read from the columns PART_measure, or, if empty, from the measure's own.
+    """
+
+    name: str
     family: str
-    published: str | None
+    published: str | None = None
+    method: str = ""
+    named: str | None = None
+    words: tuple[str, ...] = ()
+    part: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "method", self.method or self.name)
+
+    def column(self, measure: Measure) -> str:
+        """The column of the stored rows that a measure of this row stands in; what a run costs is shared."""
+        return f"{self.part}_{measure.column}" if self.part and not measure.shared else measure.column
 
     @property
     def exists(self) -> bool:
@@ -31,7 +52,7 @@ class Row:
     @property
     def title(self) -> str:
         own = configs.read("method", self.method).get("title") if self.exists else None
-        return own or self.published or self.method
+        return self.named or own or self.published or self.name
 
 
 @dataclass(frozen=True)
@@ -42,12 +63,14 @@ class Task:
         title: how a sheet is headed, or None for the degradation's own title.
         words: the overrides that make it.
         dataset: the only dataset that it is for, if it is for one.
+        swept: what the table's sweep sets of it, by the last part of the word's key: `sigma` of noise.sigma.
     """
 
     name: str
     title: str | None = None
     words: tuple[str, ...] = ()
     dataset: str | None = None
+    swept: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,6 +90,11 @@ class Entry:
     reason: str = ""
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What names it in a table."""
+        return self.dataset, self.degradation, self.row.name
+
+    @property
     def cell(self) -> Cell | None:
         """The cell of the first seed."""
         return self.cells[0] if self.cells else None
@@ -77,11 +105,11 @@ class TableSpec:
     """A table under one of its profiles.
 
     Attributes:
-        metrics: the headings, and the metric that each stands for.
-        columns: further headings, and the column of the stored rows that each stands for; `places`: their decimals.
+        measures: what is shown of the stored rows: metrics, then further columns.
         tasks: the problems by name.
         words: overrides of every cell.
         notes: what else is to be known, a line each.
+        views: how it is shown, by the names of sipbench/tables/views.
         overrides: what was typed beyond the table's own choices.
         partial: whether something that was typed changes what it shows.
     """
@@ -90,18 +118,22 @@ class TableSpec:
     title: str
     profile: str
     headings: str
-    metrics: dict[str, str]
+    measures: tuple[Measure, ...]
     datasets: tuple[str, ...]
     tasks: dict[str, Task]
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
     published: Published
     overrides: tuple[str, ...] = ()
-    columns: dict[str, str] = field(default_factory=dict)
-    places: dict[str, int] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    views: tuple[str, ...] = ("grid",)
     partial: bool = False
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """The headings that are metrics, and the metric that each stands for."""
+        return {m.heading: m.metric for m in self.measures if m.metric}
 
     @property
     def degradations(self) -> tuple[str, ...]:
@@ -172,13 +204,14 @@ class TableSpec:
     def _entry(self, dataset: str, degradation: str, row: Row) -> Entry:
         if not row.exists:
             return Entry(dataset, degradation, row, status="not yet", reason="its solver is not part of sipbench yet")
-        cells = tuple(self._cell(dataset, degradation, row.method, seed) for seed in self.seeds)
+        cells = tuple(self._cell(dataset, degradation, row, seed) for seed in self.seeds)
         return Entry(dataset, degradation, row, cells)
 
-    def _cell(self, dataset: str, degradation: str, method: str, seed: int) -> Cell:
-        words = [*self._words(dataset, degradation), f"method={method}", f"seed={seed}", *self.overrides]
-        node = configs.read("method", method)
-        if "defaults" in node or len(_not_of_a_method(words)) < len(words):
+    def _cell(self, dataset: str, degradation: str, row: Row, seed: int) -> Cell:
+        own = [f"method={row.method}", f"seed={seed}", *row.words]
+        words = [*self._words(dataset, degradation), *own, *self.overrides]
+        node = configs.read("method", row.method)
+        if "defaults" in node or row.words or len(_not_of_a_method(words)) < len(words):
             return self._made(configs.compose(words), words)
         return self._made(configs.exchanged(self._composed[dataset, degradation], method=node, seed=seed), words)
 

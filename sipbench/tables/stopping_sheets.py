@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sipbench.bench import store
 from sipbench.tables.collect import summary
 from sipbench.tables.stopping import Run, StoppingSpec
-from sipbench.tables.write import write_text
+from sipbench.tables.views.grid import write_text
 
 if TYPE_CHECKING:
     import pandas as pd

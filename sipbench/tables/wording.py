@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sipbench.tables.place import telling
 from sipbench.tables.sheets import Record, records
@@ -18,8 +18,14 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
     return [
         setting(spec, df),
         f"Headings of {spec.headings}: {', '.join(f'{h} is {k}' for h, k in spec.metrics.items())}. {_tasks(spec)}",
-        "Measured: mean ± half width of the 95 % confidence interval of the mean over images (Student t); images: how "
-        "many of how many are averaged. The best and the second best are marked among the methods that solved all.",
+        "Measured: the mean over images, and in brackets the 95 % interval of its paired difference to the best, over "
+        "the same images (bootstrap of the studentised mean, each row by itself). images: how many of how many.",
+        "Bold: the group that these images cannot separate from the best, among the methods that solved all. It allows "
+        "for the number of rows: that any method as good as the best is left out has a probability of at most 5 %. "
+        "Nothing is bold where nothing is separated.",
+        "In the CSV: ci95 is the spread of the images (half the width of Student's interval of a mean), which ranks "
+        "nothing; p_holm is of Wilcoxon's signed-rank test against the best, corrected over the whole table.",
+        *resolved(spec, df),
         "residual/σ: root mean square of y - f(estimate) over the noise level; about 1 is right. s/image and NFE "
         "(network evaluations): the solver's alone.",
         "options: where they come from. config: the paper's default; paper: its value for the task; searched: chosen "
@@ -46,6 +52,22 @@ def setting(spec: TableSpec, df: pd.DataFrame) -> str:
     )
 
 
+def resolved(spec: TableSpec, df: pd.DataFrame) -> list[str]:
+    """The differences that so many images resolve: those between methods that are smaller are not to be read."""
+    parts = []
+    for measure in spec.measures:
+        found: Any = df[(df["metric"] == measure.heading) & df["resolvable"].notna()]["resolvable"]
+        if len(found):
+            low, high = (f"{found.quantile(q):.{measure.places}f}" for q in (0.25, 0.75))
+            parts.append(f"{measure.heading} {low} to {high}")
+    if not parts:
+        return []
+    return [
+        f"Resolvable: the smallest difference to the best that these images find in four of five cases (quartiles over "
+        f"the rows): {'; '.join(parts)}."
+    ]
+
+
 def published(spec: TableSpec) -> str:
     """What the published columns are."""
     same = None not in [spec.published_as(*pair) for pair in spec.pairs]
@@ -57,9 +79,9 @@ def published(spec: TableSpec) -> str:
 def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
     """What is missing from the table and why, one line each."""
     rows = [record for record in records(df) if record["dataset"] in {dataset for dataset, _ in spec.pairs}]
-    entries = {(r["dataset"], r["degradation"], r["method"]): r for r in rows}.values()
+    entries = list({(r["dataset"], r["degradation"], r["method"]): r for r in rows}.values())
     absent = {record["method"] for record in entries if record["status"] == "not yet"}
-    names = ", ".join(row.title for row in spec.rows if row.method in absent)
+    names = ", ".join(row.title for row in spec.rows if row.name in absent)
     return [
         *([f"not yet: the solver is not part of sipbench yet ({names})."] if names else []),
         *_together(spec, [r for r in entries if r["status"] == "n/a"], "n/a"),
@@ -84,7 +106,7 @@ def _tasks(spec: TableSpec) -> str:
 
 def _together(spec: TableSpec, entries: list[Record], what: str, count: str = "") -> Iterator[str]:
     """One line a reason: which methods on what, how many images, why."""
-    titles = {row.method: row.title for row in spec.rows}
+    titles = {row.name: row.title for row in spec.rows}
     reasons: dict[str, list[str]] = {}
     for r in entries:
         number = f": {r[count]} of {r['n'] + r['failed'] + r['todo']}" if count else ""
@@ -96,7 +118,7 @@ def _together(spec: TableSpec, entries: list[Record], what: str, count: str = ""
 
 def _unfinished(spec: TableSpec, entries: Iterable[Record]) -> Iterator[str]:
     """Which scores are of solvers that had not come to rest when their iterations were spent."""
-    titles = {row.method: row.title for row in spec.rows}
+    titles = {row.name: row.title for row in spec.rows}
     found = [
         f"{titles[r['method']]} ({r['dataset']}, {r['degradation']}: {r['unconverged']} of {r['n']})"
         for r in entries

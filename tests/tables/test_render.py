@@ -19,7 +19,7 @@ LEVELS = {"pinv": 20, "unet": 26, "dps": 30, "dip": 24}
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    spec = whole(tmp_path_factory.mktemp("table"))
+    spec = whole(tmp_path_factory.mktemp("table"), "images=6")
     fill(spec, LEVELS)
     return spec, tables.collect(spec)
 
@@ -31,39 +31,75 @@ def markdown_rows(text, section=0):
     return {line[0]: dict(zip([h.split()[0] for h in head], line, strict=True)) for line in body}
 
 
-def test_best_and_second_are_marked_the_right_way_round(filled):
+def test_the_best_is_marked_the_right_way_round(filled):
     rows = markdown_rows(tables.render_markdown(*filled))
-    assert rows["DPS"]["PSNR"].startswith("**31.50 ±") and rows["U-Net"]["PSNR"].startswith("<u>27.50 ±")
-    assert rows["DPS"]["LPIPS"] == "**0.700 ± 0.000**" and rows["U-Net"]["LPIPS"].startswith("<u>0.740")
-    for method in ("A⁺y", "DIP"):
+    assert rows["DPS"]["PSNR"] == "**32.50**" and rows["DPS"]["LPIPS"] == "**0.700**"
+    for method in ("A⁺y", "U-Net", "DIP"):
         assert not re.search("[*<]", rows[method]["PSNR"] + rows[method]["LPIPS"] + rows[method]["SSIM"])
 
 
+def test_all_that_the_images_cannot_separate_from_the_best_are_marked(tmp_path):
+    """U-Net is now above DPS, now below; the others are far off. The brackets hold the difference to the best."""
+    spec = whole(tmp_path, "images=8", "method=pinv,unet,dps,dip")
+    fill(spec, {"pinv": 20, "dps": 30, "dip": 24})
+    unet = next(e.cell for e in spec.planned if e.row.method == "unet")
+    put(unet, [row(i, 29.9 + i + (-1) ** i * 0.5, 0.1) for i in range(8)])
+    df = tables.collect(spec)
+    rows = markdown_rows(tables.render_markdown(spec, df))
+    assert [name for name, line in rows.items() if line["PSNR"].startswith("**")] == ["U-Net", "DPS"]
+    found = re.fullmatch(r"\*\*33.40 \[−(.*), \+(.*)\]\*\*", rows["U-Net"]["PSNR"])
+    assert found and float(found[1]) > 0.1 and float(found[2]) > 0.1
+    assert not rows["U-Net"]["SSIM"].startswith("**")
+
+
+def test_nothing_is_marked_where_so_few_images_can_separate_nothing(tmp_path):
+    spec = whole(tmp_path / "few", "images=5")
+    fill(spec, LEVELS)
+    assert not tables.collect(spec).best_group.any()
+    spec = whole(tmp_path / "equal", "images=6", "method=pinv,dps")
+    fill(spec, {"pinv": 20, "dps": 20})
+    assert not tables.collect(spec).best_group.any()
+
+
+def test_pairs_are_a_matrix(filled):
+    spec, df = filled
+    from sipbench.tables.views import pairs
+
+    [path] = pairs.write(spec, df)
+    text = path.read_text()
+    psnr = text.partition("PSNR ↑")[2].partition("##")[0]
+    assert [line.split("|")[1].strip() for line in psnr.splitlines() if line.startswith("| ")][1:] == [
+        "---", "A⁺y", "U-Net", "DPS", "DIP",
+    ]  # fmt: skip
+    assert "| DPS | +10.00; 6/0/0; 0.19 | +4.00; 6/0/0; 0.19 |  | +6.00; 6/0/0; 0.19 |" in psnr
+    assert "LPIPS ↓" in text and "−0.100; 6/0/0" in text.partition("LPIPS ↓")[2]
+
+
 def test_lower_is_better_for_lpips_even_against_psnr(tmp_path):
-    spec = load(tmp_path, "method=pinv,dip")
+    spec = load(tmp_path, "method=pinv,dip", "images=6")
     for entry, psnr, lpips in zip(spec.planned, (40.0, 10.0), (0.9, 0.1), strict=True):
-        put(entry.cell, [row(i, psnr, 0.5, lpips) for i in range(4)])
+        put(entry.cell, [row(i, psnr, 0.5, lpips) for i in range(6)])
     rows = markdown_rows(tables.render_markdown(spec, tables.collect(spec)))
     assert rows["A⁺y"]["PSNR"].startswith("**") and rows["DIP"]["LPIPS"].startswith("**")
-    assert rows["A⁺y"]["SSIM"].startswith("**") and rows["DIP"]["SSIM"].startswith("**")
+    assert rows["A⁺y"]["SSIM"] == rows["DIP"]["SSIM"] == "0.500"
 
 
 def test_a_method_that_failed_on_an_image_does_not_compete(tmp_path):
-    spec = whole(tmp_path, "method=pinv,dip,unet")
+    spec = whole(tmp_path, "method=pinv,dip,unet", "images=6")
     fill(spec, {"pinv": 20, "unet": 25})
     dip = next(e.cell for e in spec.planned if e.row.method == "dip")
-    put(dip, [row(0, 99.0), row(1, 99.0), row(2, 99.0), failure(3, "non-finite output")])
+    put(dip, [*(row(i, 99.0) for i in range(5)), failure(5, "non-finite output")])
     text = tables.render_markdown(spec, tables.collect(spec))
     rows = markdown_rows(text)
-    assert rows["DIP"]["PSNR"] == "99.00 ± 0.00" and rows["DIP"]["images"] == "3/4"
+    assert rows["DIP"]["PSNR"] == "99.00" and rows["DIP"]["images"] == "5/6"
     assert rows["U-Net"]["PSNR"].startswith("**")
-    assert "failed: DIP (faces, sr4: 1 of 4): non-finite output" in text
+    assert "failed: DIP (faces, sr4: 1 of 6): non-finite output" in text
 
 
 def test_oracle_and_published_stand_apart_and_are_never_marked(filled):
     spec, df = filled
     rows = markdown_rows(tables.render_markdown(spec, df))
-    assert rows["DPS"]["oracle"] == "0.600 / 31.60 / 0.400"
+    assert rows["DPS"]["oracle"] == "0.600 / 32.60 / 0.400"
     text = tables.render_markdown(spec, df)
     head = next(line for line in text.splitlines() if line.startswith("| Method"))
     cells = [cell.strip() for cell in head.strip("|").split("|")]
@@ -84,15 +120,17 @@ def test_the_head_says_how_the_numbers_came_about(filled):
         "Profile demo",
         "faces",
         "64 × 64 pixels",
-        "4 images",
+        "6 images",
         "seed 0",
         "abacus",
         "Headings of dmplug",
-        "Student t",
+        "Student",
+        "Wilcoxon",
+        "Resolvable",
     ):
         assert words in text
     assert "other images" in text and "cannot be compared" in text and "slides, April 2024" in text
-    assert "results" not in text and "Changed by hand: images=4" in text
+    assert "results" not in text and "Changed by hand: images=4 images=6" in text
 
 
 def test_absent_lpips_is_a_dash_and_one_line(tmp_path):
@@ -121,7 +159,7 @@ def test_latex_is_balanced_and_aligned(filled):
         lines = [line for line in table.splitlines() if line.endswith(r"\\")]
         assert len(lines) == 1 + 5 and all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in lines)
         assert table.count(r"\toprule") == table.count(r"\bottomrule") == 1 and table.count(r"\midrule") == 4
-    assert r"\textbf{31.50 $\pm$" in body and r"\underline{27.50 $\pm$" in body
+    assert r"\textbf{32.50}" in body and r"28.50 [$-$4.00, $-$4.00]" in body
 
 
 def test_what_latex_would_read_as_a_command_is_escaped():
@@ -133,13 +171,13 @@ def test_text_fits_a_terminal_and_keeps_published_apart(filled):
     stream = io.StringIO()
     Console(file=stream, width=90).print(tables.render_text(*filled))
     measured, beside = stream.getvalue().split("beside", 1)
-    assert "31.50±" in measured and "not yet" in measured and "published" not in measured
+    assert "32.50" in measured and "not yet" in measured and "published" not in measured
     assert "0.217 / 26.99 / 0.808" in beside and "other images" in beside
 
 
 def test_files_are_the_same_to_the_byte_for_the_same_results(filled, tmp_path):
     spec, df = filled
-    again = whole(spec.folder.parents[2])
+    again = whole(spec.folder.parents[2], "images=6")
     first = [path.read_bytes() for path in tables.write(spec, df, tmp_path / "a")]
     second = [path.read_bytes() for path in tables.write(again, tables.collect(again), tmp_path / "b")]
     assert first == second
@@ -153,7 +191,7 @@ def test_files_go_to_the_folder_of_the_profile(filled):
     table = pd.read_csv(spec.folder / "table1.csv")
     assert len(table) == len(df)
     psnr = table[(table.metric.str.lower() == "psnr") & table["mean"].notna()]
-    assert set(psnr.method) == set(LEVELS) and psnr.n.min() == 4
+    assert set(psnr.method) == set(LEVELS) and psnr.n.min() == 6
 
 
 def test_a_folder_that_cannot_be_written_is_said(filled, tmp_path):

@@ -1,4 +1,4 @@
-"""Tables as files, each landed whole. The same results give the same bytes."""
+"""Rows and columns: Markdown, CSV and LaTeX, each landed whole. The same results give the same bytes."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,10 +14,13 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
 from sipbench.metrics import as_image
-from sipbench.tables import TableSpec
+from sipbench.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def strip(spec: TableSpec, images: int = 2) -> list[Path]:
+def write(spec: TableSpec, df: pd.DataFrame, images: int = 2) -> list[Path]:
     """Draw the first images of every measured cell of a table; returns the files written, none if there is nothing."""
     rows = [row for pair in spec.pairs for row in _rows(spec, *pair, images)]
     if not any(len(row) > 2 for row in rows):

@@ -1,0 +1,29 @@
+"""Ways to show a table. Each is a module with `write(spec, df)`, which returns the files that it wrote.
+
+A table names its views in its YAML: `views: [grid, pairs, strip]`. A new one is one file in this folder.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sipbench.errors import unknown
+from sipbench.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def names() -> list[str]:
+    """Every view."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+
+
+def show(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
+    """Write a table in all of its views."""
+    for name in spec.views:
+        if name not in names():
+            raise unknown(f"view in conf/table/{spec.name}.yaml", name, names())
+    return [path for name in spec.views for path in import_module(f"{__name__}.{name}").write(spec, df)]

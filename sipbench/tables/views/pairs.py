@@ -1,0 +1,60 @@
+"""Every row against every other: mean differences over the same images, wins, ties and losses, and p."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sipbench.tables import images, paired
+from sipbench.tables.measures import Measure
+from sipbench.tables.spec import TableSpec
+from sipbench.tables.views.grid import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEAD = """\
+Each entry: the mean difference, row minus column, over the same images; wins / ties / losses of the row; p of
+Wilcoxon's signed-rank test, corrected by Holm over the pairs of its matrix. Bold: p is below 0.05."""
+
+
+def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
+    """NAME-pairs.md; nothing where nothing can be compared."""
+    sections = list(_sections(spec))
+    if not sections:
+        return []
+    text = "\n\n".join([f"# {spec.title}: pairs", HEAD, *sections]) + "\n"
+    return [write_text(spec.folder / f"{spec.name}-pairs.md", text)]
+
+
+def _sections(spec: TableSpec) -> Iterator[str]:
+    for pair, measure, table in images.together(spec, images.stored(spec)):
+        cell = spec.setting(*pair)
+        title = spec.tasks[pair[1]].title or cell.degradation.get("title", pair[1])
+        heading = f"## {title}, {cell.source.get('title', pair[0])}: {measure.title}, {len(table)} images"
+        yield f"{heading}\n\n{_matrix(spec, measure, table)}"
+
+
+def _matrix(spec: TableSpec, measure: Measure, table: pd.DataFrame) -> str:
+    titles = {row.name: row.title for row in spec.rows}
+    names = [str(name) for name in table.columns]
+    pairs = list(combinations(names, 2))
+    differences = {(a, b): (table[a] - table[b]).to_numpy() for a, b in pairs}
+    p = dict(zip(pairs, paired.holm([paired.wilcoxon(d) for d in differences.values()]), strict=True))
+
+    def entry(a: str, b: str) -> str:
+        if a == b:
+            return ""
+        key, sign = ((a, b), 1) if (a, b) in p else ((b, a), -1)
+        d = sign * differences[key]
+        wins = int((d > 0).sum() if measure.higher_is_better else (d < 0).sum())
+        ties = int((d == 0).sum())
+        mean = f"{d.mean():+.{measure.places}f}".replace("-", "−")
+        text = f"{mean}; {wins}/{ties}/{len(d) - wins - ties}; {p[key]:.2g}"
+        return f"**{text}**" if p[key] < paired.LEVEL else text
+
+    lines = [["", *(titles[n] for n in names)], ["---", *("---:" for _ in names)]]
+    lines += [[titles[a], *(entry(a, b) for b in names)] for a in names]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

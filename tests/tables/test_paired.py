@@ -1,0 +1,130 @@
+"""Paired comparisons: against independent packages, known answers, and the rate of false positives."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sipbench.tables import paired
+
+
+def images(rng, n, k, *, spread=3.0, noise=1.0):
+    """Images differ by `spread`, methods on an image by `noise`."""
+    return spread * rng.normal(size=(n, 1)) + noise * rng.normal(size=(n, k))
+
+
+@pytest.mark.parametrize(("n", "k"), [(6, 4), (8, 10), (32, 4), (100, 3)])
+def test_a_method_as_good_as_the_best_is_rarely_left_out(n, k):
+    """Of equal methods with unequal noise, beside one that is far worse, some is left out of 5 % of the groups."""
+    rng, missed, trials = np.random.default_rng(n + k), 0, 400 if n < 20 else 150
+    for _ in range(trials):
+        scores = images(rng, n, k, noise=rng.uniform(0.3, 1.5, size=k))
+        scores[:, -1] -= 2
+        missed += not set(range(k - 1)) <= set(paired.group(scores))
+    assert missed <= stats.binom.ppf(0.999, trials, 0.05)
+
+
+def test_what_is_worse_on_every_image_is_left_out_though_images_differ_much_more():
+    scores = images(np.random.default_rng(0), 8, 1) + np.array([0.0, -1.0, -2.0]) + 0.1 * np.eye(8, 3)
+    assert paired.group(scores) == [0]
+    unpaired = stats.ttest_ind(scores[:, 0], scores[:, 2])
+    assert unpaired.pvalue > 0.05
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_fewer_than_six_images_separate_nothing(n):
+    assert paired.group(np.array([[0.0, -100.0]] * n) + np.arange(n)[:, None]) == [0, 1]
+
+
+def test_equality_of_two_is_the_exact_test_by_sign_flips():
+    rng = np.random.default_rng(3)
+    for n in (6, 9, 12):
+        scores = images(rng, n, 2) + [0.0, 0.8]
+        test = stats.permutation_test(
+            (scores[:, 0], scores[:, 1]),
+            lambda a, b: np.abs(np.mean(a - b)),
+            permutation_type="samples",
+            alternative="greater",
+            n_resamples=np.inf,
+        )
+        assert paired.equality(scores)[0] == pytest.approx(test.pvalue)
+
+
+def test_the_interval_covers_the_mean():
+    """Of a skewed law and 12 images, 95 % intervals hold the mean in 90 to 98 % of the cases; Student's no oftener."""
+    rng, held, student = np.random.default_rng(1), 0, 0
+    trials = 400
+    for _ in range(trials):
+        d = rng.exponential(size=12) - 1
+        low, high = paired.interval(d)
+        held += low <= 0 <= high
+        a, b = stats.t.interval(0.95, 11, d.mean(), stats.sem(d))
+        student += a <= 0 <= b
+    assert 0.9 <= held / trials <= 0.98 and held >= student
+
+
+def test_the_interval_is_that_of_scipys_bootstrap_of_the_mean_where_there_are_many_images():
+    d = np.random.default_rng(2).normal(0.3, 1.0, size=300)
+    other = stats.bootstrap((d,), np.mean, method="BCa", rng=np.random.default_rng(0)).confidence_interval
+    assert paired.interval(d) == pytest.approx((other.low, other.high), abs=0.02)
+    assert paired.interval(np.full(5, 2.0)) == (2.0, 2.0)
+
+
+def test_wilcoxon_and_holm_agree_with_scikit_posthocs():
+    posthocs = pytest.importorskip("scikit_posthocs")
+    scores = images(np.random.default_rng(4), 20, 5) + np.array([0, 0.2, 0.5, 1.0, 1.5])
+    flat, names = scores.T.ravel(), np.repeat(np.arange(5), 20)
+    import pandas as pd
+
+    frame = pd.DataFrame({"value": flat, "name": names})
+    matrix = posthocs.posthoc_wilcoxon(frame, val_col="value", group_col="name", p_adjust="holm")
+    pairs = [(i, j) for i in range(5) for j in range(i + 1, 5)]
+    own = paired.holm([paired.wilcoxon(scores[:, i] - scores[:, j]) for i, j in pairs])
+    assert own == pytest.approx([matrix.loc[i, j] for i, j in pairs])
+
+
+def test_the_group_of_the_best_is_that_of_autorank_where_all_is_clear():
+    """Two equal methods and three worse ones: autorank's ranks and differences single out the same."""
+    autorank = pytest.importorskip("autorank")
+    import pandas as pd
+
+    rng = np.random.default_rng(6)
+    scores = images(rng, 40, 5, noise=0.3) + np.array([0.0, 0.0, -1.0, -2.0, -3.0])
+    result = autorank.autorank(pd.DataFrame(scores, columns=list("abcde")), alpha=0.05, force_mode="nonparametric")
+    ranks = result.rankdf["meanrank"]
+    near = {name for name in "abcde" if ranks[name] - ranks.min() <= result.cd}
+    assert near == {"a", "b"} == {"abcde"[i] for i in paired.group(scores)}
+
+
+def test_holm_by_hand_and_without_numbers():
+    assert paired.holm([0.01, 0.04, math.nan, 0.03]) == pytest.approx([0.03, 0.06, math.nan, 0.06], nan_ok=True)
+    assert paired.holm([]) == []
+
+
+def test_comparison_by_hand():
+    values = np.array([[3.0, 1.0], [5.0, 2.0], [4.0, 4.0], [6.0, 7.0], [9.0, 5.0], [8.0, 6.0]])
+    best, other = paired.compare(values, higher_is_better=True)
+    assert (best.mean, best.low, best.high) == (0, 0, 0) and math.isnan(best.p)
+    d = values[:, 1] - values[:, 0]
+    assert other.mean == pytest.approx(d.mean()) and other.low < d.mean() < other.high
+    assert (other.wins, other.ties, other.losses) == (1, 1, 4)
+    assert other.p == pytest.approx(stats.wilcoxon(d, zero_method="pratt").pvalue)
+    best, other = reversed(paired.compare(values, higher_is_better=False))
+    assert best.mean == 0 and other.mean == pytest.approx(-d.mean()) and (other.wins, other.losses) == (1, 4)
+
+
+def test_the_resolvable_difference_is_found_in_four_of_five_cases():
+    rng, found, trials = np.random.default_rng(7), 0, 600
+    true = paired.resolvable(np.array([-1.0, 1.0] * 8) * math.sqrt(15 / 16))  # of 16 images whose spread is 1
+    for _ in range(trials):
+        found += stats.ttest_1samp(rng.normal(true, 1.0, 16), 0).pvalue < 0.05
+    assert found / trials == pytest.approx(0.8, abs=0.05)
+
+
+def test_ties_and_what_is_not_finite_are_nobodys_win():
+    zeros = np.zeros((8, 3))
+    assert not any(d.best_group for d in paired.compare(zeros, higher_is_better=True))
+    values = np.column_stack([np.full(8, np.inf), np.arange(8.0), np.arange(8.0) - 1])
+    first, second, third = paired.compare(values, higher_is_better=True)
+    assert math.isnan(first.mean) and second.best_group and not third.best_group
