@@ -21,7 +21,7 @@ sipbench: an honest benchmark of deep learning for inverse problems
   sipbench show degradation=deblur_motion   write a picture: truth, measurement, A⁺y; with method=NAME what is stored
   sipbench export method=dps out=FOLDER     stored reconstructions and kernels as PNG, .npy or .safetensors
   sipbench measure degradation=mri out=DIR  save measurements; solve them later with dataset=measured dataset.root=DIR
-  sipbench list WHAT [--json]               methods, degradations, noises, datasets, priors, profiles, launchers, tables
+  sipbench list WHAT [--json]               methods, degradations, noises, datasets, priors, probes, tables, ...
   sipbench check mine.py:solve              the contract tests, on a solver of yours or on a method's name
   sipbench doctor                           what is installed, present and missing here, and what to do about it
   sipbench tune method=dps degradation=sr4  choose a solver's options on validation images

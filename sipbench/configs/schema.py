@@ -13,7 +13,7 @@ from sipbench.configs import methods
 from sipbench.configs.find import choice
 from sipbench.configs.keys import check, check_options, key
 from sipbench.configs.source_text import words_of
-from sipbench.configs.table_schema import ImageTable, PosteriorTable, StoppingTable
+from sipbench.configs.table_schema import ImageTable, PosteriorTable
 from sipbench.errors import UserError, unknown
 
 ALL = "all"  # in the place of a degradation's name: every one
@@ -315,7 +315,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "network": (Architecture,),
     "objective": (Objective,),
     "profile": (Profile,),
-    "table": (ImageTable, StoppingTable, PosteriorTable),
+    "table": (ImageTable, PosteriorTable),
 }
 
 

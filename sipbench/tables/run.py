@@ -23,10 +23,6 @@ def run_table(name: str, words: list[str]) -> int:
         from sipbench.tables.posterior_run import run_posterior
 
         return run_posterior(name, profile, others)
-    if kind == "stopping":
-        from sipbench.tables.stopping_run import run_stopping
-
-        return run_stopping(name, profile, others)
     spec = tables.load(name, profile, others)
     lacking = tables.missing(spec)
     if lacking:
