@@ -33,7 +33,7 @@ def identity(cell: Any) -> dict[str, Any]:
     if cell.precision != "float32":
         found["precision"] = cell.precision
     if cell.probe:
-        found["probe"] = _without(configs.without_place(cell.probe), LEFT_OUT)
+        found["probe"] = _without(configs.without_place(cell.probe), configs.META)
     parts = [cell.source, degradation, cell.prior, cell.priors, cell.options, cell.probe]
     if others := {t for t in _targets(parts) if t != target}:
         found["code"] = {configs.without_place(t): configs.code_hash(t) for t in sorted(others)}

@@ -79,23 +79,23 @@ def estimate(cell: Cell, image: int) -> Estimate | None:
 
 
 def estimates(cell: Cell, images: Sequence[int]) -> dict[int, Estimate]:
-    """What the solver returned, by image, each a batch of one; only the files that hold these images are read."""
-    return {image: unpacked(content) for image, content in _contents(cell, images).items()}
+    """What the solver returned, by image, each a batch of one."""
+    return {image: unpacked(content) for image, content in kept(cell, images).items()}
 
 
 def chosen(cell: Cell, images: Sequence[int]) -> dict[int, dict[str, Tensor]]:
     """The iterates that the cell's probe chose, by image and by name, each a batch of one."""
-    return {image: unpacked_chosen(content) for image, content in _contents(cell, images).items()}
+    return {image: unpacked_chosen(content) for image, content in kept(cell, images).items()}
 
 
-def _contents(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
-    """What `packed` made, by image, where something was kept."""
+def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
+    """What is kept of these images, by image; only the files that hold them are read."""
     found: dict[int, bytes] = {}
     for path in sorted(cell.folder.glob("rows-*.parquet")):
         if set(_table(path, ["image"])["image"]) & set(images) - set(found):
             rows = _table(path, ["image", "estimate"])
-            kept = rows[rows["image"].isin(images) & rows["estimate"].notna()] if "estimate" in rows else rows[:0]
-            found |= {int(row["image"]): row["estimate"] for row in kept.to_dict("records")}
+            have = rows[rows["image"].isin(images) & rows["estimate"].notna()] if "estimate" in rows else rows[:0]
+            found |= {int(row["image"]): row["estimate"] for row in have.to_dict("records")}
     return found
 
 
@@ -110,10 +110,10 @@ def packed(estimate: Estimate, i: int, chosen: Mapping[str, Tensor] = NONE) -> b
     samples = estimate.samples
     if samples is not None and 4 * samples[i].numel() <= SMALL:
         parts["samples"] = samples
-    kept = {name: part[i].detach().float() for name, part in parts.items()}
+    tensors = {name: part[i].detach().float() for name, part in parts.items()}
     for name, x in chosen.items():
-        kept[f"{PROBE}{name}"] = x[i].detach() if x.dtype == torch.float16 else x[i].detach().float()
-    return save({name: part.cpu().contiguous() for name, part in kept.items()})
+        tensors[f"{PROBE}{name}"] = x[i].detach() if x.dtype == torch.float16 else x[i].detach().float()
+    return save({name: part.cpu().contiguous() for name, part in tensors.items()})
 
 
 def unpacked(content: bytes) -> Estimate:
