@@ -184,6 +184,11 @@ def test_out_of_memory_halves_the_batch(watched, tmp_path):
         assert halved[name].tolist() == pytest.approx(whole[name].tolist()), name
 
 
+def test_memory_that_a_probe_runs_out_of_halves_the_batch_too(own):
+    rows = rows_of(own(show="if len(x_hat) > 1: raise torch.OutOfMemoryError('big')"))
+    assert rows["batch"].tolist() == [1] * 3 and rows["newest_psnr"].notna().all()
+
+
 def test_what_was_done_before_a_kill_is_not_done_again(watched):
     c = watched(WALK, "batch_size=1")
     batches = run(c)
