@@ -164,8 +164,9 @@ def _curves(rows: Sequence[dict[str, Any]], kind: str) -> Iterator[dict[str, flo
         steps = row.get(f"{kind}_step")
         for key in (k for k in row if k.startswith(f"{kind}_") and k not in (f"{kind}_step", f"{kind}_seconds")):
             for step, value in zip([] if steps is None else steps, [] if row[key] is None else row[key], strict=False):
-                name = key.replace(f"{kind}_", f"{kind}/")
-                points.setdefault(int(step), {}).setdefault(name, []).append(float(value))
+                if _given(value):
+                    name = key.replace(f"{kind}_", f"{kind}/")
+                    points.setdefault(int(step), {}).setdefault(name, []).append(float(value))
     for step in sorted(points):
         yield {f"{kind}/step": step, **{name: fmean(values) for name, values in points[step].items()}}
 

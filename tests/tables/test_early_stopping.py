@@ -109,7 +109,9 @@ def test_a_table_without_probes_has_the_curves_that_every_cell_stores(tmp_path):
     assert main(["table", "table1", *words]) in (0, 1)
     spec = tables.load("table1", "demo", words)
     (csv, png) = curve.write(spec, tables.collect(spec))
-    assert pd.read_csv(csv)["method"].unique().tolist() == ["dip", "tv"] and png.is_file()
+    frame = pd.read_csv(csv)
+    assert frame["method"].unique().tolist() == ["dip", "tv"] and png.is_file()
+    assert set(frame["metric"]) == {"psnr"} and frame["mean"].notna().all()  # LPIPS is not to be had here
 
 
 def test_pictures_of_a_row_are_of_what_its_rule_chose(folder):

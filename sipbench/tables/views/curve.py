@@ -78,7 +78,8 @@ def _curves(spec: TableSpec) -> Iterator[Curve]:
 
 
 def _any(values: Any) -> bool:
-    return values is not None and len(values) > 0
+    """Whether a list holds any number; one that could not be computed is stored as nothing."""
+    return values is not None and any(value is not None and value == value for value in values)
 
 
 def _steps(rows: Any, kind: str, name: str) -> pd.DataFrame:
@@ -88,9 +89,9 @@ def _steps(rows: Any, kind: str, name: str) -> pd.DataFrame:
     if f"{kind}_{name}" not in rows:
         return pd.DataFrame()
     parts = [
-        pd.Series(list(row[f"{kind}_{name}"]), index=list(row[f"{kind}_step"])[: len(row[f"{kind}_{name}"])])
-        for row in rows.to_dict("records")
-        if _any(row[f"{kind}_{name}"])
+        pd.Series(list(values), index=list(steps)[: len(values)], dtype="float64")
+        for steps, values in zip(rows[f"{kind}_step"], rows[f"{kind}_{name}"], strict=True)
+        if _any(values)
     ]
     return pd.concat(parts, axis=1).sort_index() if parts else pd.DataFrame()
 
