@@ -24,6 +24,7 @@ from sipbench.errors import UserError
 
 SOLVER = "method.solver."
 PRECISIONS = ("float32", "float64")
+SMALL = ("demo", "study")  # the profiles whose settings are those under `demo`
 ALL = "all"  # the entry under `demo` and `chosen` that holds for every task
 NONE: Mapping[str, Any] = {}
 SET = ("paper", "searched", "demo")  # origins of values that `tuned=false` leaves out
@@ -91,7 +92,7 @@ def _text(value: Any) -> str:
 def _layers(method: Mapping[str, Any], task: str, profile: str) -> list[tuple[str, dict[str, Any]]]:
     """What the paper sets for the task, then what the demo sets for all tasks and for this one."""
     layers = [("paper", (method.get("paper") or {}).get(task) or {})]
-    if profile == "demo":
+    if profile in SMALL:
         demo = method.get("demo") or {}
         layers += [("demo", demo.get(ALL) or {}), ("demo", demo.get(task) or {})]
     return layers

@@ -13,6 +13,7 @@ sipbench table NAME [profile=demo] [key=value ...]     compute what a table lack
   dataset= degradation= method= seed=    one or more in place of the table's own, separated by commas
   results=FOLDER              where results lie and the table is written: FOLDER/PROFILE/NAME.md, .csv, .tex, .png
   device= batch_size= wandb.mode= retry_failed=true     how it is run
+  jobs=auto                   cells side by side, in so many processes: on a CPU as many as there are threads, at most 4
 
 A table of which something was changed (a method, the number of images, an option) is written to FOLDER/partial/PROFILE,
 so that the whole one stays. Exit code 0: all that can be measured is; 1: images failed; 2: something is lacking.

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from sipbench.configs import Overrides
 
-SAME = ("results", "data", "weights", "device", "batch_size", "keep_images", "retry_failed")  # it shows the same
+SAME = (
+    "results",
+    "data",
+    "weights",
+    "device",
+    "batch_size",
+    "jobs",
+    "keep_images",
+    "retry_failed",
+)  # it shows the same
 
 
 def telling(typed: Iterable[str]) -> Overrides:

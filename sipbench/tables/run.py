@@ -7,22 +7,26 @@ import time
 from typing import Any
 
 from sipbench import configs, metrics, tables
+from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import score_stored
 from sipbench.bench.run import run
+from sipbench.configs import Overrides
 from sipbench.errors import UserError
 from sipbench.report.progress import Progress
 from sipbench.report.wandb import log_stored, session
+from sipbench.tables import workers
 from sipbench.tables.views import show
 
 
 def run_table(name: str, words: list[str]) -> int:
     """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking."""
-    profile, others = _profile(words)
+    profile, others = Overrides(words).take("profile", "demo")
+    jobs, others = others.take("jobs", "auto")
     kind = configs.read("table", name).get("kind")
     if kind == "posterior":
         from sipbench.tables.posterior_run import run_posterior
 
-        return run_posterior(name, profile, others)
+        return run_posterior(name, profile, list(others))
     spec = tables.load(name, profile, others)
     lacking = tables.missing(spec)
     if lacking:
@@ -33,14 +37,11 @@ def run_table(name: str, words: list[str]) -> int:
         print(note, file=sys.stderr)
     todo = tables.pending(spec)
     began = time.monotonic()
-    progress = Progress([(cell.method["name"], n) for cell, n in todo])
-    for cell, _ in todo:
-        progress.cell(cell.label)
-        with session(cell) as log:
-            for rows in run(cell, progress.step):
-                progress.landed(rows)
-                log.batch(rows)
-    progress.close()
+    beside = workers.chosen(jobs, str(spec.setting(*spec.pairs[0]).device), len(todo))
+    if beside > 1:
+        workers.compute((name, profile, list(others)), todo, beside)
+    else:
+        _one_by_one(todo)
     cells = {cell.hash: cell for entry in spec.entries() for cell in entry.cells}.values()
     scored = sum(score_stored(cell) for cell in cells)
     for cell in cells:
@@ -59,9 +60,15 @@ def run_table(name: str, words: list[str]) -> int:
     return int(bool(frame["failed"].fillna(0).gt(0).any()))
 
 
-def _profile(words: list[str]) -> tuple[str, list[str]]:
-    chosen = [w.partition("=")[2] for w in words if w.startswith("profile=")]
-    return (chosen or ["demo"])[-1], [w for w in words if not w.startswith("profile=")]
+def _one_by_one(todo: list[tuple[Cell, int]]) -> None:
+    progress = Progress([(cell.method["name"], n) for cell, n in todo])
+    for cell, _ in todo:
+        progress.cell(cell.label)
+        with session(cell) as log:
+            for rows in run(cell, progress.step):
+                progress.landed(rows)
+                log.batch(rows)
+    progress.close()
 
 
 def _print(table: Any) -> None:

@@ -69,6 +69,8 @@ def test_the_interval_is_that_of_scipys_bootstrap_of_the_mean_where_there_are_ma
     other = stats.bootstrap((d,), np.mean, method="BCa", rng=np.random.default_rng(0)).confidence_interval
     assert paired.interval(d) == pytest.approx((other.low, other.high), abs=0.02)
     assert paired.interval(np.full(5, 2.0)) == (2.0, 2.0)
+    few = stats.t.interval(0.95, 2, d[:3].mean(), stats.sem(d[:3]))
+    assert paired.interval(d[:3]) == pytest.approx(few)
 
 
 def test_wilcoxon_and_holm_agree_with_scikit_posthocs():

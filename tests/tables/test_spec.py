@@ -161,3 +161,58 @@ def test_a_problem_that_is_not_the_tables_own_is_named(tmp_path, monkeypatch):
 def test_problems_of_one_dataset_stand_in_the_order_of_the_table():
     pairs = tables.load("phase", "demo").pairs
     assert list(dict.fromkeys(dataset for dataset, _ in pairs)) == ["crystals", "faces"]
+
+
+def declared(monkeypatch, **more):
+    """Table 1 with other entries in its YAML."""
+    node = configs.read("table", "table1") | more
+    monkeypatch.setattr(
+        configs, "read", lambda group, name, read=configs.read: node if group == "table" else read(group, name)
+    )
+    return tables.load("table1", "demo", ["images=2"])
+
+
+def test_a_row_may_be_a_method_with_words_of_its_own_or_a_part_of_its_cells(monkeypatch):
+    rows = {
+        "diffusion": {
+            "dps": None,
+            "quick": {"method": "dps", "title": "DPS, quick", "words": ["method.solver.steps=9"]},
+            "mean": {"method": "dps", "title": "DPS, mean", "part": "mean"},
+        }
+    }
+    spec = declared(monkeypatch, rows=rows, degradations=["sr4"])
+    plain, quick, mean = spec.planned
+    assert [entry.row.title for entry in spec.planned] == ["DPS", "DPS, quick", "DPS, mean"]
+    assert quick.cell.options["steps"] == 9 and quick.cell.hash != plain.cell.hash == mean.cell.hash
+    psnr = next(m for m in spec.measures if m.heading == "PSNR")
+    assert [row.column(psnr) for row in spec.rows] == ["psnr", "psnr", "mean_psnr"]
+    assert [entry.row.column(tables.measures.SECONDS) for entry in spec.planned] == ["seconds"] * 3
+
+
+def test_a_sweep_makes_a_problem_of_each_value_and_the_value_stays_a_number(monkeypatch):
+    sweep = {"degradation.noise.sigma": [0.01, 0.1]}
+    spec = declared(monkeypatch, sweep=sweep, degradations=["sr4", "inpaint70"], rows={"classical": {"pinv": None}})
+    assert spec.degradations == ("sr4-sigma0.01", "sr4-sigma0.1", "inpaint70-sigma0.01", "inpaint70-sigma0.1")
+    assert [e.cell.degradation["noise"]["sigma"] for e in spec.planned] == [0.01, 0.1] * 2
+    assert spec.tasks["sr4-sigma0.1"].title == "Super-resolution ×4, sigma 0.1"
+    df = tables.collect(spec)
+    assert sorted(set(df["sigma"])) == [0.01, 0.1]
+    with pytest.raises(UserError, match="problem of this table"):
+        tables.load("table1", "demo", ["degradation=sr4"])
+
+
+def test_further_columns_may_have_a_better_side(monkeypatch):
+    columns = {
+        "gap": {"column": "gap", "places": 1, "better": "lower"},
+        "stopped": {"column": "stopped", "shared": True},
+    }
+    spec = declared(monkeypatch, columns=columns)
+    gap, stopped = spec.measures[-2:]
+    assert (gap.title, gap.places, gap.metric) == ("gap ↓", 1, None)
+    assert (stopped.higher_is_better, stopped.shared) == (None, True)
+
+
+def test_a_view_that_is_none_is_said(monkeypatch):
+    spec = declared(monkeypatch, views=["grid", "pie"])
+    with pytest.raises(UserError, match="unknown view .*pie"):
+        tables.views.show(spec, tables.collect(spec))

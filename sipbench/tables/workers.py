@@ -1,0 +1,100 @@
+"""Cells of a table side by side: several processes, each with its share of the threads.
+
+The networks of a small demo are too small for two threads: two cells on a thread each take about half the time that
+they take one after the other on two. Each process stores what it finishes, as a run by itself does, so that a run that
+is killed goes on from there.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from sipbench.bench.cell import Cell
+from sipbench.errors import UserError
+
+MOST = 4  # processes, unless a number is typed
+Row = dict[str, Any]
+Table = tuple[str, str, list[str]]
+"""Its name, its profile, and what was typed beside them."""
+_cells: dict[str, Cell] = {}  # of the table that this process works on, by hash
+
+
+def chosen(typed: str, device: str, cells: int) -> int:
+    """How many processes: what was typed, or on a CPU as many as there are threads, up to a few; on a GPU one."""
+    import torch
+
+    from sipbench.device import choose
+
+    if typed != "auto":
+        if not typed.isdecimal() or int(typed) < 1:
+            raise UserError(f"jobs is auto or a number from 1 on, not {typed!r}")
+        return min(int(typed), max(cells, 1))
+    return min(torch.get_num_threads(), MOST, max(cells, 1)) if choose(device).type == "cpu" else 1
+
+
+def compute(table: Table, todo: Sequence[tuple[Cell, int]], jobs: int) -> None:
+    """Do these cells of a table in so many processes, and tell of each as it is done."""
+    import torch
+
+    began, threads = time.monotonic(), max(1, torch.get_num_threads() // jobs)
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (table, threads))
+    running = {pool.submit(_run, cell.hash): cell for cell, _ in todo}
+    try:
+        for n, (cell, rows) in enumerate(_finished(running), 1):
+            _tell(n, len(todo), cell, rows, time.monotonic() - began)
+    except BrokenProcessPool as error:
+        why = "a process was ended from outside, maybe for want of memory: what is done is stored"
+        raise UserError(f"{why}. Run again with jobs=1, or a smaller batch_size=") from error
+    finally:
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes if sys.exc_info()[0] else []:
+            process.terminate()
+
+
+def _finished(running: dict[Future[list[Row]], Cell]) -> Any:
+    while running:
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield running.pop(future), future.result()
+
+
+def _tell(n: int, of: int, cell: Cell, rows: Sequence[Row], seconds: float) -> None:
+    failed = [row for row in rows if row["status"] != "ok"]
+    counted = f"{len(rows)} images, {len(failed)} failed" if failed else f"{len(rows)} images"
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    print(f"[{n}/{of}] {cell.label}: {counted}, {minutes}:{rest:02d} so far", file=sys.stderr, flush=True)
+    if failed:
+        print(f"    image {failed[0].get('image', '?')} failed: {failed[0].get('reason', '')}", file=sys.stderr)
+
+
+def _prepare(table: Table, threads: int) -> None:
+    """Of a process: its threads, and the cells of the table. Ctrl-C is for the parent, which ends its processes."""
+    import torch
+
+    from sipbench.tables.declared import load
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    entries = load(*table).entries()
+    _cells.update({cell.hash: cell for entry in entries for cell in entry.cells})
+
+
+def _run(name: str) -> list[Row]:
+    """Do a cell; what is worth telling of its rows."""
+    from sipbench.bench.run import run
+    from sipbench.report.wandb import session
+
+    cell, told = _cells[name], []
+    with session(cell) as log:
+        for rows in run(cell):
+            log.batch(rows)
+            told += [{key: row.get(key) for key in ("image", "status", "reason")} for row in rows]
+    return told
