@@ -134,7 +134,7 @@ class Bench:
         return Problem(y.to(self.device), f.to(self.device), noise, f.shape, self.prior, public, setting)
 
     def told(self, images: Sequence[int]) -> Problem:
-        """The problem as the solver hears it: where `told` of the degradation says so, with an f or a noise not true."""
+        """The problem as the solver hears it: with another f or noise where the degradation's `told` says so."""
         problem, said = self.pose(images), self.degradation.told
         if said is None:
             return problem
