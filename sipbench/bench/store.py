@@ -11,13 +11,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,11 @@ from sipbench.bench import protocol
 from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
 from sipbench.problem import Estimate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sipbench.bench.score_draws import Draws
 
 HEAVY = ("estimate", "png")  # columns that are read only when they are named
 SMALL = 4 * 2**20  # bytes of posterior samples an image that are kept
@@ -99,21 +105,37 @@ def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
     return found
 
 
-def packed(estimate: Estimate, i: int, chosen: Mapping[str, Tensor] = NONE) -> bytes:
+def packed(estimate: Estimate, i: int, draws: Draws | None = None, chosen: Mapping[str, Tensor] = NONE) -> bytes:
     """Image i of an estimate as safetensors: x in single precision, theta, and samples where they are small.
 
-    Beside it the iterates that a probe chose; what came in half precision stays so.
+    Of draws that are not small their mean and standard deviation are kept. Beside it stand the iterates that a probe
+    chose; what came in half precision stays so.
     """
     from safetensors.torch import save
 
     parts = {"x": estimate.x, **{f"theta.{name}": part for name, part in (estimate.theta or {}).items()}}
     samples = estimate.samples
-    if samples is not None and 4 * samples[i].numel() <= SMALL:
+    if samples is not None and small(samples.shape[1:]):
         parts["samples"] = samples
+    elif draws is not None:
+        parts |= {"mean": draws.mean, "std": draws.std}
     tensors = {name: part[i].detach().float() for name, part in parts.items()}
     for name, x in chosen.items():
         tensors[f"{PROBE}{name}"] = x[i].detach() if x.dtype == torch.float16 else x[i].detach().float()
     return save({name: part.cpu().contiguous() for name, part in tensors.items()})
+
+
+def small(shape: Sequence[int]) -> bool:
+    """Whether posterior samples of this shape (S, C, H, W) are kept."""
+    return 4 * math.prod(shape) <= SMALL
+
+
+def moments(content: bytes) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the draws, batches of one, kept in the place of samples that are not small."""
+    from safetensors.torch import load
+
+    parts = load(content)
+    return parts["mean"][None], parts["std"][None]
 
 
 def unpacked(content: bytes) -> Estimate:

@@ -13,7 +13,7 @@ from sipbench.configs import methods
 from sipbench.configs.find import choice
 from sipbench.configs.keys import check, check_options, key
 from sipbench.configs.source_text import words_of
-from sipbench.configs.table_schema import ImageTable, PosteriorTable
+from sipbench.configs.table_schema import Table
 from sipbench.errors import UserError, unknown
 
 ALL = "all"  # in the place of a degradation's name: every one
@@ -148,6 +148,7 @@ class Method:
     search: dict[str, Any] = key("by option, the values that `sipbench tune` tries; or by degradation, then by option")
     chosen: list[Chosen] = key("the searches that found settings under `demo`")
     needs: list[str] = key("what it cannot run without: see sipbench/bench/needs.py")
+    ensemble: str = key("the option that says how many draws it makes together, of one that moves an ensemble")
     data: Data = key("what it was trained on")
     knowledge: Knowledge = key("what it is told")
     parity: Parity = key("how it stands to its public code; a variant says its own")
@@ -165,6 +166,8 @@ class Method:
         if target is None and "defaults" not in node:
             raise UserError(f"{where}: solver._target_ is missing: the function, as package.module.name")
         extra = {"precision": Literal["float32", "float64"]}
+        if node.get("ensemble") is not None:
+            check_options(target, {node["ensemble"]: None}, f"{where}: ensemble")
         given = {**(whole.get("networks") or {}), **(whole.get("priors") or {})}
         for path, options in _settings(node, where):
             check_options(target, options, f"{where}: {path}", extra)
@@ -204,6 +207,14 @@ def _known(kind: str, name: Any, known: Iterable[str], where: str) -> None:
 
 
 @dataclass
+class Told:
+    """What a solver hears of a measurement where that is not the truth; the score keeps to the truth."""
+
+    operator: Settings = key("options of the operator that differ, or another operator with its `_target_`")
+    noise: Settings = key("options of the noise that differ, or another noise with its `_target_`")
+
+
+@dataclass
 class Degradation:
     """A forward map and a noise model."""
 
@@ -217,6 +228,7 @@ class Degradation:
     noise: Node = key("the noise model", required=True)
     noise_on_invalid: bool = key("whether noise is added also where y carries no information")
     reveal_noise: bool = key("whether the solver is told the noise model")
+    told: Told = key("what the solver is told in the place of the truth")
     check: Settings = key("options of the operator for the contract tests, which run it on small images")
 
     @staticmethod
@@ -230,6 +242,23 @@ class Degradation:
 @dataclass
 class Noise(Node):
     """A noise model; its other keys are the options of its `_target_`."""
+
+
+@dataclass
+class Address:
+    """Where `sipbench fetch` gets it: a model of the hub, or one file by its address."""
+
+    hub: str | None = key("a model of the hub in diffusers format, owner/name")
+    url: str | None = key("the address of a guided-diffusion checkpoint, which is then imported")
+    sha256: str | None = key("the hash of that file, where it is known")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Two addresses, none, or a hash of nothing."""
+        if (node.get("hub") is None) == (node.get("url") is None):
+            raise UserError(f"{where}: fetch says hub or url, one of the two")
+        if node.get("sha256") is not None and node.get("url") is None:
+            raise UserError(f"{where}: fetch.sha256 is that of the file at fetch.url")
 
 
 @dataclass
@@ -250,13 +279,16 @@ class Prior(Node):
     name: str = key("how commands and rows name it", required=True)
     path: str | None = key("the checkpoint: its name below weights/ or on the hub, or a folder")
     get: str | None = key("the command that makes or fetches it")
-    variants: dict[str, str] = key("the priors of other kinds for the same images, by kind: flow, latent")
+    fetch: Address = key("a plain address of the checkpoint, where there is one")
+    variants: dict[str, str | Settings] = key(
+        "the priors of other kinds for the same images, by kind, flow or latent: a name, or what differs from this one"
+    )
     trained: Trained = key("what it was trained on")
 
     @staticmethod
     def refuse(node: Mapping[str, Any], where: str) -> None:
         """Names of priors that do not exist."""
-        for name in (node.get("variants") or {}).values():
+        for name in (v for v in (node.get("variants") or {}).values() if not isinstance(v, Mapping)):
             choice("prior", name, f"{where}: variants")
 
 
@@ -305,27 +337,21 @@ class Profile:
     batch_size: int | None = key("images at a time")
 
 
-KINDS: dict[str, tuple[type, ...]] = {
-    "method": (Method,),
-    "degradation": (Degradation,),
-    "noise": (Noise,),
-    "dataset": (Dataset,),
-    "prior": (Prior,),
-    "probe": (Probe,),
-    "network": (Architecture,),
-    "objective": (Objective,),
-    "profile": (Profile,),
-    "table": (ImageTable, PosteriorTable),
+KINDS: dict[str, type] = {
+    "method": Method,
+    "degradation": Degradation,
+    "noise": Noise,
+    "dataset": Dataset,
+    "prior": Prior,
+    "probe": Probe,
+    "network": Architecture,
+    "objective": Objective,
+    "profile": Profile,
+    "table": Table,
 }
 
 
 def check_file(group: str, node: Mapping[str, Any], where: str) -> None:
     """Refuse what a file of this group may not say; a group without a schema may say anything."""
-    kinds = KINDS.get(group, ())
-    if group == "table":
-        kinds = [kind for kind in kinds if getattr(kind, "kind_", None) == node.get("kind")]
-        if not kinds:
-            known = [kind.kind_ for kind in KINDS["table"] if kind.kind_]  # pyright: ignore
-            raise UserError(f"{where}: {unknown('kind', str(node.get('kind')), known)}")
-    for kind in kinds:
-        check(kind, node, where)
+    if group in KINDS:
+        check(KINDS[group], node, where)

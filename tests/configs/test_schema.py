@@ -73,16 +73,19 @@ BAD = [
     ("dataset", "faces", {"splitt": "test"}, "unknown option 'splitt'. Did you mean split"),
     ("prior", "faces", {"variants": {"flow": "faces_flo"}}, "unknown prior 'faces_flo'. Did you mean faces_flow"),
     ("prior", "faces", {"trained": {"images": 3}}, "trained.dataset is missing"),
+    ("prior", "faces", {"fetch": {"url": "a", "hub": "b/c"}}, "fetch says hub or url, one of the two"),
+    ("prior", "faces", {"fetch": {}}, "fetch says hub or url, one of the two"),
+    ("prior", "faces", {"fetch": {"hub": "b/c", "sha256": "0"}}, "fetch.sha256 is that of the file at fetch.url"),
     ("profile", "demo", {"sizes": 3}, "unknown key 'sizes'. Did you mean size"),
     ("objective", "flow", {"schedule": {}}, "unknown key 'schedule'. Did you mean scheduler"),
     ("table", "table1", {"degradations": ["sr5"]}, "unknown degradation 'sr5'. Did you mean sr"),
     ("table", "table1", {"titel": ""}, "unknown key 'titel'. Did you mean title"),
-    ("table", "table1", {"kind": "posteror"}, "unknown kind 'posteror'. Did you mean posterior"),
     ("table", "elto", {"like": "early_stoping"}, "unknown table 'early_stoping'. Did you mean early_stopping"),
     ("probe", "early_stopping", {"evry": 2}, "unknown option 'evry'. Did you mean every"),
     ("probe", "early_stopping", {"rules": {"wmv": {"rule": "wmv"}}}, "rules.wmv._target_ is missing"),
     ("probe", "early_stopping", {"rules": {"a": {"_target_": RULE, "windw": 3}}}, "rules.a: unknown option 'windw'"),
-    ("table", "posterior", {"problems": {"blur": {"title": ""}}}, "problems.blur.prior is missing"),
+    ("table", "posterior", {"problems": {"blur": {"title": ""}}}, "problems.blur.words is missing"),
+    ("method", "enkg", {"ensemble": "num_sample"}, "unknown option 'num_sample'. Did you mean num_samples"),
 ]  # fmt: skip
 
 
