@@ -10,7 +10,8 @@ help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "make table1 PROFILE=paper   the table on CelebA-256 and FFHQ-256, on a GPU"
 
-setup: $(DONE)   ## create .venv and install everything
+setup: $(DONE)   ## create .venv, install everything, and get what LPIPS needs
+	@$(BIN)/sipbench fetch lpips >/dev/null 2>&1 || echo "LPIPS does without its backbones: sipbench fetch lpips says why they did not come"
 
 $(DONE): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "sipbench needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.11"; exit 2; }

@@ -9,7 +9,9 @@ import torch
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
+from sipbench.metrics import backbones
 from tests import timing
+from tests.fetch.server import Site, serving
 
 os.environ["OMP_NUM_THREADS"] = "1"  # for the programs that tests start, as one_thread for the tests themselves
 SLOW = {line for line in timing.FILE.read_text().splitlines() if not line.startswith("#")}
@@ -33,6 +35,26 @@ def pytest_itemcollected(item):
 def one_thread():
     """Small tensors gain nothing from more threads, and busy machines lose much."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def without_backbones(tmp_path_factory):
+    """LPIPS has no weights, whatever this machine has, and none are fetched: tests are the same everywhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+        patch.setattr(backbones, "fetch", lambda net, tell: "tests fetch nothing")
+        yield
+
+
+@pytest.fixture
+def site(monkeypatch):
+    """A server on this machine to fetch from, with no proxy in between."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(Site()) as site:
+        yield site
 
 
 @pytest.fixture

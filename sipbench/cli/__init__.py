@@ -20,9 +20,11 @@ sipbench: an honest benchmark of deep learning for inverse problems
   sipbench score method=dps metrics=[ssim]  compute scores that stored results lack; nothing is solved again
   sipbench show degradation=deblur_motion   write a picture: truth, measurement, A⁺y; with method=NAME what is stored
   sipbench export method=dps out=FOLDER     stored reconstructions and kernels as PNG, .npy or .safetensors
+  sipbench compare A.png B.png [--json]     two image files, by every metric
   sipbench measure degradation=mri out=DIR  save measurements; solve them later with dataset=measured dataset.root=DIR
   sipbench list WHAT [--json]               methods, degradations, noises, datasets, priors, profiles, launchers, tables
   sipbench check mine.py:solve              the contract tests, on a solver of yours or on a method's name
+  sipbench fetch [lpips|NAME|table1 ...]    get checkpoints and data, or be told what is left to do by hand
   sipbench doctor                           what is installed, present and missing here, and what to do about it
   sipbench tune method=dps degradation=sr4  choose a solver's options on validation images
   sipbench train prior dataset=faces        train a diffusion prior; objective=flow or edm, codec=NAME for latents
@@ -37,7 +39,10 @@ Each says more with --help. Common options, for any of them (key=value, no dashe
   --cfg job                     show the composed config and stop
 """
 
-COMMANDS = ("list", "table", "score", "show", "export", "measure", "check", "doctor", "tune", "train", "import-prior")
+COMMANDS = (
+    *("list", "table", "score", "show", "export", "compare", "measure", "check"),
+    *("fetch", "doctor", "tune", "train", "import-prior"),
+)
 ASKS = ("-h", "--help")
 
 

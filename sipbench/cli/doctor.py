@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sipbench import configs
+from sipbench.cli.things import Finding, findings
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
 
@@ -25,16 +25,6 @@ Example:  sipbench doctor data=/mnt/images
 WIDTH = 160  # of a line on the page
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Whether a thing is here; where, and how to get it."""
-
-    name: str
-    present: bool
-    where: str
-    how: str = ""
-
-
 def main(words: list[str]) -> int:
     """Print the page, or all that there is to say."""
     for word in words:
@@ -42,18 +32,18 @@ def main(words: list[str]) -> int:
             raise UserError(f"unknown word {word!r}: sipbench doctor [--all] [data=FOLDER ...]")
     typed, everything = Overrides(word for word in words if word != "--all"), "--all" in words
     cfg = typed.compose()
-    sections: dict[str, Callable[[], Iterator[Finding]]] = {
-        "datasets": lambda: _datasets(cfg),
-        "priors": lambda: _priors(cfg),
-        "metrics": _metrics,
-        "degradations that need a file": lambda: _degradations(cfg),
+    sections: dict[str, Callable[[], list[Finding]]] = {
+        "datasets": lambda: findings("dataset", cfg),
+        "priors": lambda: findings("prior", cfg),
+        "metrics": lambda: list(_metrics()),
+        "degradations that need a file": lambda: findings("degradation", cfg),
     }
     _print("versions", _versions())
     _print("device", _device())
     _print("folders", _folders(cfg))
     for title, look in sections.items():
-        findings = list(look())
-        _print(title, _whole(findings) if everything else _short(findings))
+        found = look()
+        _print(title, _whole(found) if everything else _short(found))
     if everything:
         _print("tables", _tables(typed))
     else:
@@ -67,19 +57,19 @@ def _print(title: str, lines: Iterator[str]) -> None:
         print(f"  {line}")
 
 
-def _short(findings: list[Finding]) -> Iterator[str]:
+def _short(found: list[Finding]) -> Iterator[str]:
     """Those that are here in one line, and a line for each that is not."""
-    here = [finding.name for finding in findings if finding.present]
+    here = [finding.name for finding in found if finding.present]
     if here:
         yield f"here: {', '.join(here)}"
-    for finding in findings:
+    for finding in found:
         if not finding.present:
             line = f"not here: {finding.name:<16} {' '.join(finding.how.split())}"
             yield line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
 
 
-def _whole(findings: list[Finding]) -> Iterator[str]:
-    return (f"{f.name:<16} {'present' if f.present else 'missing'}: {f.where}" for f in findings)
+def _whole(found: list[Finding]) -> Iterator[str]:
+    return (f"{f.name:<16} {'present' if f.present else 'missing'}: {f.where}" for f in found)
 
 
 def _versions() -> Iterator[str]:
@@ -116,51 +106,23 @@ def _folders(cfg: Any) -> Iterator[str]:
         folder = Path(cfg[key]).expanduser()
         state = "present" if folder.is_dir() else "not there"
         yield f"{key:<8} {folder.resolve()}: {state} (change it with {key}=... or SIPBENCH_{key.upper()})"
+    from sipbench.metrics import backbones
+
+    files = [path.name for net in backbones.BACKBONES if (path := backbones.present(net))]
+    state = ", ".join(files) or "no backbone: sipbench fetch lpips"
+    yield f"LPIPS    {backbones.folder()}: {state} (TORCH_HOME moves it)"
     existing = next(p for p in (Path(cfg["results"]).resolve(), *Path(cfg["results"]).resolve().parents) if p.exists())
     yield f"free disk for results: {shutil.disk_usage(existing).free / 2**30:.0f} GiB"
 
 
-def _datasets(cfg: Any) -> Iterator[Finding]:
-    for name in configs.names("dataset"):
-        try:
-            one = configs.compose([f"dataset={name}", f"data={cfg['data']}"])
-            yield Finding(name, True, f"{len(configs.build(_plain(one['dataset']))):,} images")
-        except UserError as error:
-            yield Finding(name, False, str(error), str(configs.read("dataset", name).get("get", "")))
-
-
-def _degradations(cfg: Any) -> Iterator[Finding]:
-    for name in configs.names("degradation"):
-        node = configs.read("degradation", name)["operator"]
-        if "checkpoint" not in node:
-            continue
-        try:
-            kind = configs.locate(node["_target_"])
-            yield Finding(name, True, str(kind.weight_file(**node | {"weights": cfg["weights"]})))
-        except UserError as error:
-            yield Finding(name, False, str(error), str(error))
-
-
-def _priors(cfg: Any) -> Iterator[Finding]:
-    from sipbench import checkpoints
-
-    for name in configs.names("prior"):
-        node = configs.read("prior", name)
-        if "path" not in node or node["path"] == "???":
-            continue
-        how = str(node.get("get", ""))
-        try:
-            yield Finding(name, True, str(checkpoints.find(node["path"], cfg["weights"], how)))
-        except UserError as error:
-            yield Finding(name, False, str(error), how)
-
-
 def _metrics() -> Iterator[Finding]:
     from sipbench import metrics
+    from sipbench.metrics import backbones
 
-    for name in metrics.METRICS:
+    for name, metric in metrics.METRICS.items():
         lack = metrics.available(name)
-        yield Finding(name, lack is None, lack or "ready", lack or "")
+        file = f", with {backbones.present(metric.backbone)}" if metric.backbone else ""
+        yield Finding(name, lack is None, lack or f"ready{file}", lack or "")
 
 
 def _tables(words: Overrides) -> Iterator[str]:
@@ -172,9 +134,3 @@ def _tables(words: Overrides) -> Iterator[str]:
             ready = [entry for entry in spec.entries() if entry.cell is not None]
             yield f"{name} {profile}: {len(ready)} of {len(spec.entries())} cells could run here"
             yield from (f"  lacks {line}" for line in tables.missing(spec))
-
-
-def _plain(node: Any) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_container(node, resolve=True)  # pyright: ignore

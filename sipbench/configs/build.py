@@ -12,7 +12,7 @@ from sipbench.configs.find import is_file_target
 from sipbench.configs.own_module import module_from_file
 from sipbench.errors import UserError
 
-META = ("name", "title", "published", "get", "citation", "trained", "images")  # what only describes a node
+META = ("name", "title", "published", "get", "fetch", "citation", "trained", "images")  # what only describes a node
 
 
 def locate(target: str) -> Any:

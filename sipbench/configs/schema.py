@@ -236,6 +236,23 @@ class Noise(Node):
 
 
 @dataclass
+class Address:
+    """Where `sipbench fetch` gets it: a model of the hub, or one file by its address."""
+
+    hub: str | None = key("a model of the hub in diffusers format, owner/name")
+    url: str | None = key("the address of a guided-diffusion checkpoint, which is then imported")
+    sha256: str | None = key("the hash of that file, where it is known")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Two addresses, none, or a hash of nothing."""
+        if (node.get("hub") is None) == (node.get("url") is None):
+            raise UserError(f"{where}: fetch says hub or url, one of the two")
+        if node.get("sha256") is not None and node.get("url") is None:
+            raise UserError(f"{where}: fetch.sha256 is that of the file at fetch.url")
+
+
+@dataclass
 class Dataset(Node):
     """A dataset; its other keys are the options of its `_target_`."""
 
@@ -253,6 +270,7 @@ class Prior(Node):
     name: str = key("how commands and rows name it", required=True)
     path: str | None = key("the checkpoint: its name below weights/ or on the hub, or a folder")
     get: str | None = key("the command that makes or fetches it")
+    fetch: Address = key("a plain address of the checkpoint, where there is one")
     variants: dict[str, str | Settings] = key(
         "the priors of other kinds for the same images, by kind, flow or latent: a name, or what differs from this one"
     )

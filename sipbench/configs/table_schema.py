@@ -96,6 +96,7 @@ class ImageTable:
     )
     sweep: dict[str, list[Any]] | None = key("by a word of the command line, the values that make a problem each")
     views: list[str] | None = key("how it is shown: grid, pairs, ...; without it grid, pairs and strip")
+    against: str | None = key("the problem that the view `matrix` holds the others against")
     published: Published | None = key("published numbers of the same setting")
     words: list[str] | None = key("words of the command line for every cell")
     notes: list[str] | None = key("what else is to be known, a paragraph each")

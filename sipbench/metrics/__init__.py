@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sipbench.errors import unknown
-from sipbench.metrics import perception
+from sipbench.metrics import backbones, perception
 from sipbench.metrics.alignment import align, error_ratio, psnr_aligned, ratio_below, relative_error, success
 from sipbench.metrics.deconvolution import deblurred
 from sipbench.metrics.feasibility import feasibility, residual
@@ -39,6 +39,7 @@ __all__ = [
     "kernel_similarity",
     "lpips_alex",
     "lpips_vgg",
+    "obstacle",
     "psnr",
     "psnr_aligned",
     "psnr_y",
@@ -141,7 +142,19 @@ def available(name: str, *, download: bool = False) -> str | None:
     ``download`` allows one attempt in a process to fetch absent weights.
     """
     backbone = _metric(name).backbone
-    return None if backbone is None else perception.missing(backbone, download=download)
+    return None if backbone is None else backbones.missing(backbone, download=download)
+
+
+def obstacle(name: str, shape: tuple[int, ...]) -> str | None:
+    """None where two images of this shape (B, C, H, W) can be scored by it here, else why not, in a line."""
+    metric = _metric(name)
+    if metric.against_best:
+        return "it compares with the deblurring by the true kernel, which only a blind problem has"
+    if metric.channels and shape[1] not in metric.channels:
+        return f"it is defined on {' or '.join(map(str, metric.channels))} channels, not on {shape[1]}"
+    if not metric.fits(shape):
+        return f"it is defined from {metric.smallest} x {metric.smallest} pixels on, not on {shape[3]} x {shape[2]}"
+    return available(name)
 
 
 def evaluate(

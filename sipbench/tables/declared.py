@@ -49,6 +49,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         notes=tuple(" ".join(line.split()) for line in node.get("notes") or ()),
         words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
         views=tuple(node.get("views") or VIEWS),
+        against=node.get("against") or "",
         partial=is_partial(overrides),
     )
 

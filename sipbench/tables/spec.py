@@ -132,6 +132,7 @@ class TableSpec:
         words: overrides of every cell.
         notes: what else is to be known, a line each.
         views: how it is shown, by the names of sipbench/tables/views.
+        against: the problem that the view `matrix` holds the others against.
         overrides: what was typed beyond the table's own choices.
         partial: whether something that was typed changes what it shows.
     """
@@ -150,6 +151,7 @@ class TableSpec:
     words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     views: tuple[str, ...] = ("grid",)
+    against: str = ""
     partial: bool = False
 
     @property

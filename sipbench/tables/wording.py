@@ -130,7 +130,7 @@ def _unfinished(spec: TableSpec, entries: Iterable[Record]) -> Iterator[str]:
 
 def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator[str]:
     """Why images that were solved have no value of a metric."""
-    from sipbench.metrics import METRICS, perception
+    from sipbench.metrics import METRICS
 
     solved = [r for r in rows if r["metric"] == name and r["status"] in ("ok", "incomplete") and r["cell"]]
     cell, metric = spec.setting(*spec.pairs[0]), METRICS[key]
@@ -144,7 +144,6 @@ def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator
         yield f"{name} is –: it needs images of at least {metric.smallest} pixels."
     elif metric.backbone is not None:
         yield (
-            f"{name} is –: its ImageNet weights were not at hand. Put {perception.url(metric.backbone)} into "
-            "torch.hub's folder of checkpoints (`sipbench doctor` names it) and run again: it is computed from what "
-            "is stored."
+            f"{name} is –: its ImageNet weights were not at hand. Get them with `sipbench fetch lpips` and run again: "
+            "it is computed from what is stored."
         )

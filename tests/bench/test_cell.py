@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
+from sipbench.bench.load import load_prior
 from sipbench.errors import UserError
 
 
@@ -14,6 +16,12 @@ from sipbench.errors import UserError
 )
 def test_what_cannot_change_a_result_is_not_in_the_name(cell, same):
     assert cell("method=dip").hash == cell("method=dip", same).hash
+
+
+def test_an_address_is_not_in_the_name_and_its_prior_can_be_built(cell):
+    words = ("method=dps", "+prior.fetch.hub=a/b")
+    assert cell(*words).hash == cell("method=dps").hash
+    load_prior(cell(*words), torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

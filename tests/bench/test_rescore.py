@@ -47,10 +47,10 @@ def test_a_metric_that_is_asked_for_later_is_computed_without_solving(cell, monk
 def test_lpips_comes_when_its_weights_do(cell, monkeypatch):
     """The backbone is absent when the cell runs and there afterwards."""
     words = ("method=pinv", "metrics=[psnr,lpips_alex]", "size=64")
-    monkeypatch.setattr(metrics.perception, "missing", lambda *_, **__: "absent")
+    monkeypatch.setattr(metrics.backbones, "missing", lambda *_, **__: "absent")
     c = done(cell(*words))
     assert store.read(c.folder)["lpips_alex"].isna().all() and lacking(c) == {}
-    monkeypatch.setattr(metrics.perception, "missing", lambda *_, **__: None)
+    monkeypatch.setattr(metrics.backbones, "missing", lambda *_, **__: None)
     fake = metrics.METRICS["lpips_alex"].__class__(
         lambda a, b: (a - b).abs().flatten(1).mean(1), False, "LPIPS", backbone="alex"
     )

@@ -1,0 +1,100 @@
+"""Asking an address: how patient one is, through which proxy, with which password.
+
+Proxies are those that the environment names (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), passwords those of the address or of
+~/.netrc. A password goes to the host that it is for, and is in no message.
+"""
+
+from __future__ import annotations
+
+import http.client
+import netrc
+import ssl
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from sipbench.errors import UserError
+
+
+class FetchError(UserError):
+    """Why something did not come, in a line."""
+
+
+@dataclass(frozen=True)
+class Web:
+    """How patient one is, and what a package registry's settings add.
+
+    Attributes:
+        timeout: seconds of silence after which a try is given up.
+        tries: how often in a row without a byte of progress.
+        pause: seconds before the second try; twice as many before each further one.
+        slowest: bytes a second, over `timeout` seconds, below which a file is given up.
+        proxy: in place of the environment's.
+        cert: a file of certificates in place of the system's.
+        trusted: hosts whose certificate is not checked.
+        token: a password of the kind "Bearer".
+    """
+
+    timeout: float = 20.0
+    tries: int = 4
+    pause: float = 1.0
+    slowest: float = 1000.0
+    proxy: str | None = None
+    cert: str | None = None
+    trusted: tuple[str, ...] = ()
+    token: str = ""
+
+    def text(self, url: str, accept: str = "*/*") -> tuple[str, str]:
+        """A page, and the address that it was found at in the end."""
+        try:
+            with self.open(url, {"Accept": accept}) as answer:
+                return answer.read().decode("utf-8", "replace"), answer.url
+        except (OSError, http.client.HTTPException) as error:
+            raise FetchError(f"{shown(url)}: {line(error)}") from error
+
+    def open(self, url: str, headers: dict[str, str]) -> Any:
+        """The answer to a request."""
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        request = urllib.request.Request(shown(url), headers={"User-Agent": "sipbench", **headers})
+        if self.token:
+            request.add_unredirected_header("Authorization", f"Bearer {self.token}")
+        elif login := _login(parts.username, parts.password, parts.hostname or ""):
+            request.add_unredirected_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
+        context = ssl.create_default_context(cafile=self.cert)
+        if {host, parts.hostname} & set(self.trusted):
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        proxies = urllib.request.ProxyHandler({"http": self.proxy, "https": self.proxy} if self.proxy else None)
+        opener = urllib.request.build_opener(proxies, urllib.request.HTTPSHandler(context=context))
+        try:
+            return opener.open(request, timeout=self.timeout)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise
+
+
+def shown(url: str) -> str:
+    """An address without a password in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def line(error: BaseException) -> str:
+    """What went wrong, in a line."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"it answered {error.code} {error.reason}"
+    return " ".join(str(getattr(error, "reason", None) or error).split()) or type(error).__name__
+
+
+def _login(user: str | None, password: str | None, host: str) -> str:
+    """user:password of the address, else of ~/.netrc, else nothing."""
+    if user is not None:
+        return f"{unquote(user)}:{unquote(password or '')}"
+    try:
+        found = netrc.netrc().authenticators(host)
+    except (OSError, netrc.NetrcParseError):
+        return ""
+    return f"{found[0]}:{found[2]}" if found else ""
