@@ -55,7 +55,8 @@ def _lost(spec: TableSpec, stored: images.Rows, row: Row, pair: tuple[str, str])
     keys = [(*pair, row.name), (*_reference(spec), row.name)]
     if not all(key in stored for key in keys):
         return None
-    own, reference = (images.values(stored[key], row.column(spec.measures[0])) for key in keys)
+    both = (stored[key] for key in keys)
+    own, reference = (images.values(rows, row.column(spec.measures[0], rows)) for rows in both)
     d = (own - reference).dropna()
     return float(d.mean()) if len(d) else None
 
