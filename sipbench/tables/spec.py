@@ -58,7 +58,7 @@ class Row:
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", self.method or self.name)
 
-    def column(self, measure: Measure, known: Iterable[str]) -> str:
+    def column(self, measure: Measure, known: Iterable[str] = ()) -> str:
         """The column of the stored rows that a measure of this row stands in.
 
         What a run costs is shared by its parts, unless the rows know what a part costs.
