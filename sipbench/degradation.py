@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sipbench import configs
-from sipbench.errors import UserError
+from sipbench.errors import UserError, unknown
 from sipbench.noise import Noise
 from sipbench.operators.base import BlindOperator, LinearOperator, Operator
 from sipbench.operators.unknowns import CHANNELS, UNKNOWNS
@@ -122,6 +122,8 @@ def _as_told(node: dict[str, Any]) -> dict[str, Any]:
     """The node of what a solver hears: the options that `told` names, or, where it names a `_target_`, another part."""
     own = {k: v for k, v in node.items() if k != "told"}
     for part, said in node["told"].items():
+        if part not in ("operator", "noise"):
+            raise unknown("part under degradation.told", part, ("operator", "noise"))
         own[part] = said if "_target_" in said else own[part] | said
     return own
 

@@ -134,7 +134,7 @@ class Bench:
         return Problem(y.to(self.device), f.to(self.device), noise, f.shape, self.prior, public, setting)
 
     def told(self, images: Sequence[int]) -> Problem:
-        """The problem as the solver hears it: where `told` of the degradation says so, with an f or a noise not true."""
+        """The problem as the solver hears it: with another f or noise where the degradation's `told` says so."""
         problem, said = self.pose(images), self.degradation.told
         if said is None:
             return problem
@@ -245,7 +245,7 @@ class Bench:
             raise NotApplicable(reason)
         of_draws = next((name for name in cell.metrics if METRICS[name].of_draws), None)
         if of_draws and (reason := exact.lacks(cell, f, self.degradation.noise)):
-            raise NotApplicable(f"{of_draws} compares draws with an exact posterior, and {reason}")
+            raise NotApplicable(f"{of_draws} compares draws with an exact posterior: {reason}")
         if self.prior is not None and cell.prior is not None and not _fits(self.prior, cell):
             raise NotApplicable(f"prior {cell.prior['name']} is for {self.prior.image_shape}, not {_shape(cell)}")
         for name, prior in self.priors.items():
