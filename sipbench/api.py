@@ -14,6 +14,8 @@ from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.needs import unmet
 from sipbench.bench.run import Bench
 from sipbench.bench.score import Truth, score_images
+from sipbench.bench.score_draws import Draws, score_draws
+from sipbench.errors import UserError
 from sipbench.problem import Estimate, Problem
 
 if TYPE_CHECKING:
@@ -66,26 +68,36 @@ def score(
 ) -> pd.DataFrame:
     """One row an image: the metrics, or those that are named, and how well the estimate explains the measurement.
 
+    An estimate with samples adds the figures of its draws: of their mean, spread and coverage.
     Where f is blind, and the problem was posed here, the row also says how like the true kernel the estimate's is. Of a
     real measurement nobody knows a kernel, nor a noise level that was not told: nothing is said of them.
     """
-    import pandas as pd
-
     found = guard.own(estimate)
     found = replace(found, x=found.x.float())
     if "overrides" not in problem.setting:
         known = None if truth is None else Truth(truth)
         names = metrics or _cell(["method=pinv", "prior=none"]).metrics
-        return pd.DataFrame(score_images(names, found, known, problem))
+        return _scored(names, found, known, problem)
     cell = _cell([*problem.setting["overrides"], f"images={list(problem.setting['images'])}"])
     bench = Bench.of(cell, check=False)
     theta = bench.theta(cell.images, problem.f)
     known = None if truth is None else Truth(truth, theta, bench.best(problem, theta))
-    return pd.DataFrame(score_images(metrics or cell.metrics, found, known, bench.as_known(problem, cell.images)))
+    return _scored(metrics or cell.metrics, found, known, bench.as_known(problem, cell.images))
+
+
+def _scored(names: Sequence[str], estimate: Estimate, truth: Truth | None, problem: Problem) -> pd.DataFrame:
+    import pandas as pd
+
+    values = score_images(names, estimate, truth, problem)
+    if estimate.samples is not None:
+        values |= score_draws(names, Draws.of(estimate.samples, problem.f), estimate, truth, problem)
+    return pd.DataFrame(values)
 
 
 def _posed(problem: Problem, method: str, options: dict[str, Any]) -> Bench:
     cell = _cell([*problem.setting["overrides"], f"method={method}"])
+    if cell.draws > 1:
+        raise UserError("draws are made by a cell, as in sipbench method=dps draws=8; solve makes one")
     return Bench.of(replace(cell, typed=options))
 
 

@@ -16,6 +16,7 @@ from sipbench.bench.identity import digest, identity
 from sipbench.bench.needs import wants_prior
 from sipbench.bench.options import Options, resolve
 from sipbench.bench.options import typed as typed_options
+from sipbench.bench.variants import sized, variant
 from sipbench.datasets import Dataset
 from sipbench.errors import UserError, unknown
 
@@ -34,6 +35,7 @@ class Cell:
         method, degradation, source, prior: the nodes of the method, the degradation, the dataset and the prior.
         typed: solver options that were named by hand; they win over all others.
         seed, split, size, chosen_images: which images, and of how many pixels along one side.
+        draws: how often the solver draws for each image, with streams of its own each time.
         tuned: whether settings that the paper or the demo names are used; else the paper's defaults alone.
         metrics, keep_images: what is scored, and whether what the solver returned is kept.
         device, batch_size, budget_seconds, retry_failed: how it is run.
@@ -52,6 +54,7 @@ class Cell:
     split: str = "test"
     size: int = 0
     chosen_images: Any = 8
+    draws: int = 1
     tuned: bool = True
     metrics: tuple[str, ...] = ()
     keep_images: bool = True
@@ -79,10 +82,11 @@ class Cell:
         return cls(
             **{name: plain[name] for name in same},
             source=plain["dataset"],
-            prior=_variant(plain.get("prior"), kind, typed),
+            prior=variant(plain.get("prior"), kind, typed),
             typed=typed_options(plain["method"].get("solver", {}), keys),
             profile=(plain.get("profile") or {}).get("name", "none"),
             chosen_images=plain["images"],
+            draws=plain.get("draws", 1),
             tuned=bool(plain.get("tuned", True)),
             metrics=tuple(plain["metrics"]),
             budget_seconds=plain.get("budget_seconds"),
@@ -119,7 +123,20 @@ class Cell:
 
     @cached_property
     def _resolved(self) -> Options:
-        return resolve(self.method, self.degradation["name"], self.profile, self.tuned, self.typed)
+        asked = {self.method["ensemble"]: self.draws} if self.moves_ensemble else {}
+        return resolve(self.method, self.degradation["name"], self.profile, self.tuned, asked | self.typed)
+
+    @property
+    def image_metrics(self) -> list[str]:
+        """Those of the metrics that look at one image; the others look at draws."""
+        from sipbench.metrics import METRICS
+
+        return [name for name in self.metrics if not METRICS[name].of_draws]
+
+    @property
+    def moves_ensemble(self) -> bool:
+        """Whether the draws of an image are made together, by a solver that moves an ensemble."""
+        return self.draws > 1 and bool(self.method.get("ensemble"))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -203,7 +220,7 @@ class Cell:
         if not nodes or not (needs is None or wants_prior(self.method)):
             return {}
         open_ = {f"{part}_prior": shape for part, shape in self.theta_shapes.items()}
-        return {name: _sized(node, open_[name]) for name, node in nodes.items() if name in open_}
+        return {name: sized(node, open_[name]) for name, node in nodes.items() if name in open_}
 
     @cached_property
     def weights(self) -> dict[str, Path]:
@@ -267,22 +284,3 @@ def _plain(cfg: Any) -> dict[str, Any]:
         return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # pyright: ignore
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
-
-
-def _variant(prior: dict[str, Any] | None, kind: str | None, typed: list[str]) -> dict[str, Any] | None:
-    """The prior of this kind that a dataset's prior names under `variants`: latent, flow; else the prior itself.
-
-    Options of the prior that were typed hold for whichever it is.
-    """
-    if not prior:
-        return prior
-    name = (prior.get("variants") or {}).get(kind)
-    own = {k: prior[k] for k in typed if k in prior}
-    chosen = configs.read("prior", name) | own if name else prior
-    return {k: v for k, v in chosen.items() if k != "variants"}
-
-
-def _sized(node: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
-    """A further prior's node with the side of its part of theta put in."""
-    side = str(min(shape[1:]) // 4 * 4)
-    return {k: v.replace("{side}", side) if k in ("path", "get") else v for k, v in node.items()}

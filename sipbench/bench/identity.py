@@ -28,6 +28,8 @@ def identity(cell: Any) -> dict[str, Any]:
         "budget": cell.budget_seconds,
         "seed": cell.seed,
     }
+    if cell.draws > 1:
+        found["draws"] = cell.draws
     if cell.priors:
         found["priors"] = {name: _without(node, PLACES) for name, node in cell.priors.items()}
     if cell.precision != "float32":

@@ -20,20 +20,32 @@ from sipbench import configs, device, metrics
 from sipbench.bench import guard, protocol, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.score import Truth, curves, oracle, score_images
+from sipbench.bench.score_draws import MEAN, Draws, score_draws
 from sipbench.bench.watch import Snapshot
 from sipbench.datasets.reading import BadImage
 from sipbench.problem import Estimate, Problem
 
 
+class Unfit(Exception):
+    """What a solver returned cannot be taken for what was asked of it; the message says why."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What came back of a batch, and what it took."""
+    """What came back of a batch, and what it took.
+
+    Attributes:
+        seconds: of all images and all draws.
+        evaluations: of one image and one draw.
+        batch: how many copies of a measurement were solved at once, where that is not the number of images.
+    """
 
     estimate: Estimate
     seconds: float
     evaluations: float
     memory: float
     snapshots: list[Snapshot]
+    batch: int | None = None
 
 
 def rows(
@@ -44,26 +56,24 @@ def rows(
     if not isinstance(x_hat, Tensor) or tuple(x_hat.shape) != tuple(problem.shape):
         what = tuple(x_hat.shape) if isinstance(x_hat, Tensor) else type(x_hat).__name__
         return failures(cell, images, f"wrong shape: returned {what}, expected a tensor of {problem.shape}")
-    estimate, names = replace(outcome.estimate, x=x_hat.detach().float()), cell.metrics
-    values, along = score_images(names, estimate, truth, problem), curves(names, outcome.snapshots, truth, problem.f)
-    shared = about(cell, problem.device) | {
-        "seconds": outcome.seconds / len(images),
-        "evaluations": outcome.evaluations,
-        "peak_memory_mib": outcome.memory,
-        "batch": len(images),
-    }
-    finite, made = _finite(estimate), []
+    estimate, names = replace(outcome.estimate, x=x_hat.detach().float()), cell.image_metrics
+    draws = Draws.of(estimate.samples, problem.f) if cell.draws > 1 and estimate.samples is not None else None
+    values = score_images(cell.metrics, estimate, truth, problem)
+    values |= score_draws(cell.metrics, draws, estimate, truth, problem) if draws else {}
+    along = curves(names, outcome.snapshots, truth, problem.f)
+    shared = about(cell, problem.device) | _costs(cell, outcome, len(images))
+    lost, made = _lost(estimate, draws), []
     for i, image in enumerate(images):
         row = shared | _names(cell, image) | {"y_sha256": y_hash(problem.y[i])}
-        if not finite[i]:
-            made.append(row | {"status": "failed", "reason": "non-finite output"})
+        if lost[i]:
+            made.append(row | {"status": "failed", "reason": lost[i]})
             continue
         scores = {name: value[i] for name, value in values.items()}
         row |= {"status": "ok", "reason": "", **scores, **oracle(names, scores, along, i), **_said(estimate, i)}
         row |= {"curve_step": along["step"], "curve_seconds": along["seconds"]}
         row |= {f"curve_{n}": [c[i] for c in along[n]] for n in (*names, "loss") if along[n]}
         if cell.keep_images:
-            row |= {"kept": True, "png": _png(estimate.x[i]), "estimate": store.packed(estimate, i)}
+            row |= {"kept": True, "png": _png(estimate.x[i]), "estimate": store.packed(estimate, i, draws)}
         made.append(row)
     return made
 
@@ -147,12 +157,24 @@ def _said(estimate: Estimate, i: int) -> dict[str, Any]:
     return {"stopped": stopped, "converged": converged, **certificate}
 
 
-def _finite(estimate: Estimate) -> list[bool]:
-    """Whether all that came back of each image is finite."""
+def _costs(cell: Cell, outcome: Outcome, images: int) -> dict[str, Any]:
+    """What one image and one draw took, and what the mean of the draws takes: all of them."""
+    one = {"seconds": outcome.seconds / images / cell.draws, "evaluations": outcome.evaluations}
+    all_draws = {f"{MEAN}{name}": value * cell.draws for name, value in one.items()} if cell.draws > 1 else {}
+    return one | all_draws | {"peak_memory_mib": outcome.memory, "batch": outcome.batch or images, "draws": cell.draws}
+
+
+def _lost(estimate: Estimate, draws: Draws | None) -> list[str]:
+    """Of each image, what of it came back that is not finite, or nothing."""
     finite = estimate.x.flatten(1).isfinite().all(1)
     for part in (estimate.theta or {}).values():
         finite &= part.flatten(1).isfinite().all(1)
-    return finite.tolist()
+    lost = ["" if good else "non-finite output" for good in finite.tolist()]
+    if draws is None or draws.samples is None:
+        return lost
+    counts = (~draws.samples.flatten(2).isfinite().all(2)).sum(1).tolist()
+    some = [f"{count} of {draws.samples.shape[1]} draws are not finite" if count else "" for count in counts]
+    return [drawn or plain for drawn, plain in zip(some, lost, strict=True)]
 
 
 def _png(x: Tensor) -> bytes:

@@ -13,7 +13,9 @@ from sipbench.bench import protocol, record, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import Bench
 from sipbench.bench.score import score_images
+from sipbench.bench.score_draws import Draws, score_draws
 from sipbench.errors import UserError
+from sipbench.operators.base import Operator
 from sipbench.problem import Estimate
 
 
@@ -56,24 +58,40 @@ def unsolved(cell: Cell) -> Cell:
 
 def _scores(bench: Bench, cell: Cell, images: list[int], names: list[str]) -> list[dict[str, Any]]:
     """The scores of a batch, against a truth that is made again; its measurement must be the one that was solved."""
-    problem, estimate = bench.pose(images), _kept(cell, images, bench.device)
+    problem, found = bench.pose(images), store.kept(cell, images)
+    contents = [found[image] for image in images]
+    estimate = _kept(contents, bench.device)
     rows = store.read(cell.folder, ["image", "y_sha256"]).set_index("image")
     for i, image in enumerate(images):
         if record.y_hash(problem.y[i]) != rows.loc[image, "y_sha256"]:
             raise UserError(f"{cell.label}, image {image}: the stored result is of another measurement than today's")
-    values = score_images(names, estimate, bench.truth(images, problem), bench.as_known(problem, images))
+    truth, known = bench.truth(images, problem), bench.as_known(problem, images)
+    values = score_images(names, estimate, truth, known)
+    if cell.draws > 1:
+        values |= score_draws(names, _draws(contents, estimate, known.f), estimate, truth, known)
     if not set(cell.metrics) >= set(names):  # by older metrics: what cannot be made anew is no longer shown
-        values |= {f"oracle_{name}": [float("nan")] * len(images) for name in names}
+        values |= {f"oracle_{name}": [float("nan")] * len(images) for name in names if name in cell.image_metrics}
     version = {"metrics_version": protocol.versions()["metrics"], "scored_on": device.describe(bench.device)}
     return [{"image": image, **{n: v[i] for n, v in values.items()}, **version} for i, image in enumerate(images)]
 
 
-def _kept(cell: Cell, images: list[int], device: torch.device) -> Estimate:
-    """What the solver returned for these images, as a batch."""
-    found = store.estimates(cell, images)
-    parts = [found[image].theta or {} for image in images]
+def _kept(contents: list[bytes], device: torch.device) -> Estimate:
+    """What the solver returned, as a batch."""
+    found = [store.unpacked(content) for content in contents]
+    parts = [one.theta or {} for one in found]
     theta = {name: torch.cat([part[name] for part in parts]).to(device) for name in parts[0]}
-    return Estimate(torch.cat([found[image].x for image in images]).to(device), theta=theta or None)
+    samples = [one.samples for one in found if one.samples is not None]
+    x = torch.cat([one.x for one in found]).to(device)
+    return Estimate(x, theta=theta or None, samples=torch.cat(samples).to(device) if samples else None)
+
+
+def _draws(contents: list[bytes], estimate: Estimate, f: Operator) -> Draws:
+    """Its draws, or what is kept of them."""
+    if estimate.samples is not None:
+        return Draws.of(estimate.samples, f)
+    parts = zip(*map(store.moments, contents), strict=True)
+    mean, std = (torch.cat(part).to(estimate.x.device) for part in parts)
+    return Draws(mean, std)
 
 
 def _together(todo: dict[int, list[str]]) -> Iterator[tuple[list[str], list[int]]]:
@@ -86,6 +104,9 @@ def _fits(cell: Cell, name: str) -> bool:
     from sipbench.degradation import Degradation
 
     degradation, metric = Degradation.of(cell.degradation), metrics.METRICS[name]
+    if metric.of_draws:  # where they were kept
+        shape = degradation.x_shape(cell.dataset)
+        return cell.draws > 1 and hasattr(cell.dataset, "posterior") and store.small((cell.draws, *shape))
     blind = configs.locate(cell.degradation["operator"]["_target_"]).blind
     return metric.fits((1, *degradation.x_shape(cell.dataset))) and (blind or not metric.against_best)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
@@ -17,8 +17,9 @@ from typing import Any
 import torch
 
 from sipbench import configs, device
-from sipbench.bench import guard, record, store
+from sipbench.bench import exact, guard, record, store
 from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.draws import drawn
 from sipbench.bench.load import forget, load_networks, load_prior, load_priors
 from sipbench.bench.needs import unmet
 from sipbench.bench.record import Outcome
@@ -27,7 +28,7 @@ from sipbench.bench.watch import Counted, Follow, PeakMemory, counting
 from sipbench.datasets.reading import BadImage
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError
-from sipbench.metrics import available, deblurred
+from sipbench.metrics import METRICS, available, deblurred
 from sipbench.operators.base import BlindOperator, Operator
 from sipbench.problem import Problem, Rng
 
@@ -85,14 +86,21 @@ class Bench:
             bench.check()
         return bench
 
-    def rows(self, images: list[int], report: Report | None) -> list[dict[str, Any]]:
-        """The rows of one batch. Out of memory halves it; whatever else goes wrong becomes rows with the reason."""
+    def rows(self, images: list[int], report: Report | None, at_once: int = 0) -> list[dict[str, Any]]:
+        """The rows of one batch. Out of memory halves it; whatever else goes wrong becomes rows with the reason.
+
+        `at_once` is how many copies of a measurement a solver that draws is handed at most; 0 says the batch size.
+        """
+        copies = len(images) * (1 if self.cell.moves_ensemble else self.cell.draws)
+        at_once = min(at_once or self.cell.batch_size, copies)
         try:
-            return self._rows(images, report)
+            return self._rows(images, report, at_once)
         except BadImage as error:
             if len(images) == 1:
                 return record.failures(self.cell, images, f"unreadable image: {error}")
             half = 1
+        except record.Unfit as error:
+            return record.failures(self.cell, images, str(error))
         except UserError:
             raise
         except (Exception, SystemExit) as error:
@@ -101,13 +109,13 @@ class Bench:
             if not guard.out_of_memory(error):
                 return record.failures(self.cell, images, f"{type(error).__name__}: {error}", error)
             device.release(self.device)
-            if len(images) == 1:
+            if len(images) == at_once == 1:
                 return record.failures(self.cell, images, f"out of memory with one image: {error}", error)
-            half = len(images) // 2
-        return self.rows(images[:half], report) + self.rows(images[half:], report)
+            half, at_once = len(images) // 2, max(1, at_once // 2)
+        return sum((self.rows(part, report, at_once) for part in (images[:half], images[half:]) if part), [])
 
-    def _rows(self, images: Sequence[int], report: Report | None) -> list[dict[str, Any]]:
-        outcome = self.solve(self.pose(images), report)
+    def _rows(self, images: Sequence[int], report: Report | None, at_once: int) -> list[dict[str, Any]]:
+        outcome = drawn(self, images, at_once, report)
         problem = self.pose(images)  # anew: nothing that the solver had in its hands takes part in its score
         return record.rows(self.cell, images, self.truth(images, problem), self.as_known(problem, images), outcome)
 
@@ -136,7 +144,7 @@ class Bench:
             return None
         x = self.degradation.x(self.cell.dataset.load(images), self.streams(images))
         theta = self.theta(images, problem.f)
-        return Truth(x, theta, self.best(problem, theta))
+        return Truth(x, theta, self.best(problem, theta), self.posteriors(images, problem))
 
     def theta(self, images: Sequence[int], f: Operator) -> Mapping[str, torch.Tensor] | None:
         """What a blind f left open, drawn again for the score; nobody has that of a real measurement."""
@@ -153,23 +161,36 @@ class Bench:
         A = given({name: part.to(problem.device) for name, part in theta.items()})
         return cache(partial(deblurred, A, problem.y, self.degradation.noise.sigma))
 
-    def streams(self, images: Sequence[int]) -> Rng:
-        """The root streams of these images. A saved measurement brings those that it was made with."""
-        cell = self.cell
-        if cell.measured:
-            return cell.dataset.streams(images, cell.seed)
-        return Rng.of(cell.seed, f"{cell.source['name']}/{cell.split}", images)
+    def posteriors(self, images: Sequence[int], problem: Problem) -> Callable[[int], Any] | None:
+        """What judges draws of these images, from their exact posteriors; None where none is known."""
+        return exact.posteriors(self.cell, self.degradation.noise, images, problem)
 
-    def solve(self, problem: Problem, report: Report | None) -> Outcome:
+    def streams(self, images: Sequence[int]) -> Rng:
+        """The root streams of these images. A dataset may have its own: a saved measurement brings its."""
+        cell = self.cell
+        own = _asked(cell.dataset, "streams", images, cell.seed)
+        return Rng.of(cell.seed, f"{cell.source['name']}/{cell.split}", images) if own is None else own
+
+    def solver_streams(self, images: Sequence[int], draws: Iterable[int]) -> Rng:
+        """The solver's streams for these draws of each image, draw by draw; draw 0 has those of a single draw."""
+        first = self.streams(images).child("public").child("solver")
+        keys = []
+        for k in draws:
+            own = _asked(self.cell.dataset, "solver_streams", images, k)
+            keys += (own or (first.child(f"draw {k}") if k else first)).keys
+        return Rng(keys, self.device)
+
+    def solve(self, problem: Problem, report: Report | None, streams: Rng | None = None) -> Outcome:
         """The solver's own time, evaluations and memory; loading, warm-up and metrics are outside the clock.
 
         The solver works on a y of its own, and what else it is lent is watched: see `guard`.
         """
+        streams = problem.rng.child("solver") if streams is None else streams
         options = configs.typed(self.cell.solver, configs.built(self.cell.options), problem)
         solver = partial(self.cell.solver, **options, **self.networks, **self.priors)
         follow = Follow(report, self.cell.budget_seconds)
         self._warm_up(problem)
-        own = replace(problem, y=self.handed(problem.y), rng=problem.rng.child("solver"), _watch=follow)
+        own = replace(problem, y=self.handed(problem.y), rng=streams, _watch=follow)
         own = replace(own, noise=copy.deepcopy(problem.noise))
         watched = guard.Guard(own, {"problem.prior": self.prior, **self.networks, **self.priors})
         try:
@@ -201,6 +222,9 @@ class Bench:
         reason = unmet(cell.method, degradation, f, noise, self.prior)
         if reason:
             raise NotApplicable(reason)
+        of_draws = next((name for name in cell.metrics if METRICS[name].of_draws), None)
+        if of_draws and (reason := exact.lacks(cell, f, self.degradation.noise)):
+            raise NotApplicable(f"{of_draws} compares draws with an exact posterior, and {reason}")
         if self.prior is not None and cell.prior is not None and not _fits(self.prior, cell):
             raise NotApplicable(f"prior {cell.prior['name']} is for {self.prior.image_shape}, not {_shape(cell)}")
         for name, prior in self.priors.items():
@@ -229,6 +253,12 @@ class Bench:
                 if prior is not None:
                     z = torch.zeros((len(x), *prior.shape), device=self.device)
                     prior.decode(prior.denoise(z, prior.times(1)[0]))
+
+
+def _asked(dataset: Any, name: str, *args: Any) -> Any:
+    """What a dataset says of its streams, if it says anything."""
+    method = getattr(dataset, name, None)
+    return None if method is None else method(*args)
 
 
 def _chunks(images: list[int], size: int) -> Iterator[list[int]]:

@@ -11,17 +11,22 @@ from torch import Tensor
 
 from sipbench import metrics
 from sipbench.bench.watch import Snapshot
+from sipbench.metrics.posterior import Judge
 from sipbench.operators.base import Operator
 from sipbench.problem import Estimate, Problem
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What only the score may see: x, and where f is blind theta, and how to deblur y with the true kernel."""
+    """What only the score may see: x, and where f is blind theta, and how to deblur y with the true kernel.
+
+    Of a dataset that is a density also what judges so many draws of each image, from its exact posterior.
+    """
 
     x: Tensor
     theta: Mapping[str, Tensor] | None = None
     best: Callable[[], Tensor | None] = lambda: None
+    posteriors: Callable[[int], Sequence[Judge]] | None = None
 
 
 def score_images(

@@ -11,18 +11,24 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import protocol
 from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
 from sipbench.problem import Estimate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sipbench.bench.score_draws import Draws
 
 HEAVY = ("estimate", "png")  # columns that are read only when they are named
 SMALL = 4 * 2**20  # bytes of posterior samples an image that are kept
@@ -74,25 +80,48 @@ def estimate(cell: Cell, image: int) -> Estimate | None:
 
 
 def estimates(cell: Cell, images: Sequence[int]) -> dict[int, Estimate]:
-    """What the solver returned, by image, each a batch of one; only the files that hold these images are read."""
-    found: dict[int, Estimate] = {}
+    """What the solver returned, by image, each a batch of one."""
+    return {image: unpacked(content) for image, content in kept(cell, images).items()}
+
+
+def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
+    """What is kept of these images, by image; only the files that hold them are read."""
+    found: dict[int, bytes] = {}
     for path in sorted(cell.folder.glob("rows-*.parquet")):
         if set(_table(path, ["image"])["image"]) & set(images) - set(found):
             rows = _table(path, ["image", "estimate"])
-            kept = rows[rows["image"].isin(images) & rows["estimate"].notna()] if "estimate" in rows else rows[:0]
-            found |= {int(row["image"]): unpacked(row["estimate"]) for row in kept.to_dict("records")}
+            have = rows[rows["image"].isin(images) & rows["estimate"].notna()] if "estimate" in rows else rows[:0]
+            found |= {int(row["image"]): row["estimate"] for row in have.to_dict("records")}
     return found
 
 
-def packed(estimate: Estimate, i: int) -> bytes:
-    """Image i of an estimate as safetensors: x in single precision, theta, and samples where they are small."""
+def packed(estimate: Estimate, i: int, draws: Draws | None = None) -> bytes:
+    """Image i of an estimate as safetensors: x in single precision, theta, and samples where they are small.
+
+    Of draws that are not small their mean and standard deviation are kept.
+    """
     from safetensors.torch import save
 
     parts = {"x": estimate.x, **{f"theta.{name}": part for name, part in (estimate.theta or {}).items()}}
     samples = estimate.samples
-    if samples is not None and 4 * samples[i].numel() <= SMALL:
+    if samples is not None and small(samples.shape[1:]):
         parts["samples"] = samples
+    elif draws is not None:
+        parts |= {"mean": draws.mean, "std": draws.std}
     return save({name: part[i].detach().float().cpu().contiguous() for name, part in parts.items()})
+
+
+def small(shape: Sequence[int]) -> bool:
+    """Whether posterior samples of this shape (S, C, H, W) are kept."""
+    return 4 * math.prod(shape) <= SMALL
+
+
+def moments(content: bytes) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the draws, batches of one, kept in the place of samples that are not small."""
+    from safetensors.torch import load
+
+    parts = load(content)
+    return parts["mean"][None], parts["std"][None]
 
 
 def unpacked(content: bytes) -> Estimate:

@@ -37,15 +37,16 @@ def options(cfg: Mapping[str, Any]) -> None:
 
 
 def _how(cfg: Mapping[str, Any]) -> None:
-    """Seed, batch size, budget, and that there is a degradation."""
+    """Seed, batch size, draws, budget, and that there is a degradation."""
     for part in ("operator", "noise"):
         if not isinstance((cfg.get("degradation") or {}).get(part), dict):
             raise UserError(f"a degradation has an operator and a noise, each with a _target_: {part} is missing")
-    seed, batch, budget = cfg["seed"], cfg["batch_size"], cfg.get("budget_seconds")
+    seed, budget = cfg["seed"], cfg.get("budget_seconds")
     if type(seed) is not int:
         raise UserError(f"seed is a whole number, not {seed!r}")
-    if type(batch) is not int or batch < 1:
-        raise UserError(f"batch_size is a whole number from 1 on, not {batch!r}")
+    for name in ("batch_size", "draws"):
+        if type(cfg.get(name, 1)) is not int or cfg.get(name, 1) < 1:
+            raise UserError(f"{name} is a whole number from 1 on, not {cfg[name]!r}")
     if budget is not None and not (isinstance(budget, (int, float)) and budget > 0):
         raise UserError(f"budget_seconds is a number above 0, or null, not {budget!r}")
 

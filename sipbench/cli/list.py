@@ -75,7 +75,7 @@ def _metrics(as_data: bool) -> int:
             "name": name,
             "title": m.title,
             "unit": m.unit,
-            "best": "high" if m.higher_is_better else "low",
+            "best": {True: "high", False: "low", None: "in between"}[m.higher_is_better],
             "lacks": lacks,
         }
         for name, m in METRICS.items()

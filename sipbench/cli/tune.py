@@ -24,6 +24,8 @@ sipbench tune method=NAME degradation=NAME [key=value ...]     choose a solver's
   method.solver.NAME=1,2,3   what is tried; else what the method's config names under search
   by=psnr                    what the best setting is best in: any metric, residual_ratio, seconds, ...
   budget=8                   the most settings of a method on a problem, the same for every method of a table
+  widen=true                 go on beyond the values that were named while the best lies at their edge and the budget
+                             lasts; not for numbers of steps and iterations, which are a cost
   images=4                   of the validation split; the test images are for the table
   +launcher=local            where it runs, as for a sweep
 
@@ -33,6 +35,7 @@ Example:  sipbench tune method=dps degradation=sr4 method.solver.zeta=0.3,1,3
 """
 BUDGET = 8  # settings of one method on one problem, unless budget=N
 IMAGES = 4
+COSTS = ("steps", "iterations", "pixel_iterations", "latent_iterations", "num_steps")
 HIGHER = {"kernel_similarity": True, "residual": False, "residual_ratio": False, "seconds": False, "evaluations": False}
 
 
@@ -43,7 +46,10 @@ def main(words: list[str]) -> int:
 
     by, rest = Overrides(words).take("by", "psnr")
     most, rest = rest.take("budget", str(BUDGET))
+    wide, rest = rest.take("widen", "true")
     budget, higher = _budget(most), _higher(by)
+    if wide not in ("true", "false"):
+        raise UserError(f"widen is true or false, not {wide!r}")
     typed = _completed(rest, by)
     jobs = hydra.expand(list(typed))
     if not any("," in word for word in typed if word.startswith("method.solver.")):
@@ -55,8 +61,51 @@ def main(words: list[str]) -> int:
             raise UserError(f"{group[0].label}: {len(group)} settings; {why}")
     code = sweep.sweep(list(typed))
     for group in _problems(cells).values():
+        if wide == "true":
+            job = jobs[cells.index(group[0])]
+            group, more = _widened(group, by, higher, budget, Overrides(job).without("method.solver."))
+            code = max(code, more)
         _conclude(group, by, higher, typed)
     return code
+
+
+def _widened(cells: list[Cell], by: str, higher: bool, budget: int, words: Overrides) -> tuple[list[Cell], int]:
+    """The settings, with those beyond the edges that the best of them lies at: one a round, as the budget allows.
+
+    words: what all of them share.
+    """
+    from sipbench.bench.cell import Cell
+    from sipbench.cli import sweep
+
+    code = 0
+    while len(cells) < budget:
+        scores = [_row(cell, by)[by] for cell in cells]
+        further = beyond([_flat(cell.typed) for cell in cells], scores, higher=higher)
+        if further is None:
+            break
+        job = [*words, *(f"method.solver.{name}={value}" for name, value in further.items())]
+        code = max(code, sweep.sweep(job))
+        cells = [*cells, Cell.of(configs.compose(job), job)]
+    return cells, code
+
+
+def beyond(settings: list[dict[str, Any]], scores: list[float], *, higher: bool) -> dict[str, Any] | None:
+    """The best setting with each number that lies at the edge of what was tried moved on by as much; or None.
+
+    Numbers above 0 go on by the ratio of the last two, others by their difference. Steps and iterations stay.
+    """
+    best = (max if higher else min)((i for i, s in enumerate(scores) if s == s), key=scores.__getitem__, default=None)
+    if best is None:
+        return None
+    found = dict(settings[best])
+    for name, value in settings[best].items():
+        tried = sorted({s[name] for s in settings if type(s[name]) in (int, float)})
+        if len(tried) < 2 or value not in (tried[0], tried[-1]) or name.rpartition(".")[2] in COSTS:
+            continue
+        near = tried[-2] if value == tried[-1] else tried[1]
+        moved = value * value / near if tried[0] > 0 else 2 * value - near
+        found[name] = round(moved) if type(value) is int else float(f"{moved:.3g}")
+    return found if found not in settings else None
 
 
 def _budget(text: str) -> int:
@@ -69,7 +118,8 @@ def _higher(by: str) -> bool:
     """Whether more of it is better."""
     from sipbench.metrics import METRICS
 
-    known = {name: metric.higher_is_better for name, metric in METRICS.items()} | HIGHER
+    ways = {name: metric.higher_is_better for name, metric in METRICS.items()} | HIGHER
+    known = {name: way for name, way in ways.items() if way is not None}
     if by not in known:
         raise UserError(f"no setting has a {by}: by= is one of {', '.join(known)}")
     return known[by]

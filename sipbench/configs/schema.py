@@ -13,7 +13,7 @@ from sipbench.configs import methods
 from sipbench.configs.find import choice
 from sipbench.configs.keys import check, check_options, key
 from sipbench.configs.source_text import words_of
-from sipbench.configs.table_schema import ImageTable, PosteriorTable, StoppingTable
+from sipbench.configs.table_schema import ImageTable, StoppingTable
 from sipbench.errors import UserError, unknown
 
 ALL = "all"  # in the place of a degradation's name: every one
@@ -148,6 +148,7 @@ class Method:
     search: dict[str, Any] = key("by option, the values that `sipbench tune` tries; or by degradation, then by option")
     chosen: list[Chosen] = key("the searches that found settings under `demo`")
     needs: list[str] = key("what it cannot run without: see sipbench/bench/needs.py")
+    ensemble: str = key("the option that says how many draws it makes together, of one that moves an ensemble")
     data: Data = key("what it was trained on")
     knowledge: Knowledge = key("what it is told")
     parity: Parity = key("how it stands to its public code; a variant says its own")
@@ -165,6 +166,8 @@ class Method:
         if target is None and "defaults" not in node:
             raise UserError(f"{where}: solver._target_ is missing: the function, as package.module.name")
         extra = {"precision": Literal["float32", "float64"]}
+        if node.get("ensemble") is not None:
+            check_options(target, {node["ensemble"]: None}, f"{where}: ensemble")
         given = {**(whole.get("networks") or {}), **(whole.get("priors") or {})}
         for path, options in _settings(node, where):
             check_options(target, options, f"{where}: {path}", extra)
@@ -268,13 +271,15 @@ class Prior(Node):
     path: str | None = key("the checkpoint: its name below weights/ or on the hub, or a folder")
     get: str | None = key("the command that makes or fetches it")
     fetch: Address = key("a plain address of the checkpoint, where there is one")
-    variants: dict[str, str] = key("the priors of other kinds for the same images, by kind: flow, latent")
+    variants: dict[str, str | Settings] = key(
+        "the priors of other kinds for the same images, by kind, flow or latent: a name, or what differs from this one"
+    )
     trained: Trained = key("what it was trained on")
 
     @staticmethod
     def refuse(node: Mapping[str, Any], where: str) -> None:
         """Names of priors that do not exist."""
-        for name in (node.get("variants") or {}).values():
+        for name in (v for v in (node.get("variants") or {}).values() if not isinstance(v, Mapping)):
             choice("prior", name, f"{where}: variants")
 
 
@@ -310,7 +315,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "network": (Architecture,),
     "objective": (Objective,),
     "profile": (Profile,),
-    "table": (ImageTable, StoppingTable, PosteriorTable),
+    "table": (ImageTable, StoppingTable),
 }
 
 

@@ -1,4 +1,4 @@
-"""What the YAML of a table may say: tables of images, of early stopping, and of exact posteriors."""
+"""What the YAML of a table may say: tables of images, and of early stopping."""
 
 from __future__ import annotations
 
@@ -41,6 +41,17 @@ class Column:
 
 
 @dataclass
+class Theory:
+    """What theory says of a sampler's draws."""
+
+    does: Literal["samples", "other", "optimises"] = key(
+        "samples the posterior, samples something else, or only optimises", required=True
+    )
+    exact_on: list[str] | None = key("the problems whose posterior it samples all the same")
+    why: str | None = key("why")
+
+
+@dataclass
 class TableRow:
     """A row that is more than a method: with words of its own, or a part of what a method's cell stores."""
 
@@ -49,6 +60,8 @@ class TableRow:
     published: str | None = key("its name in the published file")
     words: list[str] | None = key("words of the command line for its cells")
     part: str | None = key("its measures are read from the columns PART_measure: of a rule, of the mean of the draws")
+    per_problem: dict[str, list[str]] | None = key("by problem, further words for its cells there")
+    theory: Theory | None = key("what theory says of its draws, for the view of that name")
 
 
 @dataclass
@@ -83,15 +96,22 @@ class ImageTable:
     )
     sweep: dict[str, list[Any]] | None = key("by a word of the command line, the values that make a problem each")
     views: list[str] | None = key("how it is shown: grid, pairs, ...; without it grid, pairs and strip")
+    against: str | None = key("the problem that the view `matrix` holds the others against")
     published: Published | None = key("published numbers of the same setting")
     words: list[str] | None = key("words of the command line for every cell")
     notes: list[str] | None = key("what else is to be known, a paragraph each")
 
     @staticmethod
     def refuse(node: Mapping[str, Any], where: str) -> None:
-        """Names of degradations, datasets and profiles that do not exist."""
+        """Names of degradations, problems, datasets and profiles that do not exist."""
         _choices("degradation", node.get("degradations"), where)
         _choices("profile", node.get("profiles"), where)
+        problems = node.get("problems") or node.get("degradations") or []
+        for rows in (node.get("rows") or {}).values():
+            for row in (row for row in (rows or {}).values() if isinstance(row, Mapping)):
+                for name in [*((row.get("theory") or {}).get("exact_on") or []), *(row.get("per_problem") or {})]:
+                    if name not in problems:
+                        raise UserError(f"{where}: {unknown('problem', str(name), problems)}")
         for profile in (node.get("profiles") or {}).values():
             _choices("dataset", (profile or {}).get("datasets"), where)
 
@@ -120,71 +140,6 @@ class StoppingTable:
         _choices("method", [node["method"]] if node.get("method") else [], where)
         _choices("table", [node["like"]] if node.get("like") else [], where)
         ImageTable.refuse(node, where)
-
-
-@dataclass
-class Part:
-    """What is built: a `_target_`, and the options that it is called with."""
-
-    options = True
-    _target_: str = key("the function or class", required=True)
-
-
-@dataclass
-class PosteriorProblem:
-    """A density and a linear measurement of it, whose posterior is known exactly."""
-
-    title: str = key("the heading", required=True)
-    prior: Part = key("the density", required=True)
-    operator: Part = key("the forward map", required=True)
-    sigma: float = key("the noise's standard deviation", required=True)
-
-
-@dataclass
-class PosteriorEntry:
-    """A method, what theory says of its draws, and its settings."""
-
-    title: str | None = key("how the table prints it")
-    does: Literal["samples", "other", "optimises"] = key(
-        "samples the posterior, samples something else, or only optimises", required=True
-    )
-    exact_on: list[str] | None = key("the problems whose posterior it samples exactly")
-    why: str | None = key("why")
-    options: dict[str, Any] | None = key("the solver's options; ${sigma}, ${d} and ${draws} are the problem's")
-    per_problem: dict[str, dict[str, Any]] | None = key("by problem, options that differ")
-    ensemble: bool | None = key("whether the draws of one measurement are made together")
-    schedule: str | None = key("the noise levels of the prior, if not those that the method is made for")
-
-
-@dataclass
-class Measurements:
-    """How much of it is done under one profile."""
-
-    measurements: int = key("measurements of each problem", required=True)
-    draws: int | None = key("draws of each measurement")
-
-
-@dataclass
-class PosteriorTable:
-    """How near each solver's draws are to a posterior that is known exactly."""
-
-    kind_: ClassVar[str | None] = "posterior"
-    kind: Literal["posterior"] = key("posterior", required=True)
-    title: str = key("the heading", required=True)
-    draws: int = key("draws of each measurement", required=True)
-    profiles: dict[str, Measurements] = key("by profile, how much is done", required=True)
-    problems: dict[str, PosteriorProblem] = key("the problems", required=True)
-    methods: dict[str, PosteriorEntry] = key("the methods", required=True)
-    notes: list[str] | None = key("what else is to be known, a paragraph each")
-
-    @staticmethod
-    def refuse(node: Mapping[str, Any], where: str) -> None:
-        """Names of profiles and problems that do not exist."""
-        _choices("profile", node.get("profiles"), where)
-        for entry in (node.get("methods") or {}).values():
-            for name in [*((entry or {}).get("exact_on") or []), *((entry or {}).get("per_problem") or {})]:
-                if name not in node["problems"]:
-                    raise UserError(f"{where}: {unknown('problem', str(name), node['problems'])}")
 
 
 def _choices(group: str, wanted: Any, where: str) -> None:

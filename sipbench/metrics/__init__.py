@@ -65,7 +65,7 @@ class Metric:
 
     Attributes:
         function: what it computes.
-        higher_is_better: which way is up.
+        higher_is_better: which way is up; None where a value in between is right.
         title: the heading of its column.
         unit: "dB" or nothing.
         smallest: the least height and width.
@@ -73,10 +73,13 @@ class Metric:
         backbone: the network whose weights it needs, or None.
         whole: of a complex image it compares real and imaginary part; the others compare magnitudes.
         against_best: it also takes a deblurring with the true kernel, which only blind deblurring has.
+        places: the decimals that a table prints, where it has no unit.
+        of_draws: it compares many draws with an exact posterior, which only a dataset that is a density has: a `Judge`
+            of metrics/posterior.py gives it. A single image has none.
     """
 
     function: ImageMetric | Callable[[Tensor, Tensor, Tensor], Tensor]
-    higher_is_better: bool
+    higher_is_better: bool | None
     title: str
     unit: str = ""
     smallest: int = 1
@@ -84,14 +87,23 @@ class Metric:
     backbone: str | None = None
     whole: bool = False
     against_best: bool = False
+    of_draws: bool = False
+    places: int = 3
 
     @property
     def arrow(self) -> str:
-        return "↑" if self.higher_is_better else "↓"
+        return "" if self.higher_is_better is None else "↑" if self.higher_is_better else "↓"
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether it is defined on images of this shape (B, C, H, W)."""
+        if self.of_draws:
+            return False
         return min(shape[-2:]) >= self.smallest and (not self.channels or shape[1] in self.channels)
+
+
+def undefined(x_hat: Tensor, x: Tensor) -> Tensor:
+    """What a figure of draws makes of one image: not a number."""
+    return x_hat.new_full((len(x_hat),), torch.nan)
 
 
 METRICS: dict[str, Metric] = {
@@ -107,6 +119,14 @@ METRICS: dict[str, Metric] = {
     "error_ratio": Metric(error_ratio, False, "error ratio", against_best=True),
     "success_2": Metric(partial(ratio_below, 2.0), True, "ratio < 2", against_best=True),
     "success_3": Metric(partial(ratio_below, 3.0), True, "ratio < 3", against_best=True),
+    "posterior_ratio": Metric(undefined, False, "W/floor", of_draws=True, places=2),
+    "posterior_distance": Metric(undefined, False, "W", of_draws=True, places=4),
+    "posterior_floor": Metric(undefined, None, "floor", of_draws=True, places=4),
+    "posterior_mmse_gap": Metric(undefined, False, "MMSE gap", unit="dB", of_draws=True),
+    "posterior_inside50": Metric(undefined, None, "inside 50 %", of_draws=True, places=2),
+    "posterior_inside90": Metric(undefined, None, "inside 90 %", of_draws=True, places=2),
+    "posterior_coverage50": Metric(undefined, None, "coverage 50 %", of_draws=True, places=2),
+    "posterior_coverage90": Metric(undefined, None, "coverage 90 %", of_draws=True, places=2),
 }
 
 HEADINGS: dict[str, dict[str, str]] = {

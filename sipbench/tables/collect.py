@@ -92,7 +92,7 @@ def _measured(spec: TableSpec, entry: Entry, rows: Any) -> Iterator[dict[str, An
     shared |= spec.tasks[entry.degradation].swept
     state = {} if rows is None else _state(entry.cells, rows)
     for measure in (*spec.measures, *COSTS):
-        scores = {} if rows is None else _scores(rows, measure, entry.row.column(measure))
+        scores = {} if rows is None else _scores(rows, measure, entry.row.column(measure, rows))
         number = spec.published_value(name, entry.degradation, entry.row, measure.heading)
         yield shared | {"metric": measure.heading, "published": number} | state | scores
 

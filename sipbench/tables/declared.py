@@ -12,7 +12,7 @@ from sipbench.errors import UserError, unknown
 from sipbench.tables import measures
 from sipbench.tables.place import is_partial
 from sipbench.tables.published import Published
-from sipbench.tables.spec import Row, TableSpec, Task
+from sipbench.tables.spec import Row, TableSpec, Task, Theory
 
 VIEWS = ("grid", "pairs", "strip")
 KEYS = ("title", "headings", "metrics", "seeds", "profiles", "rows")
@@ -49,6 +49,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         notes=tuple(" ".join(line.split()) for line in node.get("notes") or ()),
         words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
         views=tuple(node.get("views") or VIEWS),
+        against=node.get("against") or "",
         partial=is_partial(overrides),
     )
 
@@ -73,7 +74,10 @@ def _row(name: str, family: str, said: Any) -> Row:
         return Row(name, family, said)
     words = tuple(said.get("words") or ())
     method, part = said.get("method") or name, said.get("part") or ""
-    return Row(name, family, said.get("published"), method, said.get("title"), words, part)
+    per_problem = {problem: tuple(more) for problem, more in (said.get("per_problem") or {}).items()}
+    t = said.get("theory")
+    theory = Theory(t["does"], tuple(t.get("exact_on") or ()), t.get("why") or "") if t else None
+    return Row(name, family, said.get("published"), method, said.get("title"), words, part, per_problem, theory)
 
 
 def _axes(overrides: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:

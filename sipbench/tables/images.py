@@ -42,7 +42,9 @@ def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Mea
         for measure in (*spec.measures, *COSTS):
             if measure.higher_is_better is None or measure.shared:
                 continue
-            found = {row.name: values(rows[(*pair, row.name)], row.column(measure)) for row in whole}
+            found = {
+                row.name: values(rows[(*pair, row.name)], row.column(measure, rows[(*pair, row.name)])) for row in whole
+            }
             table = pd.DataFrame({name: v for name, v in found.items() if len(v)}).dropna()
             if table.shape[1] > 1 and len(table) > 1:
                 yield pair, measure, table

@@ -57,7 +57,7 @@ def declared(node: Mapping[str, Any], where: str) -> tuple[Measure, ...]:
         if heading not in known:
             raise unknown(f"metric of the headings {node['headings']} in {where}", heading, known)
         metric = METRICS[known[heading]]
-        places = 2 if metric.unit == "dB" else 3  # as papers print them
+        places = 2 if metric.unit == "dB" else metric.places  # as papers print them
         found.append(Measure(heading, known[heading], places, metric.higher_is_better, metric=known[heading]))
     for heading, c in (node.get("columns") or {}).items():
         places, better = c.get("places"), BETTER.get(c.get("better") or "")

@@ -23,10 +23,6 @@ def run_table(name: str, words: list[str]) -> int:
     profile, others = Overrides(words).take("profile", "demo")
     jobs, others = others.take("jobs", "auto")
     kind = configs.read("table", name).get("kind")
-    if kind == "posterior":
-        from sipbench.tables.posterior_run import run_posterior
-
-        return run_posterior(name, profile, list(others))
     if kind == "stopping":
         from sipbench.tables.stopping_run import run_stopping
 

@@ -17,6 +17,20 @@ from sipbench.tables.published import Published
 
 
 @dataclass(frozen=True)
+class Theory:
+    """What theory says of a sampler's draws.
+
+    Attributes:
+        does: samples, other or optimises, where `exact_on` does not say that it samples the posterior.
+        exact_on: the problems whose posterior it samples.
+    """
+
+    does: str
+    exact_on: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Row:
     """A row of the table: a method, maybe with words of its own, or a part of what a method's cell stores.
 
@@ -27,6 +41,8 @@ class Row:
         named: how it is printed, or None for the method's own title.
         words: the overrides that are its own.
         part: measures are read from the columns PART_measure, or, if empty, from the measure's own.
+        per_problem: the overrides that are its own on each problem.
+        theory: what is said of it beforehand, for a view that shows it.
     """
 
     name: str
@@ -36,13 +52,19 @@ class Row:
     named: str | None = None
     words: tuple[str, ...] = ()
     part: str = ""
+    per_problem: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    theory: Theory | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", self.method or self.name)
 
-    def column(self, measure: Measure) -> str:
-        """The column of the stored rows that a measure of this row stands in; what a run costs is shared."""
-        return f"{self.part}_{measure.column}" if self.part and not measure.shared else measure.column
+    def column(self, measure: Measure, known: Iterable[str]) -> str:
+        """The column of the stored rows that a measure of this row stands in.
+
+        What a run costs is shared by its parts, unless the rows know what a part costs.
+        """
+        own = f"{self.part}_{measure.column}"
+        return own if self.part and (not measure.shared or own in known) else measure.column
 
     @property
     def exists(self) -> bool:
@@ -110,6 +132,7 @@ class TableSpec:
         words: overrides of every cell.
         notes: what else is to be known, a line each.
         views: how it is shown, by the names of sipbench/tables/views.
+        against: the problem that the view `matrix` holds the others against.
         overrides: what was typed beyond the table's own choices.
         partial: whether something that was typed changes what it shows.
     """
@@ -128,6 +151,7 @@ class TableSpec:
     words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     views: tuple[str, ...] = ("grid",)
+    against: str = ""
     partial: bool = False
 
     @property
@@ -208,10 +232,11 @@ class TableSpec:
         return Entry(dataset, degradation, row, cells)
 
     def _cell(self, dataset: str, degradation: str, row: Row, seed: int) -> Cell:
-        own = [f"method={row.method}", f"seed={seed}", *row.words]
+        mine = [*row.words, *row.per_problem.get(degradation, ())]
+        own = [f"method={row.method}", f"seed={seed}", *mine]
         words = [*self._words(dataset, degradation), *own, *self.overrides]
         node = configs.read("method", row.method)
-        if "defaults" in node or row.words or len(_not_of_a_method(words)) < len(words):
+        if "defaults" in node or mine or len(_not_of_a_method(words)) < len(words):
             return self._made(configs.compose(words), words)
         return self._made(configs.exchanged(self._composed[dataset, degradation], method=node, seed=seed), words)
 

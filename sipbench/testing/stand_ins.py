@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,6 +16,7 @@ from sipbench.bench.needs import wants_prior
 from sipbench.bench.watch import Counted
 from sipbench.degradation import Degradation
 from sipbench.operators.base import LinearOperator, Operator
+from sipbench.priors.codes import Shuffle
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
 from sipbench.testing.surroundings import as_bytes
@@ -49,19 +49,6 @@ def prior_for(cell: Cell) -> Counted | None:
 def priors_of_theta(cell: Cell) -> dict[str, Counted]:
     """A Gaussian prior for each part of theta that the method has one of."""
     return {name: Counted(IsotropicGaussian(cell.theta_shapes[name.removesuffix("_prior")])) for name in cell.priors}
-
-
-@dataclass(frozen=True)
-class Shuffle:
-    """An autoencoder that loses nothing: four neighbours become four channels."""
-
-    image_shape: tuple[int, int, int]
-
-    def encode(self, x: Tensor) -> Tensor:
-        return nn.functional.pixel_unshuffle(x, 2)
-
-    def decode(self, z: Tensor) -> Tensor:
-        return nn.functional.pixel_shuffle(z, 2)
 
 
 def remembering(f: Operator, memory: dict[Any, Tensor]) -> Operator:

@@ -10,14 +10,14 @@ import yaml
 from sipbench import configs
 from sipbench.bench.cell import Cell
 from sipbench.cli import main
-from sipbench.cli.tune import _searched
+from sipbench.cli.tune import _searched, beyond
 from sipbench.configs.schema import check_file
 
 SMALL = ["method=dps", "degradation=inpaint70", "prior=gaussian", "size=32", "images=2", "method.solver.steps=4"]
 
 
 def tune(tmp_path, *words):
-    return main(["tune", *SMALL, f"results={tmp_path}", *words])
+    return main(["tune", *SMALL, f"results={tmp_path}", "widen=false", *words])
 
 
 def test_the_best_setting_comes_first_and_is_recorded(tmp_path, capsys):
@@ -62,6 +62,41 @@ def test_mistakes_are_one_line(tmp_path, capsys, words, said):
     assert not (tmp_path / "runs").exists()
 
 
+def test_the_search_goes_on_while_the_best_lies_at_the_edge_and_the_budget_lasts(tmp_path, capsys):
+    """The best gain is 1: tried are .25 and .5, then 1, then 2, which is worse. Four settings are the most."""
+    (tmp_path / "mine.py").write_text(MINE)
+    words = [f"method={tmp_path}/mine.py:solve", "degradation=sr4", "size=32", "images=1", f"results={tmp_path}"]
+    for more, tried in (
+        (["budget=8"], [0.25, 0.5, 1, 2]),
+        (["budget=3"], [0.25, 0.5, 1]),
+        (["widen=false"], [0.25, 0.5]),
+    ):
+        assert main(["tune", *words, "method.solver.good=0.25,0.5", *more]) == 0
+        (path,) = (tmp_path / "tuning").iterdir()
+        assert sorted(pd.read_csv(path).good) == tried
+    assert main(["tune", *words, "method.solver.good=0.25,0.5", "widen=perhaps"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "scores", "further"),
+    [
+        ([{"a": 1.0}, {"a": 2.0}, {"a": 4.0}], [1, 3, 2], None),
+        ([{"a": 1.0}, {"a": 2.0}], [3, 1], {"a": 0.5}),
+        ([{"a": 0}, {"a": 20}], [1, 2], {"a": 40}),
+        ([{"a": 1.0, "steps": 50}, {"a": 1.0, "steps": 100}], [1, 2], None),
+        (
+            [{"a": 1.0, "kind": "l1"}, {"a": 3.0, "kind": "l1"}, {"a": 3.0, "kind": "l2"}],
+            [1, 2, 1],
+            {"a": 9.0, "kind": "l1"},
+        ),
+        ([{"a": 1.0}, {"a": 2.0}], [math.nan, math.nan], None),
+    ],
+)
+def test_what_lies_beyond_the_edge(settings, scores, further):
+    assert beyond(settings, scores, higher=True) == further
+    assert beyond(settings, [-s for s in scores], higher=False) == further
+
+
 MINE = """\
 def solve(problem, *, good=1.0):
     return good * problem.f.pinv(problem.y)
@@ -72,7 +107,7 @@ def solve(problem, *, good=1.0):
 def test_the_best_by_any_metric_comes_first(tmp_path, capsys, by):
     """More of a PSNR is better, less of an error is."""
     (tmp_path / "mine.py").write_text(MINE)
-    words = [f"method={tmp_path}/mine.py:solve", "degradation=sr4", "size=32", "images=1", f"by={by}"]
+    words = [f"method={tmp_path}/mine.py:solve", "degradation=sr4", "size=32", "images=1", f"by={by}", "widen=false"]
     assert main(["tune", *words, "method.solver.good=0.1,1,0.5", f"results={tmp_path}"]) == 0
     (path,) = (tmp_path / "tuning").iterdir()
     frame = pd.read_csv(path)

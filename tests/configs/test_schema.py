@@ -81,7 +81,8 @@ BAD = [
     ("table", "table1", {"titel": ""}, "unknown key 'titel'. Did you mean title"),
     ("table", "table1", {"kind": "stoping"}, "unknown kind 'stoping'. Did you mean stopping"),
     ("table", "early_stopping", {"method": "dipp"}, "unknown method 'dipp'. Did you mean dip"),
-    ("table", "posterior", {"problems": {"blur": {"title": ""}}}, "problems.blur.prior is missing"),
+    ("table", "posterior", {"problems": {"blur": {"title": ""}}}, "problems.blur.words is missing"),
+    ("method", "enkg", {"ensemble": "num_sample"}, "unknown option 'num_sample'. Did you mean num_samples"),
 ]  # fmt: skip
 
 

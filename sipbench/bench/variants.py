@@ -1,0 +1,29 @@
+"""Which prior a cell takes, of those that its config names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sipbench import configs
+
+
+def variant(prior: dict[str, Any] | None, kind: str | None, typed: list[str]) -> dict[str, Any] | None:
+    """The prior of this kind that a dataset's prior names under `variants`: latent, flow; else the prior itself.
+
+    A variant is the name of another, or what differs from the prior itself. Options of the prior that were typed hold
+    for whichever it is.
+    """
+    if not prior:
+        return prior
+    other = (prior.get("variants") or {}).get(kind)
+    own = {k: prior[k] for k in typed if k in prior}
+    chosen = {**prior, **other} if isinstance(other, Mapping) else configs.read("prior", other) if other else prior
+    chosen = chosen | own
+    return {k: v for k, v in chosen.items() if k != "variants"}
+
+
+def sized(node: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    """A further prior's node with the side of its part of theta put in."""
+    side = str(min(shape[1:]) // 4 * 4)
+    return {k: v.replace("{side}", side) if k in ("path", "get") else v for k, v in node.items()}

@@ -1,0 +1,70 @@
+"""Quality against what it costs: a point a row, and the front of those that none is both better and cheaper than."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sipbench.bench import store
+from sipbench.tables.measures import SECONDS
+from sipbench.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
+    """NAME-pareto.png: the first measure of each problem against the seconds an image; nothing without values."""
+    points = [_points(spec, df, pair) for pair in spec.pairs]
+    if not any(points):
+        return []
+    return [store.write_whole(spec.folder / f"{spec.name}-pareto.png", _draw(spec, points))]
+
+
+def front(points: list[tuple[float, float]], *, higher_is_better: bool) -> list[int]:
+    """The indices of the (cost, quality) that no other beats in one without losing in the other, by cost."""
+    sign = 1 if higher_is_better else -1
+    kept, best = [], float("-inf")
+    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -sign * points[i][1])):
+        if sign * points[i][1] > best:
+            kept.append(i)
+            best = sign * points[i][1]
+    return kept
+
+
+def _points(spec: TableSpec, df: pd.DataFrame, pair: tuple[str, str]) -> list[tuple[str, float, float]]:
+    """(title, seconds, quality) of the rows that have both."""
+    own: Any = df[(df["dataset"] == pair[0]) & (df["degradation"] == pair[1])]
+    means = {(r["method"], r["metric"]): r["mean"] for r in own.to_dict("records")}
+    found = []
+    for row in spec.rows:
+        cost, value = (means[row.name, heading] for heading in (SECONDS.heading, spec.measures[0].heading))
+        if cost == cost and value == value and abs(value) != float("inf"):
+            found.append((row.title, max(cost, 1e-4), value))
+    return found
+
+
+def _draw(spec: TableSpec, problems: list[list[tuple[str, float, float]]]) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    measure = spec.measures[0]
+    figure = Figure(figsize=(5.2 * len(problems), 4.2), layout="tight")
+    FigureCanvasAgg(figure)
+    for k, (pair, points) in enumerate(zip(spec.pairs, problems, strict=True)):
+        axes = figure.add_subplot(1, len(problems), k + 1)
+        where = [(cost, value) for _, cost, value in points]
+        axes.plot([c for c, _ in where], [v for _, v in where], "o", color="tab:blue", markersize=4)
+        chosen = front(where, higher_is_better=measure.higher_is_better is not False)
+        axes.plot([where[i][0] for i in chosen], [where[i][1] for i in chosen], "-", color="tab:orange", linewidth=1)
+        for title, cost, value in points:
+            axes.annotate(title, (cost, value), fontsize=7, xytext=(3, 3), textcoords="offset points")
+        axes.set_xscale("log")
+        axes.set_xlabel("seconds an image")
+        axes.set_ylabel(measure.title)
+        title = spec.tasks[pair[1]].title or spec.setting(*pair).degradation.get("title", pair[1])
+        axes.set_title(title, fontsize=9)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
