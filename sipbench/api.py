@@ -45,7 +45,7 @@ def pose(
     words += [f"device={device}", *([f"size={size}"] if size else []), *overrides]
     cell = _cell([*words, "method=pinv", "prior=none"])
     bench = Bench.of(cell, check=False)
-    problem = bench.pose(cell.images)
+    problem = bench.told(cell.images)
     truth = bench.truth(cell.images, problem)
     words = [w for w in words if not w.startswith("images=")]
     setting = {**problem.setting, "overrides": tuple(words), "images": tuple(cell.images)}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sipbench import configs
-from sipbench.errors import UserError
+from sipbench.errors import UserError, unknown
 from sipbench.noise import Noise
 from sipbench.operators.base import BlindOperator, LinearOperator, Operator
 from sipbench.operators.unknowns import CHANNELS, UNKNOWNS
@@ -34,6 +34,7 @@ class Degradation:
         reveal_noise: whether the solver is told the noise model.
         unknown: what x is made of a picture of the dataset: `image` as it is, `grey`, `complex` or `object`.
         shape_of: the shape of x from the shape of y, for real measurements.
+        told: what a solver hears in the place of this one, or None where it hears the truth.
     """
 
     operator: Callable[[tuple[int, ...], Rng], Operator]
@@ -42,6 +43,7 @@ class Degradation:
     reveal_noise: bool = True
     unknown: str = "image"
     shape_of: Callable[[tuple[int, ...]], tuple[int, ...]] = tuple
+    told: Degradation | None = None
 
     def __post_init__(self) -> None:
         for name in ("noise_on_invalid", "reveal_noise"):
@@ -52,13 +54,14 @@ class Degradation:
 
     @classmethod
     def of(cls, node: dict[str, Any]) -> Degradation:
-        """From a config: `operator` and `noise` are nodes with a `_target_`."""
+        """From a config: `operator` and `noise` are nodes with a `_target_`; `told` is what a solver hears instead."""
         noise = configs.build(node["noise"])
         operator = partial(_operator, node)
         flags = {k: node[k] for k in ("noise_on_invalid", "reveal_noise", "unknown") if k in node}
         kind = configs.locate(node["operator"]["_target_"])
         options = {k: v for k, v in node["operator"].items() if not k.startswith("_")}
-        return cls(operator, noise, shape_of=partial(kind.unknown_shape, **options), **flags)
+        told = cls.of(_as_told(node)) if node.get("told") else None
+        return cls(operator, noise, shape_of=partial(kind.unknown_shape, **options), told=told, **flags)
 
     def x(self, pictures: Tensor, rng: Rng) -> Tensor:
         """The truth: what this degradation takes pictures (B, C, H, W) of a dataset for."""
@@ -113,6 +116,16 @@ class Degradation:
         if self.noise_on_invalid or f.valid is None:
             return noisy
         return torch.where(f.valid.bool(), noisy, y)
+
+
+def _as_told(node: dict[str, Any]) -> dict[str, Any]:
+    """The node of what a solver hears: the options that `told` names, or, where it names a `_target_`, another part."""
+    own = {k: v for k, v in node.items() if k != "told"}
+    for part, said in node["told"].items():
+        if part not in ("operator", "noise"):
+            raise unknown("part under degradation.told", part, ("operator", "noise"))
+        own[part] = said if "_target_" in said else own[part] | said
+    return own
 
 
 def _operator(node: dict[str, Any], shape: tuple[int, ...], rng: Rng) -> Operator:

@@ -33,6 +33,7 @@ class Cell:
 
     Attributes:
         method, degradation, source, prior: the nodes of the method, the degradation, the dataset and the prior.
+        probe: the node of what watches its solves, or None.
         typed: solver options that were named by hand; they win over all others.
         seed, split, size, chosen_images: which images, and of how many pixels along one side.
         draws: how often the solver draws for each image, with streams of its own each time.
@@ -48,6 +49,7 @@ class Cell:
     degradation: Node
     source: Node = field(default_factory=dict)
     prior: Node | None = None
+    probe: Node | None = None
     typed: dict[str, Any] = field(default_factory=dict)
     profile: str = "none"
     seed: int = 0
@@ -83,6 +85,7 @@ class Cell:
             **{name: plain[name] for name in same},
             source=plain["dataset"],
             prior=variant(plain.get("prior"), kind, typed),
+            probe=plain.get("probe"),
             typed=typed_options(plain["method"].get("solver", {}), keys),
             profile=(plain.get("profile") or {}).get("name", "none"),
             chosen_images=plain["images"],

@@ -30,12 +30,12 @@ def drawn(
     """All draws of these images, `at_once` copies of a measurement at a time; of one that draws once, the one."""
     n = bench.cell.draws
     if n == 1 or bench.cell.moves_ensemble:
-        outcome = bench.solve(bench.pose(images), report, bench.solver_streams(images, range(1)))
+        outcome = bench.solve(bench.told(images), report, bench.solver_streams(images, range(1)))
         return outcome if n == 1 else _ensemble(outcome, n)
     each, parts = max(1, at_once // len(images)), []
     for first in range(0, n, each):
         draws = range(first, min(first + each, n))
-        problem = bench.pose([image for _ in draws for image in images])
+        problem = bench.told([image for _ in draws for image in images])
         parts.append(bench.solve(problem, report, bench.solver_streams(images, draws)))
         x = parts[-1].estimate.x
         if not isinstance(x, Tensor) or tuple(x.shape) != tuple(problem.shape):

@@ -34,9 +34,10 @@ def identity(cell: Any) -> dict[str, Any]:
         found["priors"] = {name: _without(node, PLACES) for name, node in cell.priors.items()}
     if cell.precision != "float32":
         found["precision"] = cell.precision
-    if others := {
-        t for t in _targets([cell.source, degradation, cell.prior, cell.priors, cell.options]) if t != target
-    }:
+    if cell.probe:
+        found["probe"] = _without(configs.without_place(cell.probe), configs.META)
+    parts = [cell.source, degradation, cell.prior, cell.priors, cell.options, cell.probe]
+    if others := {t for t in _targets(parts) if t != target}:
         found["code"] = {configs.without_place(t): configs.code_hash(t) for t in sorted(others)}
     return json.loads(json.dumps(found, sort_keys=True, default=str))
 

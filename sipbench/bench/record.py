@@ -19,7 +19,8 @@ from torch import Tensor
 from sipbench import configs, device, metrics
 from sipbench.bench import guard, protocol, store
 from sipbench.bench.cell import Cell
-from sipbench.bench.score import Truth, curves, oracle, score_images
+from sipbench.bench.probe import Seen
+from sipbench.bench.score import Truth, curves, oracle, score_images, score_seen
 from sipbench.bench.score_draws import MEAN, Draws, score_draws
 from sipbench.bench.watch import Snapshot
 from sipbench.datasets.reading import BadImage
@@ -46,6 +47,7 @@ class Outcome:
     memory: float
     snapshots: list[Snapshot]
     batch: int | None = None
+    seen: Seen | None = None
 
 
 def rows(
@@ -61,6 +63,7 @@ def rows(
     values = score_images(cell.metrics, estimate, truth, problem)
     values |= score_draws(cell.metrics, draws, estimate, truth, problem) if draws else {}
     along = curves(names, outcome.snapshots, truth, problem.f)
+    probed, chosen = score_seen(names, outcome.seen, truth, problem)
     shared = about(cell, problem.device) | _costs(cell, outcome, len(images))
     lost, made = _lost(estimate, draws), []
     for i, image in enumerate(images):
@@ -72,8 +75,11 @@ def rows(
         row |= {"status": "ok", "reason": "", **scores, **oracle(names, scores, along, i), **_said(estimate, i)}
         row |= {"curve_step": along["step"], "curve_seconds": along["seconds"]}
         row |= {f"curve_{n}": [c[i] for c in along[n]] for n in (*names, "loss") if along[n]}
+        if taken := row.keys() & probed.keys():
+            raise ValueError(f"the probe's column {min(taken)} has the name of a column of every cell")
+        row |= {name: value[i] for name, value in probed.items()}
         if cell.keep_images:
-            row |= {"kept": True, "png": _png(estimate.x[i]), "estimate": store.packed(estimate, i, draws)}
+            row |= {"kept": True, "png": _png(estimate.x[i]), "estimate": store.packed(estimate, i, draws, chosen)}
         made.append(row)
     return made
 
@@ -113,6 +119,7 @@ def about(cell: Cell, at: torch.device) -> dict[str, Any]:
         "precision": cell.precision,
         "seed": cell.seed,
         "weights": json.dumps(cell.identity["weights"], sort_keys=True),
+        **({"probe": cell.probe["name"]} if cell.probe else {}),
         **provenance(at),
     }
 

@@ -12,7 +12,7 @@ from sipbench import configs, device, metrics
 from sipbench.bench import protocol, record, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import Bench
-from sipbench.bench.score import score_images
+from sipbench.bench.score import score_chosen, score_images
 from sipbench.bench.score_draws import Draws, score_draws
 from sipbench.errors import UserError
 from sipbench.operators.base import Operator
@@ -69,6 +69,7 @@ def _scores(bench: Bench, cell: Cell, images: list[int], names: list[str]) -> li
     values = score_images(names, estimate, truth, known)
     if cell.draws > 1:
         values |= score_draws(names, _draws(contents, estimate, known.f), estimate, truth, known)
+    values |= score_chosen(names, _chosen(cell, images), truth, known)
     if not set(cell.metrics) >= set(names):  # by older metrics: what cannot be made anew is no longer shown
         values |= {f"oracle_{name}": [float("nan")] * len(images) for name in names if name in cell.image_metrics}
     version = {"metrics_version": protocol.versions()["metrics"], "scored_on": device.describe(bench.device)}
@@ -92,6 +93,14 @@ def _draws(contents: list[bytes], estimate: Estimate, f: Operator) -> Draws:
     parts = zip(*map(store.moments, contents), strict=True)
     mean, std = (torch.cat(part).to(estimate.x.device) for part in parts)
     return Draws(mean, std)
+
+
+def _chosen(cell: Cell, images: list[int]) -> dict[str, torch.Tensor]:
+    """The iterates that the cell's probe chose of these images, each as a batch."""
+    if not cell.probe:
+        return {}
+    found = store.chosen(cell, images)
+    return {name: torch.cat([found[image][name] for image in images]) for name in found[images[0]]}
 
 
 def _together(todo: dict[int, list[str]]) -> Iterator[tuple[list[str], list[int]]]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from sipbench import configs, device
-from sipbench.bench import exact, guard, record, store
+from sipbench.bench import exact, guard, probe, record, store
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.draws import drawn
 from sipbench.bench.load import forget, load_networks, load_prior, load_priors
@@ -133,6 +133,20 @@ class Bench:
         public = rng.child("public", self.device)
         return Problem(y.to(self.device), f.to(self.device), noise, f.shape, self.prior, public, setting)
 
+    def told(self, images: Sequence[int]) -> Problem:
+        """The problem as the solver hears it: with another f or noise where the degradation's `told` says so."""
+        problem, said = self.pose(images), self.degradation.told
+        if said is None:
+            return problem
+        f = said.build(problem.shape, self.streams(images))
+        shape = None if f.blind else tuple(f.measure(torch.zeros(f.shape)).shape)
+        if shape not in (None, tuple(problem.y.shape)):
+            raise UserError(
+                f"degradation.told: such an f gives measurements of {shape[1:]}, and y is {tuple(problem.y.shape)[1:]}"
+            )
+        f = f.sealed() if isinstance(f, BlindOperator) else f
+        return replace(problem, f=f.to(self.device), noise=said.noise if said.reveal_noise else None)
+
     def as_known(self, problem: Problem, images: Sequence[int]) -> Problem:
         """The problem as a score may take it: the noise level of a real measurement is not known unless it was told."""
         told = not self.cell.measured or self.cell.noise_told or self.cell.dataset.brings(images, self.cell.degradation)
@@ -188,8 +202,9 @@ class Bench:
         streams = problem.rng.child("solver") if streams is None else streams
         options = configs.typed(self.cell.solver, configs.built(self.cell.options), problem)
         solver = partial(self.cell.solver, **options, **self.networks, **self.priors)
-        follow = Follow(report, self.cell.budget_seconds)
         self._warm_up(problem)
+        watching = probe.probe_of(self.cell.probe, replace(problem, y=self.handed(problem.y)))
+        follow = Follow(report, self.cell.budget_seconds, watching)
         own = replace(problem, y=self.handed(problem.y), rng=streams, _watch=follow)
         own = replace(own, noise=copy.deepcopy(problem.noise))
         watched = guard.Guard(own, {"problem.prior": self.prior, **self.networks, **self.priors})
@@ -206,7 +221,8 @@ class Bench:
         watched.check()
         if seconds < 0:
             raise guard.Trespass("it set the clock")
-        return Outcome(guard.own(result), seconds, evaluations(), memory.read(), follow.snapshots)
+        seen = probe.seen_by(watching, problem, seconds)
+        return Outcome(guard.own(result), seconds, evaluations(), memory.read(), follow.snapshots, seen=seen)
 
     def handed(self, y: torch.Tensor) -> torch.Tensor:
         """A copy of y in the precision that the solver is to work in."""
@@ -217,8 +233,13 @@ class Bench:
         cell, (_, degradation, method) = self.cell, self.cell.names
         for name in cell.metrics:
             available(name)
-        f = self.degradation.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
-        noise = self.degradation.noise if self.degradation.reveal_noise else None
+        if cell.probe:
+            probe.check(cell.probe)
+        said = self.degradation.told or self.degradation
+        f = said.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
+        noise = said.noise if said.reveal_noise else None
+        if cell.probe and cell.draws > 1:
+            raise NotApplicable("a probe watches one draw: use draws=1")
         reason = unmet(cell.method, degradation, f, noise, self.prior)
         if reason:
             raise NotApplicable(reason)

@@ -10,10 +10,14 @@ import torch
 from torch import Tensor
 
 from sipbench import metrics
+from sipbench.bench.probe import Seen
 from sipbench.bench.watch import Snapshot
 from sipbench.metrics.posterior import Judge
 from sipbench.operators.base import Operator
 from sipbench.problem import Estimate, Problem
+
+BEST = "best"  # of all iterates that a probe kept, that of the highest PSNR: an oracle, no method's score
+GAPS = {"psnr": "gap", "ssim": "ssim_gap"}  # by metric, the column that says how far a chosen iterate is below it
 
 
 @dataclass(frozen=True)
@@ -73,3 +77,41 @@ def oracle(names: Sequence[str], scores: dict[str, float], curves: dict[str, lis
         seen = [c[i] for c in curves[name] if c[i] == c[i]]
         best[f"oracle_{name}"] = pick([scores[name], *seen]) if scores[name] == scores[name] else float("nan")
     return best
+
+
+def score_seen(
+    names: Sequence[str], seen: Seen | None, truth: Truth | None, problem: Problem
+) -> tuple[dict[str, Sequence[Any]], dict[str, Tensor]]:
+    """The columns that a probe adds, one value an image each, and the iterates that are kept, the best among them."""
+    if seen is None:
+        return {}, {}
+    columns, chosen = dict(seen.columns), dict(seen.chosen)
+    if seen.frames:
+        steps, frames = [k for k, _ in seen.frames], [x for _, x in seen.frames]
+        psnr = torch.stack([evaluate(("psnr",), x.float(), truth, problem.f)["psnr"] for x in frames])
+        columns |= {"along_step": [steps] * len(psnr[0]), "along_psnr": psnr.T.tolist()}
+        if truth is not None:
+            best = psnr.where(~psnr.isnan(), -torch.inf).argmax(0).tolist()
+            chosen[BEST] = torch.stack([frames[k][i] for i, k in enumerate(best)])
+            columns[f"{BEST}_stopped"] = [steps[k] for k in best]
+    return columns | score_chosen(names, chosen, truth, problem), chosen
+
+
+def score_chosen(
+    names: Sequence[str], chosen: Mapping[str, Tensor], truth: Truth | None, problem: Problem
+) -> dict[str, list[float]]:
+    """What `score_images` says of each iterate that was chosen, as `NAME_psnr`.
+
+    Beside it what the best has in its place, as `oracle_NAME_psnr`, and how far below that it is, as `NAME_gap`.
+    """
+    scores = {
+        part: score_images(names, Estimate(x.to(problem.device).float()), truth, problem) for part, x in chosen.items()
+    }
+    columns = {f"{part}_{name}": values for part, found in scores.items() for name, values in found.items()}
+    best = scores.pop(BEST, {})
+    for part, found in scores.items():
+        for name in (name for name in names if name in best):
+            columns[f"oracle_{part}_{name}"] = best[name]
+            if name in GAPS:
+                columns[f"{part}_{GAPS[name]}"] = [b - v for b, v in zip(best[name], found[name], strict=True)]
+    return columns

@@ -15,10 +15,13 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
 
 from sipbench.bench import protocol
 from sipbench.bench.cell import Cell
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 HEAVY = ("estimate", "png")  # columns that are read only when they are named
 SMALL = 4 * 2**20  # bytes of posterior samples an image that are kept
+PROBE = "probe."  # before the name of an iterate that a probe chose
+NONE: Mapping[str, Tensor] = {}
 
 
 def prepare(cell: Cell) -> None:
@@ -84,6 +89,11 @@ def estimates(cell: Cell, images: Sequence[int]) -> dict[int, Estimate]:
     return {image: unpacked(content) for image, content in kept(cell, images).items()}
 
 
+def chosen(cell: Cell, images: Sequence[int]) -> dict[int, dict[str, Tensor]]:
+    """The iterates that the cell's probe chose, by image and by name, each a batch of one."""
+    return {image: unpacked_chosen(content) for image, content in kept(cell, images).items()}
+
+
 def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
     """What is kept of these images, by image; only the files that hold them are read."""
     found: dict[int, bytes] = {}
@@ -95,10 +105,11 @@ def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
     return found
 
 
-def packed(estimate: Estimate, i: int, draws: Draws | None = None) -> bytes:
+def packed(estimate: Estimate, i: int, draws: Draws | None = None, chosen: Mapping[str, Tensor] = NONE) -> bytes:
     """Image i of an estimate as safetensors: x in single precision, theta, and samples where they are small.
 
-    Of draws that are not small their mean and standard deviation are kept.
+    Of draws that are not small their mean and standard deviation are kept. Beside it stand the iterates that a probe
+    chose; what came in half precision stays so.
     """
     from safetensors.torch import save
 
@@ -108,7 +119,10 @@ def packed(estimate: Estimate, i: int, draws: Draws | None = None) -> bytes:
         parts["samples"] = samples
     elif draws is not None:
         parts |= {"mean": draws.mean, "std": draws.std}
-    return save({name: part[i].detach().float().cpu().contiguous() for name, part in parts.items()})
+    tensors = {name: part[i].detach().float() for name, part in parts.items()}
+    for name, x in chosen.items():
+        tensors[f"{PROBE}{name}"] = x[i].detach() if x.dtype == torch.float16 else x[i].detach().float()
+    return save({name: part.cpu().contiguous() for name, part in tensors.items()})
 
 
 def small(shape: Sequence[int]) -> bool:
@@ -131,6 +145,13 @@ def unpacked(content: bytes) -> Estimate:
     parts = {name: part[None] for name, part in load(content).items()}
     theta = {name.removeprefix("theta."): part for name, part in parts.items() if name.startswith("theta.")}
     return Estimate(parts["x"], theta=theta or None, samples=parts.get("samples"))
+
+
+def unpacked_chosen(content: bytes) -> dict[str, Tensor]:
+    """The iterates that a probe chose, each a batch of one."""
+    from safetensors.torch import load
+
+    return {name.removeprefix(PROBE): x[None] for name, x in load(content).items() if name.startswith(PROBE)}
 
 
 def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sipbench.bench.guard import plain
+from sipbench.bench.probe import Probe
 from sipbench.problem import Problem
 
 GROWTH = 1.25  # snapshots are this far apart, as a ratio of their steps
@@ -36,10 +37,12 @@ class Follow:
     Args:
         report: told (step, of how many) now and then.
         budget: seconds after which `problem.steps` ends.
+        probe: shown a copy of every iterate.
     """
 
     report: Callable[[int, int], None] | None = None
     budget: float | None = None
+    probe: Probe | None = None
     snapshots: list[Snapshot] = field(default_factory=list)
     overhead: float = 0.0
     shown: int = 0
@@ -65,13 +68,17 @@ class Follow:
 
     def show(self, x_hat: Tensor, loss: Tensor | None) -> None:
         self.shown += 1
-        if self.shown < self._next:
+        due = self.shown >= self._next
+        if not due and self.probe is None:
             return
         with self._aside(x_hat.device):
-            self._next = max(self.shown + 1, self.shown * GROWTH)
-            kept = None if loss is None else loss.detach().float().to("cpu", copy=True)
-            picture = plain(x_hat.detach()).float().to("cpu")
-            self.snapshots.append(Snapshot(self.shown, self._stopped, picture, kept))
+            if due:
+                self._next = max(self.shown + 1, self.shown * GROWTH)
+                kept = None if loss is None else loss.detach().float().to("cpu", copy=True)
+                picture = plain(x_hat.detach()).float().to("cpu")
+                self.snapshots.append(Snapshot(self.shown, self._stopped, picture, kept))
+            if self.probe is not None:
+                self.probe.show(self.shown - 1, plain(x_hat), plain(loss))
 
     @contextmanager
     def _aside(self, device: torch.device) -> Iterator[None]:

@@ -22,7 +22,7 @@ sipbench: an honest benchmark of deep learning for inverse problems
   sipbench export method=dps out=FOLDER     stored reconstructions and kernels as PNG, .npy or .safetensors
   sipbench compare A.png B.png [--json]     two image files, by every metric
   sipbench measure degradation=mri out=DIR  save measurements; solve them later with dataset=measured dataset.root=DIR
-  sipbench list WHAT [--json]               methods, degradations, noises, datasets, priors, profiles, launchers, tables
+  sipbench list WHAT [--json]               methods, degradations, noises, datasets, priors, probes, tables, ...
   sipbench check mine.py:solve              the contract tests, on a solver of yours or on a method's name
   sipbench fetch [lpips|NAME|table1 ...]    get checkpoints and data, or be told what is left to do by hand
   sipbench doctor                           what is installed, present and missing here, and what to do about it

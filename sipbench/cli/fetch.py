@@ -103,14 +103,9 @@ def _all(kind: str, name: str, typed: Overrides, cfg: Any) -> Iterator[str]:
 def _table(name: str, typed: Overrides) -> list[Cell]:
     """The cells of a table; none of those that need no file."""
     from sipbench import tables
-    from sipbench.tables import stopping
 
     profile, rest = typed.take("profile", "demo")
-    if name in tables.names():
-        return [cell for entry in tables.load(name, profile, rest).planned for cell in entry.cells]
-    if configs.read("table", name).get("kind") == "stopping":
-        return [run.cell for run in stopping.load(name, profile, list(rest)).runs]
-    return []
+    return [cell for entry in tables.load(name, profile, rest).planned for cell in entry.cells]
 
 
 def _method(name: str, typed: Overrides) -> list[Cell]:

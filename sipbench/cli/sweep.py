@@ -19,7 +19,7 @@ HELP = """\
 sipbench key=value ...        run one cell: a dataset, a degradation, a method; only what is missing is done
 sipbench -m key=value,value   run all combinations; +launcher=local or +launcher=slurm sends them elsewhere
 
-  dataset= degradation= noise= method= prior= profile=     what there is: sipbench list methods, ...
+  dataset= degradation= noise= method= prior= probe= profile=     what there is: sipbench list methods, ...
   method=mine.py:solve          a solver of your own
   method.solver.NAME=VALUE      its options, under the paper's names; dataset.NAME= and degradation.operator.NAME= too
   size=64 images=8 images=[0,5,9] images=all split=test seed=0     the problem

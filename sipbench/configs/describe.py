@@ -36,17 +36,15 @@ def describe(kind: str) -> str:
     """The keys of a kind of file, one a line, and those of what stands within it."""
     if kind not in KINDS:
         raise unknown("schema", kind, KINDS)
-    return "\n\n".join(_plain(declared) for top in KINDS[kind] for declared in _with_inner(top))
+    return "\n\n".join(map(_plain, _with_inner(KINDS[kind])))
 
 
 def page() -> str:
     """All kinds, as docs/configs.md has them."""
     parts = [HEAD]
-    for kind, tops in KINDS.items():
-        for top in tops:
-            which = f" of kind `{top.kind_}`" if getattr(top, "kind_", None) else ""  # pyright: ignore
-            parts.append(f"## conf/{kind}/NAME.yaml{which}\n\n{_about(top)}\n\n{_table(top)}")
-            parts += [f"### {inner.__name__}\n\n{_about(inner)}\n\n{_table(inner)}" for inner in _inner(top)]
+    for kind, top in KINDS.items():
+        parts.append(f"## conf/{kind}/NAME.yaml\n\n{_about(top)}\n\n{_table(top)}")
+        parts += [f"### {inner.__name__}\n\n{_about(inner)}\n\n{_table(inner)}" for inner in _inner(top)]
     return "\n".join(part.rstrip("\n") + "\n" for part in _once(parts))
 
 

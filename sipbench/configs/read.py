@@ -8,11 +8,12 @@ from typing import Any
 from sipbench.configs.find import find
 from sipbench.configs.methods import complete
 from sipbench.configs.schema import check_file
+from sipbench.configs.tables import alike
 from sipbench.configs.yaml_file import load
 
 
 def read(group: str, name: str) -> dict[str, Any]:
-    """The content of the file of a choice, checked. A method's is made whole, as in a composed config."""
+    """The content of the file of a choice, checked. A method's or a table's is made whole."""
     return read_file(group, find(group, name))
 
 
@@ -20,4 +21,5 @@ def read_file(group: str, path: Path) -> dict[str, Any]:
     """The content of a file of a group; a mistake in it is said with the file and the nearest that is known."""
     node = load(path)
     check_file(group, node, str(path))
-    return complete(node) if group == "method" else node
+    whole = {"method": complete, "table": alike}
+    return whole[group](node) if group in whole else node

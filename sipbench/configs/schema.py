@@ -13,7 +13,7 @@ from sipbench.configs import methods
 from sipbench.configs.find import choice
 from sipbench.configs.keys import check, check_options, key
 from sipbench.configs.source_text import words_of
-from sipbench.configs.table_schema import ImageTable, StoppingTable
+from sipbench.configs.table_schema import Table
 from sipbench.errors import UserError, unknown
 
 ALL = "all"  # in the place of a degradation's name: every one
@@ -207,6 +207,14 @@ def _known(kind: str, name: Any, known: Iterable[str], where: str) -> None:
 
 
 @dataclass
+class Told:
+    """What a solver hears of a measurement where that is not the truth; the score keeps to the truth."""
+
+    operator: Settings = key("options of the operator that differ, or another operator with its `_target_`")
+    noise: Settings = key("options of the noise that differ, or another noise with its `_target_`")
+
+
+@dataclass
 class Degradation:
     """A forward map and a noise model."""
 
@@ -220,6 +228,7 @@ class Degradation:
     noise: Node = key("the noise model", required=True)
     noise_on_invalid: bool = key("whether noise is added also where y carries no information")
     reveal_noise: bool = key("whether the solver is told the noise model")
+    told: Told = key("what the solver is told in the place of the truth")
     check: Settings = key("options of the operator for the contract tests, which run it on small images")
 
     @staticmethod
@@ -284,6 +293,28 @@ class Prior(Node):
 
 
 @dataclass
+class Probe(Node):
+    """What watches a solve and adds columns; its other keys are the options of its `_target_`.
+
+    That is called with the problem and the options, anew for each batch: see docs/probes.md.
+    """
+
+    name: str = key("how commands and rows name it", required=True)
+    title: str = key("what it adds, in words")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Options that a rule of early stopping does not know."""
+        for name, rule in (node.get("rules") or {}).items():
+            check(Rule, rule, where, f"rules.{name}")
+
+
+@dataclass
+class Rule(Node):
+    """A rule of early stopping; its other keys are the options of its `_target_`."""
+
+
+@dataclass
 class Architecture(Node):
     """A network to be trained; its other keys are the options of its `_target_`."""
 
@@ -306,26 +337,21 @@ class Profile:
     batch_size: int | None = key("images at a time")
 
 
-KINDS: dict[str, tuple[type, ...]] = {
-    "method": (Method,),
-    "degradation": (Degradation,),
-    "noise": (Noise,),
-    "dataset": (Dataset,),
-    "prior": (Prior,),
-    "network": (Architecture,),
-    "objective": (Objective,),
-    "profile": (Profile,),
-    "table": (ImageTable, StoppingTable),
+KINDS: dict[str, type] = {
+    "method": Method,
+    "degradation": Degradation,
+    "noise": Noise,
+    "dataset": Dataset,
+    "prior": Prior,
+    "probe": Probe,
+    "network": Architecture,
+    "objective": Objective,
+    "profile": Profile,
+    "table": Table,
 }
 
 
 def check_file(group: str, node: Mapping[str, Any], where: str) -> None:
     """Refuse what a file of this group may not say; a group without a schema may say anything."""
-    kinds = KINDS.get(group, ())
-    if group == "table":
-        kinds = [kind for kind in kinds if getattr(kind, "kind_", None) == node.get("kind")]
-        if not kinds:
-            known = [kind.kind_ for kind in KINDS["table"] if kind.kind_]  # pyright: ignore
-            raise UserError(f"{where}: {unknown('kind', str(node.get('kind')), known)}")
-    for kind in kinds:
-        check(kind, node, where)
+    if group in KINDS:
+        check(KINDS[group], node, where)

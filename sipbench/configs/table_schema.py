@@ -1,10 +1,10 @@
-"""What the YAML of a table may say: tables of images, and of early stopping."""
+"""What the YAML of a table may say."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from sipbench.configs.find import choice
 from sipbench.configs.keys import key
@@ -66,27 +66,26 @@ class TableRow:
 
 @dataclass
 class TableProfile:
-    """What differs under one profile; a table of early stopping may change each of its own keys here."""
+    """What differs under one profile."""
 
     datasets: list[str] | None = key("the datasets")
     problems: dict[str, Problem] | None = key("other problems of these names")
     sweep: dict[str, list[Any]] | None = key("other values of the sweep")
     words: list[str] | None = key("words of the command line for every cell")
-    iterations: int | None = key("of early stopping: the length of a run")
-    every: int | None = key("of early stopping: iterations from one scored iterate to the next")
-    options: dict[str, Any] | None = key("of early stopping: the solver's options")
 
 
 @dataclass
-class ImageTable:
-    """Methods on problems, judged by metrics of the images."""
+class Table:
+    """Problems × rows × measures, shown by views."""
 
-    kind_: ClassVar[str | None] = None
+    like: str | None = key("the table that it shares its cells with: what this file does not say is as there")
     title: str = key("the heading", required=True)
     headings: str = key("which variants of the metrics the headings stand for", required=True)
     metrics: list[str] = key("the headings", required=True)
     degradations: list[str] | None = key("the problems, where nothing is changed of them")
-    problems: dict[str, Problem] | None = key("the problems, in the place of degradations")
+    problems: dict[str, Problem] | list[str] | None = key(
+        "the problems, in the place of degradations; or the names of some of those of the table that it is like"
+    )
     seeds: list[int] = key("the seeds that it averages", required=True)
     profiles: dict[str, TableProfile] = key("by profile, the datasets and what else differs", required=True)
     columns: dict[str, Column] | None = key("further columns, by heading")
@@ -96,14 +95,15 @@ class ImageTable:
     )
     sweep: dict[str, list[Any]] | None = key("by a word of the command line, the values that make a problem each")
     views: list[str] | None = key("how it is shown: grid, pairs, ...; without it grid, pairs and strip")
-    against: str | None = key("the problem that the view `matrix` holds the others against")
+    against: str | None = key("the problem that the view `glance` holds the others against")
     published: Published | None = key("published numbers of the same setting")
     words: list[str] | None = key("words of the command line for every cell")
     notes: list[str] | None = key("what else is to be known, a paragraph each")
 
     @staticmethod
     def refuse(node: Mapping[str, Any], where: str) -> None:
-        """Names of degradations, problems, datasets and profiles that do not exist."""
+        """Names of tables, degradations, problems, datasets and profiles that do not exist."""
+        _choices("table", [node["like"]] if node.get("like") else [], where)
         _choices("degradation", node.get("degradations"), where)
         _choices("profile", node.get("profiles"), where)
         problems = node.get("problems") or node.get("degradations") or []
@@ -114,32 +114,6 @@ class ImageTable:
                         raise UserError(f"{where}: {unknown('problem', str(name), problems)}")
         for profile in (node.get("profiles") or {}).values():
             _choices("dataset", (profile or {}).get("datasets"), where)
-
-
-@dataclass
-class StoppingTable:
-    """One untrained method run to its end, with rules of early stopping looking on."""
-
-    kind_: ClassVar[str | None] = "stopping"
-    kind: Literal["stopping"] = key("stopping", required=True)
-    like: str | None = key("the table that it shares its runs with: what this file does not say is as there")
-    title: str = key("the heading", required=True)
-    method: str | None = key("the method's config")
-    iterations: int | None = key("the length of a run")
-    every: int | None = key("iterations from one scored iterate to the next")
-    options: dict[str, Any] | None = key("the solver's options")
-    rules: dict[str, dict[str, Any]] | None = key("by name, the title, the `_target_` and the options of each rule")
-    problems: dict[str, Problem] | list[str] | None = key("the problems; or the names of some of the other table's")
-    profiles: dict[str, TableProfile] | None = key("by profile, the datasets and what else differs")
-    words: list[str] | None = key("words of the command line for every cell")
-    notes: list[str] | None = key("what else is to be known, a paragraph each")
-
-    @staticmethod
-    def refuse(node: Mapping[str, Any], where: str) -> None:
-        """Names of methods, tables, datasets and profiles that do not exist."""
-        _choices("method", [node["method"]] if node.get("method") else [], where)
-        _choices("table", [node["like"]] if node.get("like") else [], where)
-        ImageTable.refuse(node, where)
 
 
 def _choices(group: str, wanted: Any, where: str) -> None:

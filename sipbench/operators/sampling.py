@@ -211,10 +211,13 @@ class Masking(LinearOperator):
 
 
 class Inpainting(Masking):
-    """Scattered pixels are removed: exactly floor(removed H W) of each image, drawn without replacement."""
+    """Scattered pixels are removed: exactly floor(removed H W) of each image, drawn without replacement.
 
-    def __init__(self, shape: tuple[int, ...], rng: Rng, *, removed: float = 0.7) -> None:
-        super().__init__(shape, rng.device, masks.pixels(shape, rng, removed))
+    `shift` moves the mask so many pixels to the right, round the edge: for a solver that is told a wrong one.
+    """
+
+    def __init__(self, shape: tuple[int, ...], rng: Rng, *, removed: float = 0.7, shift: int = 0) -> None:
+        super().__init__(shape, rng.device, masks.pixels(shape, rng, removed).roll(shift, -1))
 
 
 class BoxInpainting(Masking):

@@ -20,6 +20,9 @@ from sipbench.bench.validate import WANDB
 from sipbench.errors import unknown
 from sipbench.report.wandb_quiet import abandon, environment, settings
 
+CURVES = ("curve", "along")  # what a solver showed at log-spaced steps; what its probe saw
+KINDS = tuple(f"{kind}_" for kind in CURVES)
+
 
 @contextmanager
 def session(cell: Cell, warn: Callable[[str], None] | None = None) -> Iterator[Log]:
@@ -95,7 +98,8 @@ class Log:
                 reinit="create_new",
                 settings=settings(wandb),
             )
-        self._run.define_metric("curve/*", step_metric="curve/step")
+        for kind in CURVES:
+            self._run.define_metric(f"{kind}/*", step_metric=f"{kind}/step")
 
     def _send(self) -> None:
         import wandb
@@ -146,23 +150,32 @@ def _given(value: object) -> bool:
 
 def _told(column: str) -> bool:
     """Whether a column belongs into the table: no picture, curve, array or traceback."""
-    return column not in (*store.HEAVY, "traceback") and not column.startswith("curve_")
+    return column not in (*store.HEAVY, "traceback") and not column.startswith(KINDS)
 
 
 def curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
     """The mean over images of each curve, step by step; an image that has stopped no longer counts."""
+    return [point for kind in CURVES for point in _curves(rows, kind)]
+
+
+def _curves(rows: Sequence[dict[str, Any]], kind: str) -> Iterator[dict[str, float]]:
     points: dict[int, dict[str, list[float]]] = {}
     for row in rows:
-        steps = row.get("curve_step")
-        for key in (k for k in row if k.startswith("curve_") and k not in ("curve_step", "curve_seconds")):
+        steps = row.get(f"{kind}_step")
+        for key in (k for k in row if k.startswith(f"{kind}_") and k not in (f"{kind}_step", f"{kind}_seconds")):
             for step, value in zip([] if steps is None else steps, [] if row[key] is None else row[key], strict=False):
-                points.setdefault(int(step), {}).setdefault(key.replace("curve_", "curve/"), []).append(float(value))
-    return [{"curve/step": step, **{k: fmean(v) for k, v in points[step].items()}} for step in sorted(points)]
+                if _given(value):
+                    name = key.replace(f"{kind}_", f"{kind}/")
+                    points.setdefault(int(step), {}).setdefault(name, []).append(float(value))
+    for step in sorted(points):
+        yield {f"{kind}/step": step, **{name: fmean(values) for name, values in points[step].items()}}
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """The mean of every score over the images that have it."""
-    names = [k.removeprefix("oracle_") for row in rows for k in row if k.startswith("oracle_")]
+    """The mean of every score over the images that have it, those of what a probe chose among them."""
+    found = dict.fromkeys(k for row in rows for k in row)
+    names = [k.removeprefix("oracle_") for k in found if k.startswith("oracle_")]
+    names += [k for k in found if k.endswith("_gap")]
     names += ["residual", "residual_ratio", "seconds", "evaluations", "peak_memory_mib"]
     columns = {n: [float(r[n]) for r in rows if r.get(n) is not None and r[n] == r[n]] for n in dict.fromkeys(names)}
     return {f"mean/{name}": fmean(values) for name, values in columns.items() if values}

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from sipbench import configs, metrics, tables
+from sipbench import metrics, tables
 from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import score_stored
 from sipbench.bench.run import run
@@ -22,11 +22,6 @@ def run_table(name: str, words: list[str]) -> int:
     """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking."""
     profile, others = Overrides(words).take("profile", "demo")
     jobs, others = others.take("jobs", "auto")
-    kind = configs.read("table", name).get("kind")
-    if kind == "stopping":
-        from sipbench.tables.stopping_run import run_stopping
-
-        return run_stopping(name, profile, list(others))
     spec = tables.load(name, profile, others)
     lacking = tables.missing(spec)
     if lacking:

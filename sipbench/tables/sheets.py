@@ -67,7 +67,6 @@ def sheets(spec: TableSpec, df: pd.DataFrame) -> list[Sheet]:
 
 
 def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], dataset: str, task: str) -> Sheet:
-    cell = spec.setting(dataset, task)
     lines = [table[dataset, task][row.name] for row in spec.rows]
     columns = [
         *(_measure(lines, measure) for measure in spec.measures),
@@ -79,9 +78,7 @@ def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], datas
         _triple(spec, ("oracle",), lines, "oracle_mean"),
         *_published(spec, table, dataset, task),
     ]
-    named = spec.tasks[task].title or cell.degradation.get("title", task)
-    title = f"{named}, {cell.source.get('title', dataset)}"
-    return Sheet(title, spec.rows, tuple(columns))
+    return Sheet(spec.problem_title(dataset, task), spec.rows, tuple(columns))
 
 
 def _measure(lines: list[Line], measure: Measure) -> Column:

@@ -132,7 +132,7 @@ class TableSpec:
         words: overrides of every cell.
         notes: what else is to be known, a line each.
         views: how it is shown, by the names of sipbench/tables/views.
-        against: the problem that the view `matrix` holds the others against.
+        against: the problem that the view `glance` holds the others against.
         overrides: what was typed beyond the table's own choices.
         partial: whether something that was typed changes what it shows.
     """
@@ -184,6 +184,12 @@ class TableSpec:
         """What the methods share, problem by problem."""
         return [self.setting(*pair) for pair in self.pairs]
 
+    def problem_title(self, dataset: str, degradation: str, *, with_dataset: bool = True) -> str:
+        """How a problem is headed: by its own title or its degradation's, and by its dataset's."""
+        cell = self.setting(dataset, degradation)
+        title = self.tasks[degradation].title or cell.degradation.get("title", degradation)
+        return f"{title}, {cell.source.get('title', dataset)}" if with_dataset else title
+
     def published_as(self, dataset: str, degradation: str) -> str | None:
         """The name of the published dataset that stands for this one: the same data at the same size."""
         cell = self.setting(dataset, degradation)
@@ -205,8 +211,9 @@ class TableSpec:
 
     @cached_property
     def _settings(self) -> dict[tuple[str, str], Cell]:
-        typed = [f"seed={self.seeds[0]}", *_not_of_a_method(self.overrides)]
-        return {pair: self._made(cfg, [*self._words(*pair), *typed]) for pair, cfg in self._composed.items()}
+        more = [f"seed={self.seeds[0]}", *self.overrides]
+        made = {pair: _not_of_a_method([*self._words(*pair), *more]) for pair in self._composed}
+        return {pair: self._made(self._composed[pair], words) for pair, words in made.items()}
 
     @cached_property
     def planned(self) -> tuple[Entry, ...]:
@@ -235,16 +242,25 @@ class TableSpec:
         mine = [*row.words, *row.per_problem.get(degradation, ())]
         own = [f"method={row.method}", f"seed={seed}", *mine]
         words = [*self._words(dataset, degradation), *own, *self.overrides]
+        if (shared := self._cells.get(tuple(words))) is not None:
+            return shared
         node = configs.read("method", row.method)
         if "defaults" in node or mine or len(_not_of_a_method(words)) < len(words):
-            return self._made(configs.compose(words), words)
-        return self._made(configs.exchanged(self._composed[dataset, degradation], method=node, seed=seed), words)
+            cfg = configs.compose(words)
+        else:
+            cfg = configs.exchanged(self._composed[dataset, degradation], method=node, seed=seed)
+        return self._cells.setdefault(tuple(words), self._made(cfg, words))
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, ...], Cell]:
+        """What was made already, by its words: rows of one method are often parts of one cell."""
+        return {}
 
     @cached_property
     def _composed(self) -> dict[tuple[str, str], Any]:
         """The problems without a method of their own: composing takes much longer than putting a method in."""
-        typed = _not_of_a_method(self.overrides)
-        return {pair: configs.compose([*self._words(*pair), f"seed={self.seeds[0]}", *typed]) for pair in self.pairs}
+        more = [f"seed={self.seeds[0]}", *self.overrides]
+        return {pair: configs.compose(_not_of_a_method([*self._words(*pair), *more])) for pair in self.pairs}
 
     def _words(self, dataset: str, degradation: str) -> list[str]:
         return [f"profile={self.profile}", f"dataset={dataset}", *self.tasks[degradation].words, *self.words]

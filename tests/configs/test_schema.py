@@ -35,6 +35,7 @@ def plugin(tmp_path, monkeypatch):
     return write
 
 
+RULE = "baselines.common.stopping.make_stopper"
 BAD = [
     ("method", "dps", {"profles": {}}, "unknown key 'profles'"),
     ("method", "dps", {"tuned": {}}, "unknown key 'tuned'"),
@@ -79,8 +80,10 @@ BAD = [
     ("objective", "flow", {"schedule": {}}, "unknown key 'schedule'. Did you mean scheduler"),
     ("table", "table1", {"degradations": ["sr5"]}, "unknown degradation 'sr5'. Did you mean sr"),
     ("table", "table1", {"titel": ""}, "unknown key 'titel'. Did you mean title"),
-    ("table", "table1", {"kind": "stoping"}, "unknown kind 'stoping'. Did you mean stopping"),
-    ("table", "early_stopping", {"method": "dipp"}, "unknown method 'dipp'. Did you mean dip"),
+    ("table", "elto", {"like": "early_stoping"}, "unknown table 'early_stoping'. Did you mean early_stopping"),
+    ("probe", "early_stopping", {"evry": 2}, "unknown option 'evry'. Did you mean every"),
+    ("probe", "early_stopping", {"rules": {"wmv": {"rule": "wmv"}}}, "rules.wmv._target_ is missing"),
+    ("probe", "early_stopping", {"rules": {"a": {"_target_": RULE, "windw": 3}}}, "rules.a: unknown option 'windw'"),
     ("table", "posterior", {"problems": {"blur": {"title": ""}}}, "problems.blur.words is missing"),
     ("method", "enkg", {"ensemble": "num_sample"}, "unknown option 'num_sample'. Did you mean num_samples"),
 ]  # fmt: skip
@@ -94,7 +97,7 @@ def test_what_is_not_known_is_refused(plugin, group, like, changes, says):
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("group", ["method", "degradation", "noise", "dataset", "prior", "profile"])
+@pytest.mark.parametrize("group", ["method", "degradation", "noise", "dataset", "prior", "probe", "profile"])
 def test_it_is_refused_in_a_composed_config_too(plugin, group):
     first = next(b for b in BAD if b[0] == group)
     plugin(group, first[1], **first[2])

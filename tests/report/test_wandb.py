@@ -196,3 +196,9 @@ def test_curves_are_means_over_the_images_that_have_them():
         {"curve/step": 1, "curve/psnr": 15.0, "curve/loss": 3.0},
         {"curve/step": 2, "curve/psnr": 20.0, "curve/loss": 2.0},
     ]
+
+
+def test_a_score_that_could_not_be_computed_is_left_out_of_the_curves():
+    """Stored, a list of nothing but NaN comes back as one of None."""
+    rows = [{"curve_step": [1, 2], "curve_psnr": [10.0, float("nan")], "curve_lpips_alex": [None, None]}]
+    assert wandb_log.curves(rows) == [{"curve/step": 1, "curve/psnr": 10.0}]

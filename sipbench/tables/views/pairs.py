@@ -31,9 +31,7 @@ def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
 
 def _sections(spec: TableSpec) -> Iterator[str]:
     for pair, measure, table in images.together(spec, images.stored(spec)):
-        cell = spec.setting(*pair)
-        title = spec.tasks[pair[1]].title or cell.degradation.get("title", pair[1])
-        heading = f"## {title}, {cell.source.get('title', pair[0])}: {measure.title}, {len(table)} images"
+        heading = f"## {spec.problem_title(*pair)}: {measure.title}, {len(table)} images"
         yield f"{heading}\n\n{_matrix(spec, measure, table)}"
 
 

@@ -31,7 +31,7 @@ def write(spec: TableSpec, df: pd.DataFrame, images: int = 2) -> list[Path]:
 
 def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Iterator[list[tuple[str, Any]]]:
     entries = [e for e in spec.entries() if (e.dataset, e.degradation) == (dataset, degradation) and e.cell]
-    kept = {e.row.title: _reconstructions(e.cell) for e in entries if e.cell is not None}
+    kept = {e.row.title: _reconstructions(e.cell, e.row.part) for e in entries if e.cell is not None}
     if not entries or entries[0].cell is None:
         return
     for image in entries[0].cell.images[:images]:
@@ -42,16 +42,25 @@ def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Itera
         yield [(f"truth ({degradation})", truth), ("measurement", measured), *shown]
 
 
-def _reconstructions(cell: Cell) -> dict[int, tuple[Any, float]]:
-    """The stored pictures of a cell and their PSNR, by image."""
+def _reconstructions(cell: Cell, part: str) -> dict[int, tuple[Any, float]]:
+    """The stored pictures of a cell and their PSNR, by image; of a part those of what it chose."""
     from PIL import Image
 
+    if part:
+        return _chosen(cell, part)
     rows = store.read(cell.folder, ["image", "png", "psnr"])
     if "png" not in rows:
         return {}
     rows = rows[rows["png"].notna()]
     pictures = [np.asarray(Image.open(io.BytesIO(png))) for png in rows["png"]]
     return dict(zip(rows["image"], zip(pictures, rows["psnr"], strict=True), strict=True))
+
+
+def _chosen(cell: Cell, part: str) -> dict[int, tuple[Any, float]]:
+    """What a probe chose under this name, likewise."""
+    rows, kept = store.read(cell.folder, ["image", f"{part}_psnr"]), store.chosen(cell, cell.images)
+    psnr = dict(zip(rows["image"], rows[f"{part}_psnr"], strict=True)) if f"{part}_psnr" in rows else {}
+    return {i: (_pixels(as_image(found[part].float())[0]), psnr[i]) for i, found in kept.items() if part in found}
 
 
 def _problem(cell: Cell, image: int) -> tuple[Any, Any]:

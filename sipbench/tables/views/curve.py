@@ -1,0 +1,163 @@
+"""Curves: along the run of each cell its PSNR, the mean of the images and their middle half, and where rows stopped."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sipbench.bench import store
+from sipbench.tables import images
+from sipbench.tables.spec import Entry, TableSpec
+from sipbench.tables.views.grid import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST = 3  # panels side by side
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What the cells of a row, or of several rows that share them, show along their runs.
+
+    Attributes:
+        entries: the rows that share the cells.
+        rows: what is stored, an image each, of those that succeeded.
+        metric: what is drawn: PSNR of every iterate where a probe looked on, else the table's first metric that the
+            harness scored on the way.
+        values, loss: steps × images.
+    """
+
+    entries: tuple[Entry, ...]
+    rows: Any
+    metric: str
+    values: pd.DataFrame
+    loss: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """The rows that share it by one name: the method's own, where each is only a part of what it stores."""
+        from sipbench import configs
+
+        row = self.entries[0].row
+        return configs.read("method", row.method).get("title", row.method) if row.part else row.title
+
+
+def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
+    """NAME-curve.csv and NAME-curve.png; nothing where nothing was shown on the way."""
+    import pandas as pd
+
+    curves = list(_curves(spec))
+    if not curves:
+        return []
+    text = pd.concat(map(_table, curves)).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    path = spec.folder / f"{spec.name}-curve"
+    return [
+        write_text(path.with_suffix(".csv"), text),
+        store.write_whole(path.with_suffix(".png"), _draw(spec, curves)),
+    ]
+
+
+def _curves(spec: TableSpec) -> Iterator[Curve]:
+    kept, shared = images.stored(spec), {}
+    for entry in spec.entries():
+        if entry.cells:
+            names = (entry.dataset, entry.degradation, *(cell.hash for cell in entry.cells))
+            shared.setdefault(names, []).append(entry)
+    for entries in shared.values():
+        rows = kept[entries[0].key]
+        good = rows[rows["status"] == "ok"]
+        wanted = [("along", "psnr"), *(("curve", metric) for metric in spec.metrics.values())]
+        found = next(((k, m) for k, m in wanted if f"{k}_{m}" in good and good[f"{k}_{m}"].map(_any).all()), None)
+        if len(good) and found:
+            kind, metric = found
+            yield Curve(tuple(entries), good, metric, _steps(good, kind, metric), _steps(good, kind, "loss"))
+
+
+def _any(values: Any) -> bool:
+    """Whether a list holds any number; one that could not be computed is stored as nothing."""
+    return values is not None and any(value is not None and value == value for value in values)
+
+
+def _steps(rows: Any, kind: str, name: str) -> pd.DataFrame:
+    """Steps × images; an image that has stopped has nothing further on."""
+    import pandas as pd
+
+    if f"{kind}_{name}" not in rows:
+        return pd.DataFrame()
+    parts = [
+        pd.Series(list(values), index=list(steps)[: len(values)], dtype="float64")
+        for steps, values in zip(rows[f"{kind}_step"], rows[f"{kind}_{name}"], strict=True)
+        if _any(values)
+    ]
+    return pd.concat(parts, axis=1).sort_index() if parts else pd.DataFrame()
+
+
+def _table(curve: Curve) -> pd.DataFrame:
+    """A row a step: mean, quartiles and standard deviation over the images, and the mean loss."""
+    import pandas as pd
+
+    values, first = curve.values, curve.entries[0]
+    return pd.DataFrame(
+        {
+            "dataset": first.dataset,
+            "degradation": first.degradation,
+            "method": first.row.method,
+            "metric": curve.metric,
+            "step": values.index,
+            "images": values.notna().sum(axis=1),
+            "mean": values.mean(axis=1),
+            "low": values.quantile(0.25, axis=1),
+            "high": values.quantile(0.75, axis=1),
+            "std": values.std(axis=1, ddof=0),
+            "loss": curve.loss.mean(axis=1).reindex(values.index) if len(curve.loss) else float("nan"),
+        }
+    )
+
+
+def _draw(spec: TableSpec, curves: list[Curve]) -> bytes:
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels: dict[tuple[str, str], list[Curve]] = {}
+    for curve in curves:
+        panels.setdefault((curve.entries[0].dataset, curve.entries[0].degradation), []).append(curve)
+    wide = min(MOST, len(panels))
+    tall = -(-len(panels) // wide)
+    figure = Figure(figsize=(4.2 * wide, 2.8 * tall), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = np.atleast_1d(figure.subplots(tall, wide, sharex=True, squeeze=False)).ravel()
+    for axis, (pair, drawn) in zip(axes, panels.items(), strict=False):
+        _panel(axis, drawn)
+        axis.set_title(spec.problem_title(*pair), fontsize=9)
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    axes[0].legend(fontsize=6)
+    figure.supxlabel("iteration", fontsize=9)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _panel(axis: Any, curves: list[Curve]) -> None:
+    """Each curve with its band; the rows that are a part of it as points, one an image, where they stopped."""
+    from sipbench.metrics import METRICS
+
+    dots = 0
+    for j, curve in enumerate(curves):
+        colour, x = "black" if len(curves) == 1 else f"C{j}", curve.values.index
+        low, high = curve.values.quantile(0.25, axis=1), curve.values.quantile(0.75, axis=1)
+        axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+        axis.plot(x, curve.values.mean(axis=1), color=colour, lw=1.5, label=curve.title)
+        for row in (entry.row for entry in curve.entries if entry.row.part):
+            stopped, value = f"{row.part}_stopped", f"{row.part}_{curve.metric}"
+            if stopped in curve.rows and value in curve.rows:
+                axis.scatter(curve.rows[stopped], curve.rows[value], s=9, color=f"C{dots}", label=row.title, zorder=3)
+                dots += 1
+    metric = METRICS[curves[0].metric]
+    axis.set_ylabel(f"{metric.title}{', ' * bool(metric.unit)}{metric.unit}", fontsize=8)
+    axis.tick_params(labelsize=7)
