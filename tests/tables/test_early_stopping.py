@@ -104,7 +104,7 @@ def test_curves_are_means_with_the_middle_half_of_the_images(folder):
 
 
 def test_a_table_without_probes_has_the_curves_that_every_cell_stores(tmp_path, monkeypatch):
-    monkeypatch.setattr(metrics.perception, "missing", lambda *_, **__: "absent")
+    monkeypatch.setattr(metrics.backbones, "missing", lambda *_, **__: "absent")
     words = ["degradation=inpaint70", "method=tv,dip", "images=2", "size=32", "method.solver.iterations=12"]
     words = [*words, "metrics=[psnr]", f"results={tmp_path}"]
     assert main(["table", "table1", *words]) in (0, 1)
