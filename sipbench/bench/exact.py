@@ -38,6 +38,8 @@ def posteriors(
 
 def lacks(cell: Cell, f: Operator, noise: Noise) -> str | None:
     """Why no posterior is known exactly, or None."""
+    if cell.draws == 1:
+        return "ask for some, as in draws=512"
     if not hasattr(cell.dataset, "posterior"):
         return f"{cell.names[0]} is no density: dataset=field_smooth is one"
     if not f.linear:

@@ -16,6 +16,8 @@ from sipbench import configs
 from sipbench.errors import UserError
 from sipbench.problem import Problem
 
+BEST = "best"  # of all frames that a probe kept, that of the highest PSNR: an oracle, no method's score
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -66,6 +68,8 @@ def seen_by(probe: Probe | None, problem: Problem, seconds: float) -> Seen | Non
     if probe is None:
         return None
     seen, batch = probe.seen(seconds), problem.shape[0]
+    if BEST in seen.chosen:
+        raise ValueError(f"{BEST} is the name of the iterate of the highest PSNR: the probe's own needs another")
     for name, values in seen.columns.items():
         if len(values) != batch:
             raise ValueError(f"the probe's column {name} has {len(values)} values for {batch} images")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sipbench import configs, device
-from sipbench.bench.probe import Seen
+from sipbench.bench.probe import BEST, Seen
 from sipbench.problem import Problem, Stopper
 
 
@@ -28,6 +28,8 @@ class Rules:
     def __init__(self, problem: Problem, *, rules: Mapping[str, Any], every: int = 1) -> None:
         if not rules:
             raise ValueError("a probe of rules needs one rule at least")
+        if BEST in rules:
+            raise ValueError(f"{BEST} is the name of the iterate of the highest PSNR: a rule needs another")
         if every < 1:
             raise ValueError(f"every is a whole number from 1 on, not {every}")
         like = torch.zeros(problem.shape, dtype=problem.y.dtype, device=problem.device)

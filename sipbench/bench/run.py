@@ -245,7 +245,7 @@ class Bench:
             raise NotApplicable(reason)
         of_draws = next((name for name in cell.metrics if METRICS[name].of_draws), None)
         if of_draws and (reason := exact.lacks(cell, f, self.degradation.noise)):
-            raise NotApplicable(f"{of_draws} compares draws with an exact posterior, and {reason}")
+            raise NotApplicable(f"{of_draws} compares draws with an exact posterior: {reason}")
         if self.prior is not None and cell.prior is not None and not _fits(self.prior, cell):
             raise NotApplicable(f"prior {cell.prior['name']} is for {self.prior.image_shape}, not {_shape(cell)}")
         for name, prior in self.priors.items():

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from sipbench import metrics
-from sipbench.bench.probe import Seen
+from sipbench.bench.probe import BEST, Seen
 from sipbench.bench.watch import Snapshot
 from sipbench.metrics.posterior import Judge
 from sipbench.operators.base import Operator
 from sipbench.problem import Estimate, Problem
 
-BEST = "best"  # of all iterates that a probe kept, that of the highest PSNR: an oracle, no method's score
 GAPS = {"psnr": "gap", "ssim": "ssim_gap"}  # by metric, the column that says how far a chosen iterate is below it
 
 

@@ -27,6 +27,7 @@ class Problem:
 
     title: str | None = key("how its sheet is headed, if not by the degradation's own title")
     dataset: str | None = key("the only dataset that it is for, if it is for one")
+    against: str | None = key("the problem of the same images that the view `glance` holds it against")
     words: list[str] = key("the words of the command line that make it", required=True)
 
 
@@ -95,7 +96,6 @@ class Table:
     )
     sweep: dict[str, list[Any]] | None = key("by a word of the command line, the values that make a problem each")
     views: list[str] | None = key("how it is shown: grid, pairs, ...; without it grid, pairs and strip")
-    against: str | None = key("the problem that the view `glance` holds the others against")
     published: Published | None = key("published numbers of the same setting")
     words: list[str] | None = key("words of the command line for every cell")
     notes: list[str] | None = key("what else is to be known, a paragraph each")

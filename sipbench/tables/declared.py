@@ -49,7 +49,6 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         notes=tuple(" ".join(line.split()) for line in node.get("notes") or ()),
         words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
         views=tuple(node.get("views") or VIEWS),
-        against=node.get("against") or "",
         partial=is_partial(overrides),
     )
 
@@ -104,7 +103,9 @@ def _tasks(node: dict[str, Any], wanted: list[str] | None) -> dict[str, Task]:
         tasks = [Task(name, words=(f"degradation={name}",)) for name in names]
     else:
         entries = node["problems"].items()
-        tasks = [Task(n, e.get("title"), tuple(e["words"]), e.get("dataset")) for n, e in entries]
+        tasks = [
+            Task(n, e.get("title"), tuple(e["words"]), e.get("dataset"), against=e.get("against")) for n, e in entries
+        ]
     found = {task.name: task for one in tasks for task in _swept(one, node.get("sweep") or {})}
     for name in wanted or ():
         if name not in found:

@@ -58,7 +58,7 @@ class Row:
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", self.method or self.name)
 
-    def column(self, measure: Measure, known: Iterable[str]) -> str:
+    def column(self, measure: Measure, known: Iterable[str] = ()) -> str:
         """The column of the stored rows that a measure of this row stands in.
 
         What a run costs is shared by its parts, unless the rows know what a part costs.
@@ -85,6 +85,7 @@ class Task:
         title: how a sheet is headed, or None for the degradation's own title.
         words: the overrides that make it.
         dataset: the only dataset that it is for, if it is for one.
+        against: the problem of the same images that it is held against.
         swept: what the table's sweep sets of it, by the last part of the word's key: `sigma` of noise.sigma.
     """
 
@@ -93,6 +94,7 @@ class Task:
     words: tuple[str, ...] = ()
     dataset: str | None = None
     swept: Mapping[str, Any] = field(default_factory=dict)
+    against: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,6 @@ class TableSpec:
         words: overrides of every cell.
         notes: what else is to be known, a line each.
         views: how it is shown, by the names of sipbench/tables/views.
-        against: the problem that the view `glance` holds the others against.
         overrides: what was typed beyond the table's own choices.
         partial: whether something that was typed changes what it shows.
     """
@@ -151,7 +152,6 @@ class TableSpec:
     words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     views: tuple[str, ...] = ("grid",)
-    against: str = ""
     partial: bool = False
 
     @property

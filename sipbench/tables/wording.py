@@ -138,6 +138,8 @@ def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator
         return
     if key not in cell.metrics:
         yield f"{name} is –: {key} is not among the metrics that were asked for."
+    elif metric.of_draws:
+        yield f"{name} is –: it was asked for after the draws were made, and they were not kept."
     elif not metric.fits((1, 3, cell.size, cell.size)):
         yield f"{name} is –: it needs images of at least {metric.smallest} pixels."
     elif metric.backbone is not None:

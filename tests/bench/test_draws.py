@@ -161,8 +161,10 @@ def test_draws_are_a_whole_number(noisy, word):
 
 
 def test_a_figure_of_a_posterior_needs_one(cell):
-    with pytest.raises(NotApplicable, match="posterior_ratio compares draws .* faces is no density"):
+    with pytest.raises(NotApplicable, match="posterior_ratio compares draws .*: faces is no density"):
         Bench.of(cell("method=pinv", "draws=2", "metrics=[posterior_ratio]"))
+    with pytest.raises(NotApplicable, match="ask for some, as in draws=512"):
+        Bench.of(cell("method=pinv", "metrics=[posterior_ratio]"))
     with pytest.raises(NotApplicable, match="phase_fourier is not linear"):
         words = ("dataset=field_smooth", "size=8", "degradation=phase_fourier", "metrics=[posterior_ratio]")
         Bench.of(cell("method=hio_er", "draws=2", *words))

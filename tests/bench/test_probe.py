@@ -166,6 +166,7 @@ def test_a_method_that_shows_nothing_fails_and_says_so(watched):
         (["+probe.evry=2"], "probe early_stopping: unknown option 'evry'"),
         (["probe.every=often"], "probe early_stopping: every is a whole number, not 'often'"),
         (["probe.every=0"], "every is a whole number from 1 on, not 0"),
+        (["+probe.rules.best=${probe.rules.wmv}"], "best is the name of the iterate"),
         (["probe.rules.wmv.rule=wvm"], "unknown stopping rule 'wvm'"),
         (["probe=early"], "unknown probe 'early'. Did you mean early_stopping"),
     ],

@@ -54,4 +54,4 @@ def test_what_cannot_be_told_is_said():
     with pytest.raises(UserError, match="unknown part under degradation.told 'noize'"):
         bench_of("+degradation.told={noize: {sigma: 1.0}}")
     with pytest.raises(NotApplicable, match="noise"):
-        bench_of("method=tikhonov", "degradation.reveal_noise=false")
+        bench_of("method=constrained_augmented", "degradation.reveal_noise=false")

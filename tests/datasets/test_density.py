@@ -5,6 +5,7 @@ import torch
 
 from sipbench import configs
 from sipbench.bench import store
+from sipbench.bench.rescore import lacking, score_stored
 from sipbench.bench.run import Bench
 from sipbench.datasets.density import Density
 from sipbench.errors import UserError
@@ -91,6 +92,18 @@ def test_the_figures_are_those_of_the_judge(exact):
     posterior = c.dataset.posterior(problem.f, problem.y, c.degradation["noise"]["sigma"])
     scores = Judge(posterior, 128, seed=1).scores(store.estimate(c, 1).samples[0])
     assert {name: row[f"posterior_{name}"] for name in FIGURES} == pytest.approx(scores, rel=1e-5)
+
+
+def test_a_figure_that_is_asked_for_later_comes_of_the_stored_draws(exact, monkeypatch):
+    rows_of(exact("metrics=[posterior_floor]"))
+    monkeypatch.setattr(Bench, "solve", lambda *_: pytest.fail("solved again"))
+    later = exact()
+    assert score_stored(later) == 2 and lacking(later) == {}
+    monkeypatch.undo()
+    whole = rows_of(exact(f"results={later.results}-other"))
+    after = store.read(later.folder)
+    for name in FIGURES:
+        assert after[f"posterior_{name}"].tolist() == pytest.approx(whole[f"posterior_{name}"].tolist(), rel=1e-5)
 
 
 def test_a_series_keeps_its_streams(cell):

@@ -1,7 +1,7 @@
 """At a glance: each measure of all problems and rows on one page; the longer of the two runs down.
 
-Where the table names a problem under `against`, a bracket holds the mean difference to that problem over the same
-images: what the change costs a row.
+Where a problem names another one under `against`, a bracket holds the mean difference to that one over the same images:
+what the change costs a row.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ Pair = tuple[str, str]
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
     """NAME-glance.md."""
     head = "Means over the images; bold: the group that the images of a problem cannot separate from its best."
-    if spec.against:
-        head += f" In brackets: the difference to “{spec.problem_title(*_reference(spec))}” over the same images."
-    stored = images.stored(spec) if spec.against else {}
+    held = [(task, spec.tasks[task.against]) for task in spec.tasks.values() if task.against in spec.tasks]
+    for name in dict.fromkeys(other.name for _, other in held):
+        own = ", ".join(f"“{task.title or task.name}”" for task, other in held if other.name == name)
+        head += f" In brackets under {own}: the difference to “{spec.tasks[name].title or name}”, over the same images."
+    stored = images.stored(spec) if held else {}
     sections = [f"## {measure.title}\n\n{_table(spec, df, measure, stored)}" for measure in spec.measures]
     text = "\n\n".join([f"# {spec.title}: at a glance", head, *sections]) + "\n"
     return [write_text(spec.folder / f"{spec.name}-glance.md", text)]
@@ -43,7 +45,7 @@ def _table(spec: TableSpec, df: pd.DataFrame, measure: Measure, stored: images.R
     titles = [row.title for row in spec.rows]
     if len(spec.pairs) >= len(spec.rows):
         lines = [["Problem", *titles], *([name, *values] for name, values in zip(problems, entries, strict=True))]
-        if len(spec.pairs) > 1 and not spec.against:
+        if len(spec.pairs) > 1 and not stored:
             means = [own[own["method"] == row.name]["mean"].mean(skipna=False) for row in spec.rows]
             lines.append(["mean", *(f"{mean:.{measure.places}f}" if mean == mean else BLANK for mean in means)])
     else:
@@ -65,15 +67,10 @@ def _shown(spec: TableSpec, record: Any, row: Row, pair: Pair, measure: Measure,
 
 def _lost(spec: TableSpec, stored: images.Rows, row: Row, pair: Pair, measure: Measure) -> float | None:
     """The mean difference to the problem that the others are held against, over the images that both have."""
-    if not spec.against or pair == _reference(spec) or pair[0] != _reference(spec)[0]:
-        return None
-    keys = [(*pair, row.name), (*_reference(spec), row.name)]
+    against = spec.tasks[pair[1]].against
+    keys = [(*pair, row.name), (pair[0], against, row.name)]
     if not all(key in stored for key in keys):
         return None
     own, reference = (images.values(stored[key], row.column(measure, stored[key])) for key in keys)
     d = (own - reference).dropna()
     return float(d.mean()) if len(d) else None
-
-
-def _reference(spec: TableSpec) -> Pair:
-    return next(pair for pair in spec.pairs if pair[1] == spec.against)
