@@ -69,7 +69,8 @@ def _scores(bench: Bench, cell: Cell, images: list[int], names: list[str]) -> li
     values = score_images(names, estimate, truth, known)
     if cell.draws > 1:
         values |= score_draws(names, _draws(contents, estimate, known.f), estimate, truth, known)
-    values |= score_chosen(names, _chosen(cell, images), truth, known)
+    of_images = [name for name in names if not metrics.METRICS[name].of_draws]
+    values |= score_chosen(of_images, _chosen(contents), truth, known)
     if not set(cell.metrics) >= set(names):  # by older metrics: what cannot be made anew is no longer shown
         values |= {f"oracle_{name}": [float("nan")] * len(images) for name in names if name in cell.image_metrics}
     version = {"metrics_version": protocol.versions()["metrics"], "scored_on": device.describe(bench.device)}
@@ -95,12 +96,10 @@ def _draws(contents: list[bytes], estimate: Estimate, f: Operator) -> Draws:
     return Draws(mean, std)
 
 
-def _chosen(cell: Cell, images: list[int]) -> dict[str, torch.Tensor]:
-    """The iterates that the cell's probe chose of these images, each as a batch."""
-    if not cell.probe:
-        return {}
-    found = store.chosen(cell, images)
-    return {name: torch.cat([found[image][name] for image in images]) for name in found[images[0]]}
+def _chosen(contents: list[bytes]) -> dict[str, torch.Tensor]:
+    """The iterates that the cell's probe chose, each as a batch; none where there was no probe."""
+    found = [store.unpacked_chosen(content) for content in contents]
+    return {name: torch.cat([one[name] for one in found]) for name in found[0]}
 
 
 def _together(todo: dict[int, list[str]]) -> Iterator[tuple[list[str], list[int]]]:

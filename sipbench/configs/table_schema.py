@@ -72,6 +72,7 @@ class TableProfile:
     datasets: list[str] | None = key("the datasets")
     problems: dict[str, Problem] | None = key("other problems of these names")
     sweep: dict[str, list[Any]] | None = key("other values of the sweep")
+    notes: list[str] | None = key("what else is to be known of this profile, a paragraph each")
     words: list[str] | None = key("words of the command line for every cell")
 
 

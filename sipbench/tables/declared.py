@@ -46,7 +46,9 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         seeds=tuple(_seed(s) for s in axes.get("seed") or node["seeds"]),
         published=published,
         overrides=tuple(typed),
-        notes=tuple(" ".join(line.split()) for line in node.get("notes") or ()),
+        notes=tuple(
+            " ".join(line.split()) for part in (node, node["profiles"][profile]) for line in part.get("notes") or ()
+        ),
         words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
         views=tuple(node.get("views") or VIEWS),
         partial=is_partial(overrides),

@@ -49,10 +49,20 @@ def test_at_a_glance_are_the_means_of_the_table(folder):
     gap = text.partition("## gap, dB")[2].partition("##")[0]
     lines = [[part.strip() for part in line.strip("|").split("|")] for line in gap.splitlines() if line.startswith("|")]
     frame = pd.read_csv(folder / "partial" / "demo" / "early_stopping.csv")
-    own = frame[(frame.metric == "gap, dB") & (frame.method == "wmv")].set_index("degradation")["mean"]
-    assert [line[0] for line in lines[2:]] == ["Gaussian, medium (0.18)", "Impulse, low (0.30)", "mean"]
-    expected = [own["gaussian_medium"], own["impulse_low"], own.mean()]
-    assert [float(line[1].strip("*")) for line in lines[2:]] == pytest.approx(expected, abs=0.006)
+    own = frame[(frame.metric == "gap, dB") & (frame.degradation == "impulse_low")].set_index("method")["mean"]
+    assert lines[0] == ["Method", "Gaussian, medium (0.18)", "Impulse, low (0.30)"]
+    assert [line[0] for line in lines[2:]] == ["ES-WMV", "ES-EMV", "SV-ES (cut down)", "the last iterate"]
+    expected = [own[name] for name in ("wmv", "emv", "self_validation", "fixed")]
+    assert [float(line[2].strip("*")) for line in lines[2:]] == pytest.approx(expected, abs=0.006)
+
+
+def test_the_time_of_a_rule_is_until_it_ends_the_run(folder):
+    frame = pd.read_csv(folder / "partial" / "demo" / "early_stopping.csv")
+    cell = load(folder).planned[0].cell
+    assert cell is not None
+    rows = store.read(cell.folder)
+    own = frame[(frame.metric == "s/image") & (frame.degradation == "gaussian_medium")].set_index("method")["mean"]
+    assert own["emv"] == pytest.approx(rows["emv_seconds"].mean(), rel=1e-4) and own["emv"] != own["wmv"]
 
 
 def test_all_rules_share_one_cell(folder):

@@ -1,4 +1,7 @@
-"""Curves: along the run of each cell its PSNR, the mean of the images and their middle half, and where rows stopped."""
+"""Curves along the run of each cell: the mean of the images and their middle half, and where rows stopped.
+
+What is drawn is what a probe saw of every iterate, PSNR or residual, else the table's first metric at a few steps.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from sipbench.tables.views.grid import write_text
 if TYPE_CHECKING:
     import pandas as pd
 
+RESIDUAL, SPENT = "residual", "evaluations"
 MOST = 3  # panels side by side
 
 
@@ -26,9 +30,9 @@ class Curve:
     Attributes:
         entries: the rows that share the cells.
         rows: what is stored, an image each, of those that succeeded.
-        metric: what is drawn: PSNR of every iterate where a probe looked on, else the table's first metric that the
-            harness scored on the way.
-        values, loss: steps × images.
+        metric: what is drawn: PSNR or `residual` of every iterate where a probe looked on, else the table's first
+            metric that the harness scored on the way.
+        values, loss: steps × images; steps are network evaluations where a probe counted them.
     """
 
     entries: tuple[Entry, ...]
@@ -70,7 +74,7 @@ def _curves(spec: TableSpec) -> Iterator[Curve]:
     for entries in shared.values():
         rows = kept[entries[0].key]
         good = rows[rows["status"] == "ok"]
-        wanted = [("along", "psnr"), *(("curve", metric) for metric in spec.metrics.values())]
+        wanted = [("along", "psnr"), ("along", RESIDUAL), *(("curve", metric) for metric in spec.metrics.values())]
         found = next(((k, m) for k, m in wanted if f"{k}_{m}" in good and good[f"{k}_{m}"].map(_any).all()), None)
         if len(good) and found:
             kind, metric = found
@@ -88,9 +92,10 @@ def _steps(rows: Any, kind: str, name: str) -> pd.DataFrame:
 
     if f"{kind}_{name}" not in rows:
         return pd.DataFrame()
+    along = f"{kind}_{SPENT}" if f"{kind}_{SPENT}" in rows else f"{kind}_step"
     parts = [
-        pd.Series(list(values), index=list(steps)[: len(values)], dtype="float64")
-        for steps, values in zip(rows[f"{kind}_step"], rows[f"{kind}_{name}"], strict=True)
+        pd.Series(list(values), index=list(steps)[: len(values)], dtype="float64").groupby(level=0).last()
+        for steps, values in zip(rows[along], rows[f"{kind}_{name}"], strict=True)
         if _any(values)
     ]
     return pd.concat(parts, axis=1).sort_index() if parts else pd.DataFrame()
@@ -137,7 +142,8 @@ def _draw(spec: TableSpec, curves: list[Curve]) -> bytes:
     for axis in axes[len(panels) :]:
         axis.remove()
     axes[0].legend(fontsize=6)
-    figure.supxlabel("iteration", fontsize=9)
+    spent = all(f"along_{SPENT}" in curve.rows for curve in curves)
+    figure.supxlabel("network evaluations" if spent else "iteration", fontsize=9)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
@@ -158,6 +164,10 @@ def _panel(axis: Any, curves: list[Curve]) -> None:
             if stopped in curve.rows and value in curve.rows:
                 axis.scatter(curve.rows[stopped], curve.rows[value], s=9, color=f"C{dots}", label=row.title, zorder=3)
                 dots += 1
-    metric = METRICS[curves[0].metric]
-    axis.set_ylabel(f"{metric.title}{', ' * bool(metric.unit)}{metric.unit}", fontsize=8)
+    metric = METRICS.get(curves[0].metric)
+    axis.set_ylabel(f"{metric.title}{', ' * bool(metric.unit)}{metric.unit}" if metric else "residual / σ", fontsize=8)
+    if metric is None:
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.axhline(1.0, color="grey", lw=0.8, ls=":")
     axis.tick_params(labelsize=7)

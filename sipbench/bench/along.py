@@ -1,0 +1,49 @@
+"""The probe of residuals: how well each iterate explains y, against what was spent until then."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sipbench.bench.probe import Seen
+from sipbench.metrics import feasibility
+from sipbench.problem import Estimate, Problem
+
+
+class Residuals:
+    """`along_residual`, the residual over the noise level, at `along_evaluations` network evaluations of an image.
+
+    What a solver shows is its estimate of the image, not its noisy state. A blind map has no residual without a kernel.
+
+    Args:
+        every: iterates from one that is looked at to the next.
+    """
+
+    def __init__(self, problem: Problem, *, every: int = 1) -> None:
+        if every < 1:
+            raise ValueError(f"every is a whole number from 1 on, not {every}")
+        if problem.f.blind:
+            raise ValueError("a probe of residuals needs a forward map that is told whole")
+        self.problem, self.every, self.before = problem, every, _spent(problem)
+        self.steps: list[int] = []
+        self.spent: list[float] = []
+        self.ratios: list[Tensor] = []
+
+    def show(self, k: int, x_hat: Tensor, loss: Tensor | None) -> None:
+        if k % self.every:
+            return
+        _, ratio = feasibility(self.problem, Estimate(x_hat))
+        self.steps.append(k)
+        self.spent.append((_spent(self.problem) - self.before) / self.problem.shape[0])
+        self.ratios.append(ratio.cpu())
+
+    def seen(self, seconds: float) -> Seen:
+        """A list of each image; all images of a batch have spent as much."""
+        batch = self.problem.shape[0]
+        columns = {"along_step": [self.steps] * batch, "along_evaluations": [self.spent] * batch}
+        ratios = [[float(ratio[i]) for ratio in self.ratios] for i in range(batch)]
+        return Seen(columns={**columns, "along_residual": ratios})
+
+
+def _spent(problem: Problem) -> float:
+    """The evaluations of the prior so far, of all images; 0 where there is none."""
+    return float(getattr(problem.prior, "evaluations", 0))

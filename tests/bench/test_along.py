@@ -1,0 +1,36 @@
+"""The probe of residuals."""
+
+import pytest
+
+from sipbench import configs
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import Bench
+from sipbench.errors import UserError
+
+WORDS = ["degradation=sr4", "size=32", "images=2", "probe=residual"]
+
+
+def rows(*words):
+    words = [*WORDS, *words]
+    return Bench.of(Cell.of(configs.compose(words), words)).rows([0, 1], None)
+
+
+def test_each_iterate_has_its_residual_and_what_was_spent_until_then():
+    made = rows("method=ddrm", "prior=gaussian", "method.solver.steps=6")
+    for row in made:
+        assert row["along_step"] == list(range(6)) and row["along_evaluations"] == [1, 2, 3, 4, 5, 6]
+        assert len(row["along_residual"]) == 6 and row["along_residual"][-1] == pytest.approx(row["residual_ratio"])
+        assert row["along_residual"][0] > row["along_residual"][-1]
+    assert made[0]["along_residual"] != made[1]["along_residual"]
+
+
+def test_every_so_many_and_a_solver_without_a_prior():
+    [row, _] = rows("method=tv", "probe.every=5")
+    assert row["along_step"][:3] == [0, 5, 10] and set(row["along_evaluations"]) == {0}
+    with pytest.raises(UserError, match="every is a whole number from 1 on, not 0"):
+        rows("method=tv", "probe.every=0")
+
+
+def test_a_blind_map_is_refused():
+    with pytest.raises(UserError, match="needs a forward map that is told whole"):
+        rows("degradation=blind_gaussian", "degradation.operator.size=5", "method=pan_l0")
