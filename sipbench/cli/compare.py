@@ -19,7 +19,7 @@ sipbench compare A.png B.png [--json]     score image A against image B, the tru
   A.png B.png     image files of one size, grey or in colour, of 8 or 16 bits
   --json          one object with the metrics' names as keys (sipbench list metrics), null where one has no value
 
-What cannot be computed says why in a line on standard error. LPIPS needs its backbone: sipbench fetch lpips.
+What has no value says why in a line on standard error. LPIPS needs its backbone: sipbench fetch lpips.
 Two grey pictures are compared as such, in one channel.
 
 Example:  sipbench compare reconstruction.png truth.png --json
@@ -35,8 +35,9 @@ def main(words: list[str]) -> int:
     if len(files) != 2:
         raise UserError("compare which two images? sipbench compare A.png B.png [--json]")
     scores, lacking = compare(*map(Path, files))
-    for name, reason in lacking.items():
-        print(f"sipbench: {name}: {reason}", file=sys.stderr)
+    for reason in dict.fromkeys(lacking.values()):
+        names = ", ".join(name for name in lacking if lacking[name] == reason)
+        print(f"sipbench: {names}: {reason}", file=sys.stderr)
     if "--json" in words:
         print(json.dumps(scores, indent=2))
         return 0

@@ -34,7 +34,7 @@ def silent(done: int, total: int | None) -> None:
 
 def download(url: str, path: Path, sha256: str = "", tell: Tell = silent, web: Web | None = None) -> None:
     """Get a file into its place. ``sha256`` is its hash or the first digits of it: nothing else takes the place."""
-    part = path.with_name(f"{path.name}.part")
+    part = _part(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(part):
@@ -47,6 +47,12 @@ def download(url: str, path: Path, sha256: str = "", tell: Tell = silent, web: W
             os.replace(part, path)
     except OSError as error:
         raise FetchError(f"{shown(url)}: {line(error)}") from error
+
+
+def discard(path: Path) -> None:
+    """Let go of what came of a file that is not wanted any more."""
+    _part(path).unlink(missing_ok=True)
+    _origin(_part(path)).unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
@@ -155,6 +161,10 @@ def _mark(part: Path, url: str) -> str:
     except (OSError, ValueError):
         return ""
     return mark if source == shown(url) else ""
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def _origin(part: Path) -> Path:

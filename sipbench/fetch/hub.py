@@ -75,8 +75,8 @@ def _wanted(names: list[str]) -> Iterator[str]:
     chosen = []
     for name in sorted(names):
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or any(part.startswith(".") for part in path.parts):
-            continue
+        if path.is_absolute() or any(part.startswith(".") for part in path.parts):
+            continue  # not of the model, or `..`, which leads out of its folder
         pickled = path.name == PICKLED and path.parent not in safe
         if path.suffix == ".json" or path.name in SAFE or pickled:
             chosen.append(path)

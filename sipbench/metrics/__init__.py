@@ -148,6 +148,8 @@ def available(name: str, *, download: bool = False) -> str | None:
 def obstacle(name: str, shape: tuple[int, ...]) -> str | None:
     """None where two images of this shape (B, C, H, W) can be scored by it here, else why not, in a line."""
     metric = _metric(name)
+    if metric.of_draws:
+        return "it compares many draws with an exact posterior, which two images do not have"
     if metric.against_best:
         return "it compares with the deblurring by the true kernel, which only a blind problem has"
     if metric.channels and shape[1] not in metric.channels:

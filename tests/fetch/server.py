@@ -15,7 +15,7 @@ class Site:
 
     A mishap is `("break", n)`: no more than n bytes; `("stall", seconds)` before the answer; `("trickle", seconds)`
     after each byte; `("status", code)`; `("shift", n)`: a range that was not asked for. `ranges` says whether it knows
-    them, `tagged` whether it tells versions apart.
+    them, `tagged` whether it tells versions apart; `tag` is that of every page, where it is not its content's.
     """
 
     pages: dict[str, bytes] = field(default_factory=dict)
@@ -24,6 +24,7 @@ class Site:
     moved: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
     tagged: bool = True
+    tag: str = ""
     url: str = ""
 
 
@@ -56,9 +57,13 @@ def serving(site):
             if path in site.moved:
                 return self.start(302, 0, Location=site.moved[path])
             content = site.pages[path]
-            tag = f'"{hashlib.md5(content).hexdigest()}"'
+            tag = site.tag or f'"{hashlib.md5(content).hexdigest()}"'
             first = re.fullmatch(r"bytes=(\d+)-", headers.get("range", ""))
-            begin = int(first[1]) if first and site.ranges and headers.get("if-range", tag) == tag else 0
+            begin = (
+                int(first[1])
+                if first and site.ranges and (not site.tagged or headers.get("if-range", tag) == tag)
+                else 0
+            )
             if begin and begin >= len(content):
                 return self.start(416, 0, **{"Content-Range": f"bytes */{len(content)}"})
             begin += int(amount) if kind == "shift" else 0

