@@ -21,12 +21,12 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         "Measured: the mean over images, and in brackets the 95 % interval of its paired difference to the best, over "
         "the same images (bootstrap of the studentised mean, each row by itself). images: how many of how many.",
         "Bold: the group that these images cannot separate from the best, among the methods that solved all. It allows "
-        "for the number of rows: that any method as good as the best is left out has a probability of at most 5 %, where "
-        "the differences of equal methods are symmetric; rare and large failures make it more. Nothing is bold where "
-        "nothing is separated, or where a method is infinitely good.",
+        "for the number of rows: that any method as good as the best is left out has a probability of at most 5 %, "
+        "where the differences of equal methods are symmetric; rare and large failures make it more. Nothing is bold "
+        "where nothing is separated, or where a method is infinitely good.",
         "In the CSV: ci95 is the spread of the images (half the width of Student's interval of a mean), which ranks "
-        "nothing; p_holm is of Wilcoxon's signed-rank test against the best, corrected over the whole table, but not for "
-        "the best being chosen by the same images.",
+        "nothing; p_holm is of Wilcoxon's signed-rank test against the best, corrected over the whole table, but not "
+        "for the best being chosen by the same images.",
         *resolved(spec, df),
         "residual/σ: root mean square of y - f(estimate) over the noise level; about 1 is right. s/image and NFE "
         "(network evaluations): the solver's alone.",
