@@ -28,6 +28,7 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         "In the CSV: ci95 is the spread of the images (half the width of Student's interval of a mean), which ranks "
         "nothing; p_holm is of Wilcoxon's signed-rank test against the best, corrected over the whole table, but not "
         "for the best being chosen by the same images.",
+        *(["Of a share the brackets hold Wilson's 95 % interval."] if any(m.proportion for m in spec.measures) else []),
         *resolved(spec, df),
         "residual/σ: root mean square of y - f(estimate) over the noise level; about 1 is right. s/image and NFE "
         "(network evaluations): the solver's alone.",

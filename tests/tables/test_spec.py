@@ -215,12 +215,6 @@ def test_further_columns_may_have_a_better_side(monkeypatch):
     assert (stopped.higher_is_better, stopped.shared) == (None, True)
 
 
-def test_a_view_that_is_none_is_said(monkeypatch):
-    spec = declared(monkeypatch, views=["grid", "pie"])
-    with pytest.raises(UserError, match="unknown view .*pie"):
-        tables.views.show(spec, tables.collect(spec))
-
-
 def test_two_swept_words_with_the_same_last_part_are_told_apart():
     """The true noise and the told one are both a sigma: four problems, each with both numbers."""
     sweep = {"degradation.noise.sigma": [0.01, 0.1], "+degradation.told.noise.sigma": [0.01, 0.1]}
@@ -232,10 +226,8 @@ def test_two_swept_words_with_the_same_last_part_are_told_apart():
 
 
 def test_a_misspelt_view_is_refused_before_anything_is_computed(monkeypatch):
-    node = configs.read("table", "table1") | {"views": ["grid", "gird"]}
-    monkeypatch.setattr(configs, "read", lambda *_: node)
     with pytest.raises(UserError, match="unknown view in conf/table/table1.yaml 'gird'. Did you mean grid"):
-        tables.load("table1")
+        declared(monkeypatch, views=["grid", "gird"])
 
 
 def test_a_misspelt_problem_to_be_held_against_is_refused():
@@ -243,3 +235,23 @@ def test_a_misspelt_problem_to_be_held_against_is_refused():
     node["problems"]["mask"]["against"] = "rigth"
     with pytest.raises(UserError, match="problem 'rigth'. Did you mean right"):
         Table.refuse(node, "mine.yaml")
+
+
+def test_the_table_of_the_docs_is_one(monkeypatch, tmp_path):
+    import re
+    from pathlib import Path
+
+    import yaml
+
+    from sipbench.configs.schema import check_file
+
+    page = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
+    node = yaml.safe_load(re.findall("```yaml\n(.*?)```", page, re.S)[0])
+    check_file("table", node, "docs/tables.md")
+    read = configs.read
+    monkeypatch.setattr(configs, "read", lambda group, name: node if group == "table" else read(group, name))
+    spec = tables.load("table1", "demo", [f"results={tmp_path}"])
+    assert len(spec.planned) == 3 * 4 and {entry.status for entry in spec.planned} == {"ok"}
+    mean = next(entry for entry in spec.planned if entry.row.name == "dps_mean")
+    assert mean.cell.draws == 8 and mean.row.column(spec.measures[0]) == "mean_psnr"
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(tables.views.names())
