@@ -50,6 +50,9 @@ def test_the_table_of_a_folder(here):
     assert cli.main(["table", *words]) == 0
     frame = pd.read_csv("results/partial/demo/blurred.csv")
     assert set(frame["method"]) == {"pan_l0", "selfdeblur"} and not frame["failed"].any()
+    assert "measurements with their truth, of their own sizes, 2 images" in Path(
+        "results/partial/demo/blurred.md"
+    ).read_text(encoding="utf-8")
     found = frame[(frame.method == "pan_l0") & frame.metric.isin(["kernel", "error ratio", "PSNR (aligned)", "SSIM"])]
     assert len(found) == 4 and set(found["n"]) == {2} and found["mean"].notna().all()
 

@@ -95,10 +95,10 @@ def _nearest(dataset: Paired, images: Sequence[int], f: Operator, y: Tensor, mar
     likeness = _correlation if f.symmetries else _closeness
     chosen = []
     for image, estimate in zip(images, x_hat, strict=True):
-        seen = inside(estimate, margin).double()
-        found = [_placed(x, f, y, image) for x in dataset.references(image)]
-        scores = [likeness(seen, inside(x.to(x_hat), margin).double()) for x in found]
-        chosen.append(found[int(torch.stack(scores).argmax())])
+        found, seen = dataset.references(image), inside(estimate, margin).double()
+        placed = (_placed(x, f, y, image) for x in found)  # one at a time: together they are gigabytes
+        scores = [float(likeness(seen, inside(x.to(x_hat), margin).double())) for x in placed]
+        chosen.append(_placed(found[scores.index(max(scores))], f, y, image))
     return torch.stack(chosen)
 
 
