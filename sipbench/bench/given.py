@@ -41,13 +41,9 @@ def truth(
 
 def theta(dataset: Paired, images: Sequence[int], f: Operator) -> dict[str, Tensor] | None:
     """The kernels in the box that a blind f looks for one in; None where none is known or f is not blind."""
-    if not isinstance(f, BlindOperator) or set(f.theta_shapes) != {"kernel"}:
+    if not dataset.with_kernels or not isinstance(f, BlindOperator) or set(f.theta_shapes) != {"kernel"}:
         return None
-    known = [dataset.kernel(image) for image in images]
-    found = [k for k in known if k is not None]
-    if len(found) < len(known):
-        return None
-    box = tuple(f.theta_shapes["kernel"][-2:])
+    found, box = [dataset.kernel(image) for image in images], tuple(f.theta_shapes["kernel"][-2:])
     for image, k in zip(images, found, strict=True):
         if any(n > m for n, m in zip(k.shape[-2:], box, strict=True)):
             need = max(k.shape[-2:])

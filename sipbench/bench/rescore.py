@@ -116,7 +116,7 @@ def _fits(cell: Cell, name: str) -> bool:
         shape = degradation.x_shape(cell.dataset)
         return cell.draws > 1 and hasattr(cell.dataset, "posterior") and store.small((cell.draws, *shape))
     blind = configs.locate(cell.degradation["operator"]["_target_"]).blind
-    blind = blind and not (cell.paired and cell.dataset.kernel(cell.images[0]) is None)
+    blind = blind and not (cell.paired and not cell.dataset.with_kernels)
     return metric.fits((1, *degradation.x_shape(cell.dataset))) and (blind or not metric.against_best)
 
 

@@ -49,12 +49,19 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class Paired(Protocol):
-    """What a dataset of measurements has besides where the truth is known. No solver sees it: it joins at the score."""
+    """What a dataset of measurements has besides where the truth is known. No solver sees it: it joins at the score.
+
+    Attributes:
+        with_kernels: whether the blur kernels are known too, of all measurements.
+    """
+
+    @property
+    def with_kernels(self) -> bool: ...
 
     def references(self, index: int) -> Sequence[Tensor]:
         """Each x that an estimate may be held against, (C, H, W); mostly one. Of several the nearest counts."""
         ...
 
-    def kernel(self, index: int) -> Tensor | None:
-        """The blur kernel (1, kh, kw) of a true convolution, or None where nobody knows it, of all or of none."""
+    def kernel(self, index: int) -> Tensor:
+        """The blur kernel (1, kh, kw) of a true convolution, where kernels are known."""
         ...

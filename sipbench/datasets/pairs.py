@@ -93,15 +93,22 @@ class Pairs(Dataset):
             return Frames(x, lambda frame: self._cropped(shades(frame, self.grey), index))
         return [self._cropped(picture(x, self.grey), index)]
 
-    def kernel(self, index: int) -> Tensor | None:
+    @property
+    def with_kernels(self) -> bool:
+        """Whether the kernels are known: a layout has them of all pairs or of none."""
+        return all(pair.kernel is not None for pair in self.pairs)
+
+    def kernel(self, index: int) -> Tensor:
         """The kernel (1, kh, kw), turned where the release may have it the other way round and y says so."""
         pair = self._pair(index)
-        if pair.kernel is not None and index not in self._kernels:
+        if pair.kernel is None:
+            raise UserError(f"pairs: no kernel is known of pair {pair.name}")
+        if index not in self._kernels:
             k = kernel(pair.kernel)
             x, y = (picture(place, True) for place in (pair.x, pair.y)) if self.kind.either_way else (None, None)
             turned = x is not None and y is not None and explains_better(k.flip(-2, -1), k, x, y)
             self._kernels[index] = k.flip(-2, -1) if turned else k
-        return self._kernels.get(index)
+        return self._kernels[index]
 
     def check(self, indices: Sequence[int], degradation: dict[str, Any]) -> None:
         """Any degradation may be tried: nothing here says how these were measured."""

@@ -33,7 +33,7 @@ def test_every_layout_gives_y_and_x(name, tmp_path):
     prints = [data.fingerprint(i) for i in range(count)]
     assert len(set(prints)) == count or name in ("sidd", "ntire")
     assert data.version == make(name, tmp_path / "again").version and layout in data.version
-    assert (data.kernel(0) is not None) == (layout in ("folder", "levin", "lai"))
+    assert data.with_kernels == (layout in ("folder", "levin", "lai"))
 
 
 @pytest.mark.parametrize("name", ["levin", "koehler", "lai", "sidd", "ntire", "bragg", "pairs"])
@@ -170,6 +170,8 @@ def test_no_folder_and_no_pair(tmp_path):
     with pytest.raises(UserError, match="dataset.root=FOLDER"):
         Pairs(str(tmp_path / "none"))
     data = Pairs(str(pairs.folder(tmp_path)))
+    with pytest.raises(UserError, match="no kernel is known"):
+        Pairs(str(pairs.folder(tmp_path / "bare", kernel=False))).kernel(0)
     for call in (lambda: data.load([2]), lambda: data.references(-1), lambda: data.kernel(9)):
         with pytest.raises(UserError, match="no pair"):
             call()
