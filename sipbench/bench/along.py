@@ -1,4 +1,4 @@
-"""The probe of residuals: how well each iterate explains y, against what was spent until then."""
+"""Probes of a run: how well each iterate explains y, against what was spent until then; and what a step takes."""
 
 from __future__ import annotations
 
@@ -47,3 +47,22 @@ class Residuals:
 def _spent(problem: Problem) -> float:
     """The evaluations of the prior so far, of all images; 0 where there is none."""
     return float(getattr(problem.prior, "evaluations", 0))
+
+
+class Clock:
+    """`steps`, how many iterates the solver showed, and `seconds_a_step`, its own seconds for each and each image.
+
+    Args:
+        batch: the images at a time that the cell is run with: what is measured hangs on it, so it is part of the cell.
+    """
+
+    def __init__(self, problem: Problem, *, batch: int) -> None:
+        self.images, self.steps = problem.shape[0], 0
+
+    def show(self, k: int, x_hat: Tensor, loss: Tensor | None) -> None:
+        self.steps = k + 1
+
+    def seen(self, seconds: float) -> Seen:
+        """A solver that shows nothing, one in closed form, took one step."""
+        each = seconds / max(self.steps, 1) / self.images
+        return Seen(columns={"steps": [self.steps] * self.images, "seconds_a_step": [each] * self.images})

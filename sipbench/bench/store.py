@@ -122,7 +122,7 @@ def packed(estimate: Estimate, i: int, draws: Draws | None = None, chosen: Mappi
     tensors = {name: part[i].detach().float() for name, part in parts.items()}
     for name, x in chosen.items():
         tensors[f"{PROBE}{name}"] = x[i].detach() if x.dtype == torch.float16 else x[i].detach().float()
-    return save({name: part.cpu().contiguous() for name, part in tensors.items()})
+    return save({name: part.cpu().clone(memory_format=torch.contiguous_format) for name, part in tensors.items()})
 
 
 def small(shape: Sequence[int]) -> bool:

@@ -74,6 +74,7 @@ class Metric:
         whole: of a complex image it compares real and imaginary part; the others compare magnitudes.
         against_best: it also takes a deblurring with the true kernel, which only blind deblurring has.
         places: the decimals that a table prints, where it has no unit.
+        proportion: it is 0 or 1 of an image, so that its mean is a share.
         of_draws: it compares many draws with an exact posterior, which only a dataset that is a density has: a `Judge`
             of metrics/posterior.py gives it. A single image has none.
     """
@@ -89,6 +90,7 @@ class Metric:
     against_best: bool = False
     of_draws: bool = False
     places: int = 3
+    proportion: bool = False
 
     @property
     def arrow(self) -> str:
@@ -115,10 +117,10 @@ METRICS: dict[str, Metric] = {
     "lpips_vgg": Metric(lpips_vgg, False, "LPIPS (VGG)", smallest=perception.SMALLEST, channels=(1, 3), backbone="vgg"),
     "psnr_y": Metric(psnr_y, True, "PSNR (luma)", unit="dB", smallest=9, channels=(3,)),
     "relative_error": Metric(relative_error, False, "relative error", whole=True),
-    "success": Metric(success, True, "success", whole=True),
+    "success": Metric(success, True, "success", whole=True, proportion=True),
     "error_ratio": Metric(error_ratio, False, "error ratio", against_best=True),
-    "success_2": Metric(partial(ratio_below, 2.0), True, "ratio < 2", against_best=True),
-    "success_3": Metric(partial(ratio_below, 3.0), True, "ratio < 3", against_best=True),
+    "success_2": Metric(partial(ratio_below, 2.0), True, "ratio < 2", against_best=True, proportion=True),
+    "success_3": Metric(partial(ratio_below, 3.0), True, "ratio < 3", against_best=True, proportion=True),
     "posterior_ratio": Metric(undefined, False, "W/floor", of_draws=True, places=2),
     "posterior_distance": Metric(undefined, False, "W", of_draws=True, places=4),
     "posterior_floor": Metric(undefined, None, "floor", of_draws=True, places=4),

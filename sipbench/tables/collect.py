@@ -29,7 +29,7 @@ COLUMNS = (
     ),
     *("published_dataset", "status", "reason", "todo", "unconverged", "settings", "device", "cell"),
     *("best_group", "difference", "difference_low", "difference_high", "p_holm", "resolvable"),
-    *("wins", "ties", "losses"),
+    *("wins", "ties", "losses", "low", "high"),
 )
 COMPARED = ("difference", "difference_low", "difference_high", "p_holm", "resolvable")
 ORIGINS = ("config", "paper", "searched", "demo", "hand")
@@ -42,7 +42,8 @@ def collect(spec: TableSpec) -> pd.DataFrame:
     A mean runs over the images that succeeded, each first averaged over its seeds; `n` counts their runs, `failed`
     those that came to nothing, `todo` those not yet done, `unconverged` those whose solver says that it was still
     moving. `ci95` is the half width of the 95 % confidence interval of the mean over images, t(0.975, k-1) s / sqrt(k),
-    and empty for k < 2. An infinite PSNR (an exact reproduction) makes its mean infinite and its interval empty.
+    and empty for k < 2. An infinite PSNR (an exact reproduction) makes its mean infinite and its interval empty. `low`
+    and `high` are the interval's ends; those of a share (success) are Wilson's.
     `status` is ok, incomplete, failed, not yet, n/a, or published: a number about other images than the measured ones,
     in a row of its own under the published dataset's name.
 
@@ -56,7 +57,7 @@ def collect(spec: TableSpec) -> pd.DataFrame:
     _compare(spec, records, kept)
     swept = dict.fromkeys(name for task in spec.tasks.values() for name in task.swept)
     df: Any = pd.DataFrame([*records, *_published(spec)], columns=[*COLUMNS, *swept])
-    floats = ["mean", "ci95", "oracle_mean", "published", *COMPARED]
+    floats = ["mean", "ci95", "oracle_mean", "published", "low", "high", *COMPARED]
     counts = ["n", "failed", "todo", "unconverged", "wins", "ties", "losses"]
     kinds = {**dict.fromkeys(counts, "Int64"), **dict.fromkeys(floats, "float64"), "best_group": "bool"}
     return df.astype(kinds)
@@ -74,6 +75,18 @@ def summary(values: Any) -> tuple[float, float]:
     if count < 2 or not np.isfinite(mean):
         return mean, NAN
     return mean, float(stdtrit(count - 1, 0.975) * values.std(ddof=1) / np.sqrt(count))
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of n."""
+    from scipy.special import ndtri
+
+    if n == 0:
+        return NAN, NAN
+    z = float(ndtri(0.975))
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _measured(spec: TableSpec, entry: Entry, rows: Any) -> Iterator[dict[str, Any]]:
@@ -146,7 +159,9 @@ def _scores(rows: Any, measure: Measure, column: str) -> dict[str, Any]:
     mean, ci95 = summary(images.values(rows, column))
     oracle, _ = summary(images.values(rows, f"oracle_{column}"))
     n = int(good[column].notna().sum()) if column in good else 0
-    return {"mean": mean, "ci95": NAN if measure.shared else ci95, "n": n, "oracle_mean": oracle}
+    ci95 = NAN if measure.shared else ci95
+    low, high = wilson(mean, len(images.values(rows, column))) if measure.proportion else (mean - ci95, mean + ci95)
+    return {"mean": mean, "ci95": ci95, "n": n, "oracle_mean": oracle, "low": low, "high": high}
 
 
 def _published(spec: TableSpec) -> Iterator[dict[str, Any]]:

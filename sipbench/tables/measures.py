@@ -21,6 +21,7 @@ class Measure:
         higher_is_better: which way is up; None where neither is, and then nothing is compared or marked.
         shared: whether the images of a batch share one value, so that their spread says nothing.
         metric: its name among the metrics, where it is one.
+        proportion: whether it is 0 or 1 of an image, so that its mean is a share.
     """
 
     heading: str
@@ -29,6 +30,7 @@ class Measure:
     higher_is_better: bool | None = None
     shared: bool = False
     metric: str | None = None
+    proportion: bool = False
 
     @property
     def arrow(self) -> str:
@@ -58,7 +60,8 @@ def declared(node: Mapping[str, Any], where: str) -> tuple[Measure, ...]:
             raise unknown(f"metric of the headings {node['headings']} in {where}", heading, known)
         metric = METRICS[known[heading]]
         places = 2 if metric.unit == "dB" else metric.places  # as papers print them
-        found.append(Measure(heading, known[heading], places, metric.higher_is_better, metric=known[heading]))
+        own = {"metric": known[heading], "proportion": metric.proportion}
+        found.append(Measure(heading, known[heading], places, metric.higher_is_better, **own))
     for heading, c in (node.get("columns") or {}).items():
         places, better = c.get("places"), BETTER.get(c.get("better") or "")
         places = 3 if places is None else places

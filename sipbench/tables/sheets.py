@@ -84,7 +84,7 @@ def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], datas
 def _measure(lines: list[Line], measure: Measure) -> Column:
     """A measure's mean, and in brackets the interval of its paired difference to the best; the best group is marked."""
     scores = [line[measure.heading] for line in lines]
-    return Column((measure.title,), tuple(Value(_score(s, measure.places), bool(s["best_group"])) for s in scores))
+    return Column((measure.title,), tuple(Value(_score(s, measure), bool(s["best_group"])) for s in scores))
 
 
 def _published(
@@ -115,12 +115,15 @@ def _column(heading: str, lines: list[Line], text: Callable[[Line], str]) -> Col
     return Column((heading,), tuple(Value(text(line)) for line in lines))
 
 
-def _score(record: Record, digits: int) -> str:
-    """The value, or why there is none."""
+def _score(record: Record, measure: Measure) -> str:
+    """The value, or why there is none; of a share with its own interval."""
+    digits = measure.places
     if record["status"] in ("not yet", "n/a", "failed"):
         return record["status"]
     low, high = record["difference_low"], record["difference_high"]
     own = _fixed(record["mean"], digits)
+    if measure.proportion and record["n"]:
+        return f"{own} ({_fixed(record['low'], 2)} to {_fixed(record['high'], 2)})"
     return own if low != low or low == high == 0 else f"{own} [{_signed(low, digits)}, {_signed(high, digits)}]"
 
 

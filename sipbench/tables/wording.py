@@ -27,6 +27,7 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         "Nothing is bold where nothing is separated.",
         "In the CSV: ci95 is the spread of the images (half the width of Student's interval of a mean), which ranks "
         "nothing; p_holm is of Wilcoxon's signed-rank test against the best, corrected over the whole table.",
+        *(["Of a share the brackets hold Wilson's 95 % interval."] if any(m.proportion for m in spec.measures) else []),
         *resolved(spec, df),
         "residual/σ: root mean square of y - f(estimate) over the noise level; about 1 is right. s/image and NFE "
         "(network evaluations): the solver's alone.",
@@ -43,21 +44,27 @@ def setting(spec: TableSpec, df: pd.DataFrame) -> str:
     cells = list({dataset: spec.setting(dataset, task) for dataset, task in spec.pairs[::-1]}.values())[::-1]
     names = ", ".join(cell.source.get("title", cell.names[0]) for cell in cells)
     cell, images = cells[0], cells[0].images
-    sizes = " or ".join(dict.fromkeys(_pixels(c) for c in spec.settings()))
     run = images == list(range(images[0], images[0] + len(images)))
     which = f"{images[0]} to {images[-1]}" if run else ", ".join(map(str, images))
     devices = sorted({name for record in records(df) for name in record["device"].split(" + ") if name})
     return (
-        f"Profile {spec.profile}: {names}, {sizes}, {len(images)} images of split "
+        f"Profile {spec.profile}: {names}, {_sizes(spec.settings())}, {len(images)} images of split "
         f"{cell.split} ({which}); seed{'s' * (len(spec.seeds) > 1)} {', '.join(map(str, spec.seeds))}; "
         + (f"measured on {', '.join(devices)}." if devices else "nothing measured yet.")
     )
 
 
-def _pixels(cell: Cell) -> str:
-    """Their size; measurements are taken as they are."""
-    measured = getattr(configs.locate(cell.source["_target_"]), "measured", False)
-    return "of their own sizes" if measured else f"{cell.size} × {cell.size} pixels"
+def _sizes(cells: Iterable[Cell]) -> str:
+    """The sizes of the images; measurements are taken as they are."""
+    sides: dict[str, None] = {}
+    own = False
+    for cell in cells:
+        if getattr(configs.locate(cell.source["_target_"]), "measured", False):
+            own = True
+        else:
+            sides[f"{cell.size} × {cell.size}"] = None
+    said = [f"{' or '.join(sides)} pixels"] if sides else []
+    return " or ".join([*said, "of their own sizes"] if own else said)
 
 
 def resolved(spec: TableSpec, df: pd.DataFrame) -> list[str]:

@@ -34,3 +34,12 @@ def test_every_so_many_and_a_solver_without_a_prior():
 def test_a_blind_map_is_refused():
     with pytest.raises(UserError, match="needs a forward map that is told whole"):
         rows("degradation=blind_gaussian", "degradation.operator.size=5", "method=pan_l0")
+
+
+def test_the_clock_counts_steps_and_belongs_to_a_batch_size():
+    words = ["degradation=sr4", "size=32", "images=2", "probe=clock", "method=tv"]
+    one, two = (Cell.of(configs.compose(w), w) for w in (words, [*words, "batch_size=1"]))
+    assert one.hash != two.hash and (one.probe["batch"], two.probe["batch"]) == (8, 1)
+    [row, other] = Bench.of(one).rows([0, 1], None)
+    assert row["steps"] == other["steps"] > 1
+    assert row["seconds_a_step"] * row["steps"] == pytest.approx(row["seconds"])

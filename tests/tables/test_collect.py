@@ -172,3 +172,29 @@ def test_damaged_results_are_named(tmp_path):
     next(cell.folder.glob("*.parquet")).write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match=cell.hash):
         tables.collect(spec)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 8), (3, 8), (8, 8), (20, 32)])
+def test_the_interval_of_a_share_is_wilsons(successes, n):
+    from scipy.stats import binomtest
+
+    from sipbench.tables.collect import wilson
+
+    other = binomtest(successes, n).proportion_ci(method="wilson")
+    assert wilson(successes / n, n) == pytest.approx((other.low, other.high))
+
+
+def test_a_share_is_shown_with_its_own_interval(tmp_path):
+    places = [f"{name}={tmp_path / name}" for name in ("results", "weights", "data")]
+    words = [*places, "degradation=bragg_1e4", "method=hio_er,raar", "images=8", "size=32"]
+    spec = tables.load("phase", "demo", words)
+    for entry, found in zip(spec.planned, (3, 0), strict=True):
+        put(entry.cell, [row(i, success=float(i < found), relative_error=0.5) for i in range(8)])
+    df = tables.collect(spec)
+    assert (one(df, "hio_er", "success", "crystals")["low"], one(df, "raar", "success", "crystals")["low"]) == (
+        pytest.approx(0.1368, abs=1e-4),
+        0,
+    )
+    text = tables.render_markdown(spec, df)
+    assert "0.375 (0.14 to 0.69)" in text and "0.000 (0.00 to 0.32)" in text and "Wilson" in text
+    assert not df[df.metric == "success"].best_group.any()

@@ -131,9 +131,8 @@ def test_pictures_of_a_row_are_of_what_its_rule_chose(folder):
     assert Image.open(io.BytesIO(path.read_bytes())).width > 500
     cell = spec.planned[0].cell
     assert cell is not None
-    whole, early = strip._reconstructions(cell, ""), strip._reconstructions(cell, "emv")
-    last = strip._reconstructions(cell, "fixed")
-    assert (whole[0][0] == last[0][0]).all() and (whole[0][0] != early[0][0]).any() and whole[0][1] != early[0][1]
+    whole, early, last = (strip.returned(cell, 0, part) for part in ("", "emv", "fixed"))
+    assert (whole == last).all() and (whole != early).any() and strip.returned(cell, 0, "none") is None
 
 
 @pytest.mark.parametrize(

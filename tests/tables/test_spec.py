@@ -217,3 +217,23 @@ def test_a_view_that_is_none_is_said(monkeypatch):
     spec = declared(monkeypatch, views=["grid", "pie"])
     with pytest.raises(UserError, match="unknown view .*pie"):
         tables.views.show(spec, tables.collect(spec))
+
+
+def test_the_table_of_the_docs_is_one(monkeypatch, tmp_path):
+    import re
+    from pathlib import Path
+
+    import yaml
+
+    from sipbench.configs.schema import check_file
+
+    page = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
+    node = yaml.safe_load(re.findall("```yaml\n(.*?)```", page, re.S)[0])
+    check_file("table", node, "docs/tables.md")
+    read = configs.read
+    monkeypatch.setattr(configs, "read", lambda group, name: node if group == "table" else read(group, name))
+    spec = tables.load("table1", "demo", [f"results={tmp_path}"])
+    assert len(spec.planned) == 3 * 4 and {entry.status for entry in spec.planned} == {"ok"}
+    mean = next(entry for entry in spec.planned if entry.row.name == "dps_mean")
+    assert mean.cell.draws == 8 and mean.row.column(spec.measures[0]) == "mean_psnr"
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(tables.views.names())

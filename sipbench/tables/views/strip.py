@@ -1,4 +1,7 @@
-"""A strip of pictures: truth, measurement and what each method made of it, a row for each problem."""
+"""A strip of pictures: truth, measurement and what each method made of it, a row for each problem.
+
+Truth and estimates are drawn alike: aligned as they are for the score, grey as grey, complex with the phase as hue.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
-from sipbench.metrics import as_image
-from sipbench.tables.spec import TableSpec
+from sipbench.bench.score_draws import MEAN
+from sipbench.metrics import align
+from sipbench.operators.base import Operator
+from sipbench.tables.spec import Entry, TableSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Picture = tuple[str, Any]
 
 
 def write(spec: TableSpec, df: pd.DataFrame, images: int = 2) -> list[Path]:
@@ -29,58 +38,72 @@ def write(spec: TableSpec, df: pd.DataFrame, images: int = 2) -> list[Path]:
     return [store.write_whole(path, _draw(rows))]
 
 
-def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Iterator[list[tuple[str, Any]]]:
+def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Iterator[list[Picture]]:
     entries = [e for e in spec.entries() if (e.dataset, e.degradation) == (dataset, degradation) and e.cell]
-    kept = {e.row.title: _reconstructions(e.cell, e.row.part) for e in entries if e.cell is not None}
-    if not entries or entries[0].cell is None:
+    first = next((entry.cell for entry in entries), None)
+    if first is None:
         return
-    for image in entries[0].cell.images[:images]:
-        truth, measured = _problem(entries[0].cell, image)
-        shown = [
-            (f"{title} {_db(found[image][1])}", found[image][0]) for title, found in kept.items() if image in found
-        ]
-        yield [(f"truth ({degradation})", truth), ("measurement", measured), *shown]
+    for image in first.images[:images]:
+        bench = Bench.of(unsolved(first), check=False)
+        problem = bench.pose([image])
+        truth = bench.truth([image], problem)
+        x = None if truth is None else truth.x
+        y = problem.f.picture(problem.y)[0]
+        shown = [picture for entry in entries if (picture := _picture(entry, image, x, problem.f)) is not None]
+        yield [(f"truth ({degradation})", pixels(y if x is None else x[0])), ("measurement", pixels(2 * y - 1)), *shown]
 
 
-def _reconstructions(cell: Cell, part: str) -> dict[int, tuple[Any, float]]:
-    """The stored pictures of a cell and their PSNR, by image; of a part those of what it chose."""
-    from PIL import Image
-
-    if part:
-        return _chosen(cell, part)
-    rows = store.read(cell.folder, ["image", "png", "psnr"])
-    if "png" not in rows:
-        return {}
-    rows = rows[rows["png"].notna()]
-    pictures = [np.asarray(Image.open(io.BytesIO(png))) for png in rows["png"]]
-    return dict(zip(rows["image"], zip(pictures, rows["psnr"], strict=True), strict=True))
-
-
-def _chosen(cell: Cell, part: str) -> dict[int, tuple[Any, float]]:
-    """What a probe chose under this name, likewise."""
-    rows, kept = store.read(cell.folder, ["image", f"{part}_psnr"]), store.chosen(cell, cell.images)
-    psnr = dict(zip(rows["image"], rows[f"{part}_psnr"], strict=True)) if f"{part}_psnr" in rows else {}
-    return {i: (_pixels(as_image(found[part].float())[0]), psnr[i]) for i, found in kept.items() if part in found}
+def _picture(entry: Entry, image: int, x: Tensor | None, f: Operator) -> Picture | None:
+    """What a row made of an image, aligned with the truth as it is for the score, under its name and its PSNR."""
+    cell, part = entry.cell, entry.row.part
+    assert cell is not None
+    x_hat = returned(cell, image, part)
+    if x_hat is None:
+        return None
+    column = f"{part}_psnr" if part else "psnr"
+    rows = store.read(cell.folder, ["image", column])
+    psnr = rows.set_index("image")[column].get(image, float("nan")) if column in rows else float("nan")
+    own = x_hat if x is None else align(x_hat, x, f.symmetries, f.margin)
+    return f"{entry.row.title} {_db(psnr)}", pixels(own[0])
 
 
-def _problem(cell: Cell, image: int) -> tuple[Any, Any]:
-    """The truth and the measurement of an image, as pixels."""
-    bench = Bench.of(unsolved(cell), check=False)
-    problem = bench.pose([image])
-    truth = bench.truth([image], problem)
-    y = 2 * problem.f.picture(problem.y)[0] - 1
-    return _pixels(as_image(truth.x)[0] if truth is not None else y), _pixels(y)
+def returned(cell: Cell, image: int, part: str) -> Tensor | None:
+    """What a cell returned for an image, (1, C, H, W); of a part what a probe chose, or the mean of the draws."""
+    content = store.kept(cell, [image]).get(image)
+    if content is None:
+        return None
+    if not part:
+        return store.unpacked(content).x
+    if part in (chosen := store.unpacked_chosen(content)):
+        return chosen[part].float()
+    if f"{part}_" != MEAN:
+        return None
+    samples = store.unpacked(content).samples
+    return store.moments(content)[0] if samples is None else samples.mean(1)
 
 
-def _pixels(x: Any) -> Any:
+def pixels(x: Tensor) -> Any:
+    """An image (C, H, W) for looking at, (H, W, 3) in bytes: grey as grey; of a complex one the phase as hue."""
+    if len(x) == 2:
+        return _complex(x)
     return ((x.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).expand(-1, -1, 3).cpu().numpy()
 
 
+def _complex(x: Tensor) -> Any:
+    """Magnitude as brightness, up to 1, and phase as hue: red is 0."""
+    from matplotlib.colors import hsv_to_rgb
+
+    z = torch.complex(x[0].double(), x[1].double()).cpu()
+    hue, ones = (z.angle() / (2 * torch.pi)) % 1, torch.ones(z.shape, dtype=torch.float64)
+    rgb = hsv_to_rgb(torch.stack([hue, ones, z.abs().clamp(max=1)], -1).numpy())
+    return (rgb * 255).round().astype(np.uint8)
+
+
 def _db(psnr: float) -> str:
-    return f"{psnr:.1f} dB"
+    return f"{psnr:.1f} dB" if psnr == psnr else ""
 
 
-def _draw(rows: list[list[tuple[str, Any]]]) -> bytes:
+def _draw(rows: list[list[Picture]]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
