@@ -18,6 +18,7 @@ from sipbench.bench.options import Options, resolve
 from sipbench.bench.options import typed as typed_options
 from sipbench.bench.variants import sized, variant
 from sipbench.datasets import Dataset
+from sipbench.datasets.base import Paired
 from sipbench.errors import UserError, unknown
 
 Node = dict[str, Any]
@@ -192,8 +193,13 @@ class Cell:
 
     @property
     def measured(self) -> bool:
-        """Whether the dataset holds measurements, without their truth."""
+        """Whether the dataset holds measurements; the truth of some is known too: `paired`."""
         return self.dataset.measured
+
+    @property
+    def paired(self) -> bool:
+        """Whether the dataset holds measurements and their truth."""
+        return self.measured and isinstance(self.dataset, Paired)
 
     @property
     def takes_prior(self) -> bool:

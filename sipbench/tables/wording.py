@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from sipbench import configs
+from sipbench.bench.cell import Cell
 from sipbench.tables.measures import SECONDS
 from sipbench.tables.place import telling
 from sipbench.tables.sheets import Record, records
@@ -45,12 +47,11 @@ def setting(spec: TableSpec, df: pd.DataFrame) -> str:
     cells = list({dataset: spec.setting(dataset, task) for dataset, task in spec.pairs[::-1]}.values())[::-1]
     names = ", ".join(cell.source.get("title", cell.names[0]) for cell in cells)
     cell = cells[0]
-    sizes = " or ".join(dict.fromkeys(f"{c.size} × {c.size}" for c in spec.settings()))
     first, *others = {str(c.chosen_images): c.images for c in spec.settings()}.values()
     more = "".join(f", {len(images)} ({_which(images)})" for images in others)
     devices = sorted({name for record in records(df) for name in record["device"].split(" + ") if name})
     return (
-        f"Profile {spec.profile}: {names}, {sizes} pixels, {len(first)} images of split "
+        f"Profile {spec.profile}: {names}, {_sizes(spec.settings())}, {len(first)} images of split "
         f"{cell.split} ({_which(first)}){more}; seed{'s' * (len(spec.seeds) > 1)} {', '.join(map(str, spec.seeds))}; "
         + (f"measured on {', '.join(devices)}." if devices else "nothing measured yet.")
     )
@@ -59,6 +60,19 @@ def setting(spec: TableSpec, df: pd.DataFrame) -> str:
 def _which(images: list[int]) -> str:
     run = images == list(range(images[0], images[0] + len(images)))
     return f"{images[0]} to {images[-1]}" if run else ", ".join(map(str, images))
+
+
+def _sizes(cells: Iterable[Cell]) -> str:
+    """The sizes of the images; measurements are taken as they are."""
+    sides: dict[str, None] = {}
+    own = False
+    for cell in cells:
+        if getattr(configs.locate(cell.source["_target_"]), "measured", False):
+            own = True
+        else:
+            sides[f"{cell.size} × {cell.size}"] = None
+    said = [f"{' or '.join(sides)} pixels"] if sides else []
+    return " or ".join([*said, "of their own sizes"] if own else said)
 
 
 def resolved(spec: TableSpec, df: pd.DataFrame) -> list[str]:
