@@ -70,8 +70,8 @@ def _gradient_T(u: Tensor) -> Tensor:
 
 
 def spaced(first: float, last: float, n: int) -> list[Tensor]:
-    """n noise levels with even ratios, from the first down to the last."""
-    return list(torch.logspace(math.log10(first), math.log10(last), n, dtype=torch.float64))
+    """n noise levels with even ratios, from the first down to the last: scalars on the CPU, as a schedule has them."""
+    return list(torch.logspace(math.log10(first), math.log10(last), n, dtype=torch.float64, device="cpu"))
 
 
 def of_255(level: float) -> float:
