@@ -99,7 +99,7 @@ def red_and_public():
 
 PEERS = {
     "admm_pnp": Peer("deepinv/deepinv", admm_and_public, 1e-8),
-    "dpir": Peer("deepinv/deepinv", dpir_and_public, 1e-8),
+    "dpir": Peer("cszn/DPIR", dpir_and_public, 1e-8),
     "pgd_pnp": Peer("deepinv/deepinv", pgd_and_public, 1e-8),
     "red_pnp": Peer("deepinv/deepinv", red_and_public, 1e-8),
 }
