@@ -82,6 +82,8 @@ def score(
     bench = Bench.of(cell, check=False)
     theta = bench.theta(cell.images, problem.f)
     known = None if truth is None else Truth(truth, theta, bench.best(problem, theta))
+    if known is not None and cell.paired:
+        known = replace(bench.truth(cell.images, problem) or known, x=known.x)
     return _scored(metrics or cell.metrics, found, known, bench.as_known(problem, cell.images))
 
 

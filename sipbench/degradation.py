@@ -60,7 +60,7 @@ class Degradation:
         flags = {k: node[k] for k in ("noise_on_invalid", "reveal_noise", "unknown") if k in node}
         kind = configs.locate(node["operator"]["_target_"])
         options = {k: v for k, v in node["operator"].items() if not k.startswith("_")}
-        told = cls.of(_as_told(node)) if node.get("told") else None
+        told = None if node.get("told") in (None, {}) else cls.of(as_told(node))
         return cls(operator, noise, shape_of=partial(kind.unknown_shape, **options), told=told, **flags)
 
     def x(self, pictures: Tensor, rng: Rng) -> Tensor:
@@ -118,12 +118,16 @@ class Degradation:
         return torch.where(f.valid.bool(), noisy, y)
 
 
-def _as_told(node: dict[str, Any]) -> dict[str, Any]:
+def as_told(node: dict[str, Any]) -> dict[str, Any]:
     """The node of what a solver hears: the options that `told` names, or, where it names a `_target_`, another part."""
-    own = {k: v for k, v in node.items() if k != "told"}
-    for part, said in node["told"].items():
-        if part not in ("operator", "noise"):
+    own, told = {k: v for k, v in node.items() if k != "told"}, node["told"]
+    for part, said in told.items() if isinstance(told, Mapping) else [("", told)]:
+        if part not in ("operator", "noise", ""):
             raise unknown("part under degradation.told", part, ("operator", "noise"))
+        if not isinstance(said, Mapping):
+            where = ".".join(filter(None, ["degradation.told", part]))
+            example = "+degradation.told.noise.sigma=0.1"
+            raise UserError(f"{where} names options of its operator or its noise, as in {example}, not {said!r}")
         own[part] = said if "_target_" in said else own[part] | said
     return own
 

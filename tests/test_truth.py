@@ -88,9 +88,9 @@ def test_what_leaks_is_found(bench, monkeypatch):
             problem = leak(problem, self.cell.dataset.load([index])[0].clone())
         return problem
 
-    def careless(self, images, report):
+    def careless(self, images, report, at_once):
         x = self.cell.dataset.load([hidden[-1]])
-        rows = once(self, images, report)
+        rows = once(self, images, report, at_once)
         assert x is not None
         return rows
 

@@ -18,6 +18,7 @@ from sipbench.bench.options import Options, resolve
 from sipbench.bench.options import typed as typed_options
 from sipbench.bench.variants import sized, variant
 from sipbench.datasets import Dataset
+from sipbench.datasets.base import Paired
 from sipbench.errors import UserError, unknown
 
 Node = dict[str, Any]
@@ -192,8 +193,13 @@ class Cell:
 
     @property
     def measured(self) -> bool:
-        """Whether the dataset holds measurements, without their truth."""
+        """Whether the dataset holds measurements; the truth of some is known too: `paired`."""
         return self.dataset.measured
+
+    @property
+    def paired(self) -> bool:
+        """Whether the dataset holds measurements and their truth."""
+        return self.measured and isinstance(self.dataset, Paired)
 
     @property
     def takes_prior(self) -> bool:
@@ -228,21 +234,28 @@ class Cell:
     @cached_property
     def weights(self) -> dict[str, Path]:
         """Every weight file that the cell uses, by the name of its part. Missing ones are an error that says how."""
+        from sipbench.degradation import as_told
+
         found = self._prior_weights()
         for name, node in self.priors.items():
             if "path" in node:
                 found[name] = self._weight_file(node["path"], node.get("get", ""))
-        operator = {k: v for k, v in self.degradation["operator"].items() if k != "_target_"}
-        if "checkpoint" in operator:
-            kind = configs.locate(self.degradation["operator"]["_target_"])
-            found["degradation"] = kind.weight_file(**operator)
-        if operator.get("path"):
-            found["degradation"] = checkpoints.existing(operator["path"], self.degradation["name"])
+        found |= self._operator_file("degradation", self.degradation["operator"])
+        if self.degradation.get("told"):
+            told = as_told(self.degradation)["operator"]
+            found |= {} if told == self.degradation["operator"] else self._operator_file("told", told)
         dataset, degradation, _ = self.names if self.source else ("", "", "")
         how = f"sipbench train net dataset={dataset} size={self.size} degradation={degradation}"
         for name, node in (self.method.get("networks") or {}).items():
             found[name] = self._weight_file(node["weights"], node.get("get", how))
         return found
+
+    def _operator_file(self, name: str, node: Node) -> dict[str, Path]:
+        """The checkpoint or the file that an operator is made of, under this name."""
+        if "checkpoint" in node:
+            options = {k: v for k, v in node.items() if k != "_target_"}
+            return {name: configs.locate(node["_target_"]).weight_file(**options)}
+        return {name: checkpoints.existing(node["path"], self.degradation["name"])} if node.get("path") else {}
 
     def _prior_weights(self) -> dict[str, Path]:
         """The weights of the prior and of its codec. A solver that states no needs does without, where they lack."""

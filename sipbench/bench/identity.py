@@ -19,7 +19,7 @@ def identity(cell: Any) -> dict[str, Any]:
     found = {
         "protocol": protocol.solving(),
         "dataset": [cell.source["name"], cell.dataset.version, cell.split, cell.size, _without(cell.source, PLACES)],
-        "degradation": _without(degradation, LEFT_OUT) | {"operator": _without(degradation["operator"], PLACES)},
+        "degradation": _degradation(degradation),
         "method": [cell.method["name"], *configs.without_place([target, configs.code_hash(target), cell.options])],
         "networks": {k: _without(node, LEFT_OUT) for k, node in (cell.method.get("networks") or {}).items()},
         "prior": _without(cell.prior, PLACES) if cell.prior and _in_use(cell, cell.prior) else None,
@@ -45,6 +45,15 @@ def identity(cell: Any) -> dict[str, Any]:
 def digest(identity: Any) -> str:
     """A short name of plain data."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _degradation(node: dict[str, Any]) -> dict[str, Any]:
+    """Without what only describes it, and without the places of files."""
+    found = _without(node, LEFT_OUT) | {"operator": _without(node["operator"], PLACES)}
+    told = found.pop("told", None)
+    if told:  # of the parts that are told each counts as a part does
+        found["told"] = {k: _without(v, ("path",)) if k == "operator" else v for k, v in told.items()}
+    return found
 
 
 def _targets(node: Any) -> set[str]:

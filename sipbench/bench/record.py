@@ -26,6 +26,9 @@ from sipbench.bench.watch import Snapshot
 from sipbench.datasets.reading import BadImage
 from sipbench.problem import Estimate, Problem
 
+RESERVED = {*metrics.METRICS, *(f"oracle_{name}" for name in metrics.METRICS), "kept", "png", "estimate"}
+"""Columns of every cell that some rows have not: a probe's may not stand in their place."""
+
 
 class Unfit(Exception):
     """What a solver returned cannot be taken for what was asked of it; the message says why."""
@@ -75,7 +78,7 @@ def rows(
         row |= {"status": "ok", "reason": "", **scores, **oracle(names, scores, along, i), **_said(estimate, i)}
         row |= {"curve_step": along["step"], "curve_seconds": along["seconds"]}
         row |= {f"curve_{n}": [c[i] for c in along[n]] for n in (*names, "loss") if along[n]}
-        if taken := row.keys() & probed.keys():
+        if taken := (row.keys() | RESERVED) & probed.keys():
             raise ValueError(f"the probe's column {min(taken)} has the name of a column of every cell")
         row |= {name: value[i] for name, value in probed.items()}
         if cell.keep_images:

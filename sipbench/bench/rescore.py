@@ -24,7 +24,7 @@ def lacking(cell: Cell) -> dict[int, list[str]]:
 
     An image whose estimate was not kept is left out.
     """
-    if not store.done(cell) or cell.measured:
+    if not store.done(cell) or (cell.measured and not cell.paired):
         return {}
     rows = store.read(cell.folder)
     if "kept" not in rows:
@@ -116,6 +116,7 @@ def _fits(cell: Cell, name: str) -> bool:
         shape = degradation.x_shape(cell.dataset)
         return cell.draws > 1 and hasattr(cell.dataset, "posterior") and store.small((cell.draws, *shape))
     blind = configs.locate(cell.degradation["operator"]["_target_"]).blind
+    blind = blind and not (cell.paired and not cell.dataset.with_kernels)
     return metric.fits((1, *degradation.x_shape(cell.dataset))) and (blind or not metric.against_best)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from sipbench import configs, device
-from sipbench.bench import exact, guard, probe, record, store
+from sipbench.bench import exact, given, guard, probe, record, store
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.draws import drawn
 from sipbench.bench.load import forget, load_networks, load_prior, load_priors
@@ -125,6 +125,8 @@ class Bench:
         if cell.measured:
             cell.dataset.check(images, cell.degradation)
             y, f = self.degradation.accept(cell.dataset.load(images), rng)
+            if cell.paired:
+                given.check(cell.dataset, images, f, y)
         else:
             y, f = self.degradation.measure_exactly(self.degradation.x(cell.dataset.load(images), rng), rng)
         f = f.sealed() if isinstance(f, BlindOperator) else f
@@ -153,7 +155,10 @@ class Bench:
         return problem if told else replace(problem, noise=None)
 
     def truth(self, images: Sequence[int], problem: Problem) -> Truth | None:
-        """x, and theta where f is blind, made again for the score; None for real measurements."""
+        """x, and theta where f is blind, made again for the score; None for measurements without one."""
+        if self.cell.paired:
+            theta = self.theta(images, problem.f)
+            return given.truth(self.cell.dataset, images, problem, theta, self.best(problem, theta))
         if self.cell.measured:
             return None
         x = self.degradation.x(self.cell.dataset.load(images), self.streams(images))
@@ -161,9 +166,9 @@ class Bench:
         return Truth(x, theta, self.best(problem, theta), self.posteriors(images, problem))
 
     def theta(self, images: Sequence[int], f: Operator) -> Mapping[str, torch.Tensor] | None:
-        """What a blind f left open, drawn again for the score; nobody has that of a real measurement."""
+        """What a blind f left open, drawn again for the score; of a real measurement what its dataset knows."""
         if self.cell.measured or not f.blind:
-            return None
+            return given.theta(self.cell.dataset, images, f) if self.cell.paired else None
         rng = self.streams(images)
         return self.degradation.theta(self.degradation.build(f.shape, rng), rng)
 

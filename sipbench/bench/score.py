@@ -24,12 +24,26 @@ class Truth:
     """What only the score may see: x, and where f is blind theta, and how to deblur y with the true kernel.
 
     Of a dataset that is a density also what judges so many draws of each image, from its exact posterior.
+
+    Attributes:
+        near: which x each of some estimates is held against, where there are several; x is one of them.
+        margin: the border of x that is not known, or None where only f leaves one out.
     """
 
     x: Tensor
     theta: Mapping[str, Tensor] | None = None
     best: Callable[[], Tensor | None] = lambda: None
     posteriors: Callable[[int], Sequence[Judge]] | None = None
+    near: Callable[[Tensor], Tensor] | None = None
+    margin: tuple[int, int] | None = None
+
+    def like(self, x_hat: Tensor) -> Tensor:
+        """The x that these estimates are held against."""
+        return (self.x if self.near is None else self.near(x_hat)).to(x_hat)
+
+    def within(self, f: Operator) -> tuple[int, int]:
+        """The border that is not compared."""
+        return f.margin if self.margin is None else self.margin
 
 
 def score_images(
@@ -53,7 +67,7 @@ def evaluate(names: Sequence[str], x_hat: Tensor, truth: Truth | None, f: Operat
     """Each metric, (B,); not a number without a truth."""
     if truth is None:
         return {name: torch.full((len(x_hat),), torch.nan) for name in names}
-    return metrics.evaluate(names, x_hat, truth.x.to(x_hat), f.symmetries, f.margin, truth.best)
+    return metrics.evaluate(names, x_hat, truth.like(x_hat), f.symmetries, truth.within(f), truth.best)
 
 
 def curves(names: Sequence[str], snapshots: list[Snapshot], truth: Truth | None, f: Operator) -> dict[str, list[Any]]:

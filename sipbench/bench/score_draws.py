@@ -66,9 +66,9 @@ def _coverage(samples: Tensor | None, truth: Truth | None, f: Operator, level: f
     """Of each image, the part of the true pixels in the draws' central interval; all draws as the truth lies."""
     if samples is None or truth is None:
         return [float("nan")] * n
-    x = truth.x.to(samples)
-    aligned = [inside(metrics.align(draw, x, f.symmetries, f.margin), f.margin) for draw in samples.unbind(1)]
-    x = inside(x, f.margin)
+    x, margin = truth.like(samples[:, 0]), truth.within(f)
+    aligned = [inside(metrics.align(draw, x, f.symmetries, margin), margin) for draw in samples.unbind(1)]
+    x = inside(x, margin)
     return [coverage(torch.stack([d[i] for d in aligned]), x[i : i + 1].double(), level) for i in range(n)]
 
 

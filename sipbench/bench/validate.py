@@ -23,9 +23,7 @@ def options(cfg: Mapping[str, Any]) -> None:
     for name in FLAGS:
         if not isinstance(cfg.get(name, True), bool):
             raise UserError(f"{name} is true or false, not {cfg[name]!r}")
-    for name in FOLDERS:
-        if not isinstance(cfg.get(name, ""), str):
-            raise UserError(f"{name} is a folder, not {cfg[name]!r}; a number is quoted: {name}=\"'{cfg[name]}'\"")
+    folders(cfg)
     if not DEVICES.fullmatch(str(cfg.get("device", "auto"))):
         raise UserError(f"unknown device {cfg['device']!r}: use auto, cpu, cuda or cuda:0")
     if isinstance(cfg.get("seed"), int) and abs(cfg["seed"]) > LARGEST_SEED:
@@ -34,6 +32,13 @@ def options(cfg: Mapping[str, Any]) -> None:
     _metrics(cfg.get("metrics", []))
     _wandb(cfg.get("wandb") or {"mode": "disabled"})
     size(cfg.get("size"))
+
+
+def folders(cfg: Mapping[str, Any]) -> None:
+    """Refuse what is no folder's name."""
+    for name in FOLDERS:
+        if not isinstance(cfg.get(name, ""), str):
+            raise UserError(f"{name} is a folder, not {cfg[name]!r}; a number is quoted: {name}=\"'{cfg[name]}'\"")
 
 
 def _how(cfg: Mapping[str, Any]) -> None:

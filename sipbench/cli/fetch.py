@@ -39,11 +39,14 @@ USERS = ("table", "method")  # what needs several things
 
 def main(words: list[str]) -> int:
     """Get what is named, and say what is left to do."""
+    from sipbench.bench import validate
+
     for word in words:
         if word.startswith("-"):
             raise UserError(f"unknown flag {word}: sipbench fetch [lpips|NAME|TABLE|METHOD ...] [key=value ...]")
     names, typed = [w for w in words if "=" not in w], Overrides(w for w in words if "=" in w)
     cfg = Overrides(w for w in typed if w.partition("=")[0] in ("data", "weights")).compose()
+    validate.folders(cfg)
     if not names:
         return _list(cfg)
     wanted = [(name, kind) for name in names for kind in _kinds(name)]

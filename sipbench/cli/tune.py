@@ -56,6 +56,7 @@ def main(words: list[str]) -> int:
         raise UserError(_nothing(typed))
     cells = [Cell.of(configs.compose(job), job) for job in jobs]
     for group in _problems(cells).values():
+        _one_problem(group, typed)
         if len(group) > budget:
             why = f"the budget is {budget}, the same for every method of a table (budget=N changes it)"
             raise UserError(f"{group[0].label}: {len(group)} settings; {why}")
@@ -92,7 +93,8 @@ def _widened(cells: list[Cell], by: str, higher: bool, budget: int, words: Overr
 def beyond(settings: list[dict[str, Any]], scores: list[float], *, higher: bool) -> dict[str, Any] | None:
     """The best setting with each number that lies at the edge of what was tried moved on by as much; or None.
 
-    Numbers above 0 go on by the ratio of the last two, others by their difference. Steps and iterations stay.
+    Numbers above 0 go on by the ratio of the last two, whole ones down to 1, others by their difference. Steps and
+    iterations stay.
     """
     best = (max if higher else min)((i for i, s in enumerate(scores) if s == s), key=scores.__getitem__, default=None)
     if best is None:
@@ -104,7 +106,7 @@ def beyond(settings: list[dict[str, Any]], scores: list[float], *, higher: bool)
             continue
         near = tried[-2] if value == tried[-1] else tried[1]
         moved = value * value / near if tried[0] > 0 else 2 * value - near
-        found[name] = round(moved) if type(value) is int else float(f"{moved:.3g}")
+        found[name] = max(round(moved), int(tried[0] > 0)) if type(value) is int else float(f"{moved:.3g}")
     return found if found not in settings else None
 
 
@@ -171,6 +173,15 @@ def _problems(cells: Iterable[Cell]) -> dict[tuple[str, str, str], list[Cell]]:
     return groups
 
 
+def _one_problem(cells: list[Cell], typed: Overrides) -> None:
+    """Refuse settings that were not tried on the same images, measured alike: the easier problem would win."""
+    problems = [(c.source, c.degradation, c.size, c.seed, c.chosen_images, c.draws) for c in cells]
+    if any(problem != problems[0] for problem in problems):
+        groups = ("method", "degradation", "dataset", "prior")
+        keys = [k for k in typed.keys if k not in groups and not k.startswith("method.") and len(typed.choices(k)) > 1]
+        raise UserError(f"tune works on one problem at a time: {', '.join(keys)} names several. Give it one value")
+
+
 def _conclude(cells: list[Cell], by: str, higher: bool, words: Overrides) -> None:
     """One row a setting, the best first; what to write into the method's config, and the command that found it."""
     import pandas as pd
@@ -225,9 +236,10 @@ def _row(cell: Cell, by: str) -> dict[str, Any]:
     from sipbench.bench import store
 
     rows = store.read(cell.folder)
-    good = rows[rows["status"] == "ok"] if len(rows) else rows
+    good = rows[(rows["status"] == "ok") & rows["image"].isin(cell.images)] if len(rows) else rows
     wanted = [name for name in dict.fromkeys((*cell.metrics, by, "residual_ratio", "seconds")) if name in good]
-    scores = {name: float(good[name].mean()) if len(good) else math.nan for name in wanted}
+    whole = len(good) == len(cell.images)  # else it would be ranked over other images than the rest
+    scores = {name: float(good[name].mean()) if len(good) and (whole or name != by) else math.nan for name in wanted}
     return _flat(cell.typed) | {by: math.nan} | scores | {"images": len(good)}
 
 

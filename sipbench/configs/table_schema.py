@@ -108,6 +108,7 @@ class Table:
         _choices("degradation", node.get("degradations"), where)
         _choices("profile", node.get("profiles"), where)
         problems = node.get("problems") or node.get("degradations") or []
+        _against(node, where)
         for rows in (node.get("rows") or {}).values():
             for row in (row for row in (rows or {}).values() if isinstance(row, Mapping)):
                 for name in [*((row.get("theory") or {}).get("exact_on") or []), *(row.get("per_problem") or {})]:
@@ -115,6 +116,16 @@ class Table:
                         raise UserError(f"{where}: {unknown('problem', str(name), problems)}")
         for profile in (node.get("profiles") or {}).values():
             _choices("dataset", (profile or {}).get("datasets"), where)
+
+
+def _against(node: Mapping[str, Any], where: str) -> None:
+    """Refuse a problem that is held against one that is not there. A list names problems of another table."""
+    parts = [node, *(profile or {} for profile in (node.get("profiles") or {}).values())]
+    found = [part["problems"] for part in parts if isinstance(part.get("problems"), Mapping)]
+    known = {name for problems in found for name in problems}
+    for problem in (problem for problems in found for problem in problems.values()):
+        if problem.get("against") not in (None, *known):
+            raise UserError(f"{where}: {unknown('problem', str(problem['against']), known)}")
 
 
 def _choices(group: str, wanted: Any, where: str) -> None:

@@ -18,7 +18,7 @@ class Dataset(Protocol):
         name: of the dataset; its images' random streams are named by it.
         shape: of one image, (C, H, W).
         version: changes when the images do; part of a cell's name.
-        measured: whether it holds measurements, without their truth.
+        measured: whether it holds measurements; their truth, where it is known too, is what `Paired` says.
     """
 
     name: ClassVar[str]
@@ -45,3 +45,23 @@ class Dataset(Protocol):
     def unfit(self, indices: Sequence[int]) -> str | None:
         """Why these images cannot serve, such as one that is too small, in a line; None where all can."""
         return None
+
+
+@runtime_checkable
+class Paired(Protocol):
+    """What a dataset of measurements has besides where the truth is known. No solver sees it: it joins at the score.
+
+    Attributes:
+        with_kernels: whether the blur kernels are known too, of all measurements.
+    """
+
+    @property
+    def with_kernels(self) -> bool: ...
+
+    def references(self, index: int) -> Sequence[Tensor]:
+        """Each x that an estimate may be held against, (C, H, W); mostly one. Of several the nearest counts."""
+        ...
+
+    def kernel(self, index: int) -> Tensor:
+        """The blur kernel (1, kh, kw) of a true convolution, where kernels are known."""
+        ...

@@ -60,7 +60,7 @@ class Measured(Dataset):
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape of the first measurement."""
-        return tuple(_read(self.paths[0]).shape)
+        return tuple(read(self.paths[0]).shape)
 
     @property
     def version(self) -> str:
@@ -72,7 +72,7 @@ class Measured(Dataset):
 
     def load(self, indices: Sequence[int]) -> Tensor:
         """The measurements, (B, ...) float32."""
-        found = [_read(self._path(i)) for i in indices]
+        found = [read(self._path(i)) for i in indices]
         for index, y in zip(indices, found, strict=True):
             if y.shape != found[0].shape:
                 shapes = f"{tuple(y.shape)}, not {tuple(found[0].shape)} as {self._path(indices[0]).name}"
@@ -119,7 +119,8 @@ class Measured(Dataset):
         return self.paths[index]
 
 
-def _read(path: Path) -> Tensor:
+def read(path: Path) -> Tensor:
+    """One measurement: a whole picture in [-1, 1], or an array as it is."""
     if path.suffix.lower() not in ARRAYS:
         return read_whole(path)
     try:

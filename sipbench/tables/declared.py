@@ -50,7 +50,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
             " ".join(line.split()) for part in (node, node["profiles"][profile]) for line in part.get("notes") or ()
         ),
         words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
-        views=tuple(node.get("views") or VIEWS),
+        views=_views(node, f"conf/table/{name}.yaml"),
         partial=is_partial(overrides),
     )
 
@@ -119,12 +119,32 @@ def _swept(task: Task, sweep: Mapping[str, list[Any]]) -> Iterable[Task]:
     """A problem at every combination of the values of a sweep."""
     for values in product(*sweep.values()):
         words = [f"{key}={value}" for key, value in zip(sweep, values, strict=True)]
-        swept = {key.rpartition(".")[2]: value for key, value in zip(sweep, values, strict=True)}
+        swept = dict(zip(_short(sweep), values, strict=True))
         said = ", ".join(f"{name} {value}" for name, value in swept.items())
         name = "-".join([task.name, *(f"{n}{v}" for n, v in swept.items())])
         title = task.title or (configs.read("degradation", task.name).get("title", task.name) if said else None)
         title = f"{title}, {said}" if said else title
         yield replace(task, name=name, title=title, words=(*task.words, *words), swept=swept)
+
+
+def _short(keys: Iterable[str]) -> list[str]:
+    """The last parts of each key, as many as it takes to tell it from the others: `noise.sigma` is sigma by itself."""
+    whole = [key.lstrip("+~").split(".") for key in keys]
+
+    def tail(parts: list[str]) -> str:
+        alone = (n for n in range(1, len(parts)) if sum(other[-n:] == parts[-n:] for other in whole) == 1)
+        return ".".join(parts[-next(alone, len(parts)) :])
+
+    return [tail(parts) for parts in whole]
+
+
+def _views(node: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    from sipbench.tables import views
+
+    for name in node.get("views") or ():
+        if name not in views.names():
+            raise unknown(f"view in {where}", name, views.names())
+    return tuple(node.get("views") or VIEWS)
 
 
 def _choices(group: str, names: Iterable[str]) -> tuple[str, ...]:

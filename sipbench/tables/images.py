@@ -32,7 +32,10 @@ def values(rows: Any, column: str) -> Any:
 
 
 def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Measure, pd.DataFrame]]:
-    """For each problem and measure that has a better side, the values of the rows that solved all: images × rows."""
+    """For each problem and measure that has a better side, the values of the rows that solved all: images × rows.
+
+    A row that lacks a value where another has one is left out, and no image is.
+    """
     import pandas as pd
 
     entries = {entry.key: entry for entry in spec.entries() if entry.cells}
@@ -45,7 +48,8 @@ def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Mea
             found = {
                 row.name: values(rows[(*pair, row.name)], row.column(measure, rows[(*pair, row.name)])) for row in whole
             }
-            table = pd.DataFrame({name: v for name, v in found.items() if len(v)}).dropna()
+            known = set().union(*(v.index for v in found.values()))
+            table = pd.DataFrame({name: v for name, v in found.items() if len(v) == len(known)})
             if table.shape[1] > 1 and len(table) > 1:
                 yield pair, measure, table
 

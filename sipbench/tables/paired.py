@@ -8,11 +8,15 @@ images, one value of each of k methods, each image first averaged over its seeds
                  when the sign of each image's differences is drawn anew (exact where these are symmetric about 0).
                  While it is rejected at 5 %, the worst is taken out: the model confidence set of Hansen, Lunde and
                  Nason (Econometrica 2011) with sign flips in the place of the bootstrap. That any method as good as
-                 the best is left out has a probability of at most 5 %, whatever their number. With fewer than 6 images
-                 nothing can be rejected: one of 2^4 signs is all that 5 images have.
+                 the best is left out has a probability of at most 5 %, whatever their number, where the differences of
+                 equal methods are symmetric about 0. Where one fails badly on few images they are not, and a sample
+                 without such an image leaves the other one out too often. With fewer than 6 images nothing can be
+                 rejected: one of 2^4 signs is all that 5 images have.
     interval     of the mean difference to the best: the bootstrap of the studentised mean over images, 95 %; of fewer
                  than 6 images Student's.
-    wilcoxon     the signed-rank test of the difference to the best, to be corrected over a table by `holm`.
+    wilcoxon     the signed-rank test of the difference to the best, to be corrected over a table by `holm`. Like the
+                 interval it does not know that the same images chose the best: of many equal rows, more than 5 % of
+                 the tables have one with p below 0.05.
     resolvable   the smallest mean difference that n images find in four of five cases by a paired t test at 5 %.
 """
 
@@ -56,13 +60,16 @@ class Difference:
 
 
 def compare(values: Array, *, higher_is_better: bool) -> list[Difference]:
-    """Each method against the best mean. Methods with a value that is not finite are not compared."""
+    """Each method against the best mean. Methods with a value that is not finite are not compared.
+
+    Beside one that is infinitely good nothing is: no difference to the best is a number then.
+    """
     values = np.asarray(values, float)
     n, k = values.shape
     usable = [j for j in range(k) if np.isfinite(values[:, j]).all()]
-    if n < 2 or len(usable) < 2:
-        return [Difference(False) for _ in range(k)]
     score = values if higher_is_better else -values
+    if n < 2 or len(usable) < 2 or np.isposinf(score).any():
+        return [Difference(False) for _ in range(k)]
     means = score[:, usable].mean(0)
     best = usable[int(np.argmax(means))]
     kept = {usable[i] for i in group(score[:, usable])}

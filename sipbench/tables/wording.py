@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from sipbench import configs
+from sipbench.bench.cell import Cell
+from sipbench.tables.measures import SECONDS
 from sipbench.tables.place import telling
 from sipbench.tables.sheets import Record, records
 from sipbench.tables.spec import TableSpec
@@ -21,10 +24,12 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         "Measured: the mean over images, and in brackets the 95 % interval of its paired difference to the best, over "
         "the same images (bootstrap of the studentised mean, each row by itself). images: how many of how many.",
         "Bold: the group that these images cannot separate from the best, among the methods that solved all. It allows "
-        "for the number of rows: that any method as good as the best is left out has a probability of at most 5 %. "
-        "Nothing is bold where nothing is separated.",
+        "for the number of rows: that any method as good as the best is left out has a probability of at most 5 %, "
+        "where the differences of equal methods are symmetric; rare and large failures make it more. Nothing is bold "
+        "where nothing is separated, or where a method is infinitely good.",
         "In the CSV: ci95 is the spread of the images (half the width of Student's interval of a mean), which ranks "
-        "nothing; p_holm is of Wilcoxon's signed-rank test against the best, corrected over the whole table.",
+        "nothing; p_holm is of Wilcoxon's signed-rank test against the best, corrected over the whole table, but not "
+        "for the best being chosen by the same images.",
         *(["Of a share the brackets hold Wilson's 95 % interval."] if any(m.proportion for m in spec.measures) else []),
         *resolved(spec, df),
         "residual/σ: root mean square of y - f(estimate) over the noise level; about 1 is right. s/image and NFE "
@@ -41,16 +46,33 @@ def setting(spec: TableSpec, df: pd.DataFrame) -> str:
     """The profile, its images, the seeds, and the device."""
     cells = list({dataset: spec.setting(dataset, task) for dataset, task in spec.pairs[::-1]}.values())[::-1]
     names = ", ".join(cell.source.get("title", cell.names[0]) for cell in cells)
-    cell, images = cells[0], cells[0].images
-    sizes = " or ".join(dict.fromkeys(f"{c.size} × {c.size}" for c in spec.settings()))
-    run = images == list(range(images[0], images[0] + len(images)))
-    which = f"{images[0]} to {images[-1]}" if run else ", ".join(map(str, images))
+    cell = cells[0]
+    first, *others = {str(c.chosen_images): c.images for c in spec.settings()}.values()
+    more = "".join(f", {len(images)} ({_which(images)})" for images in others)
     devices = sorted({name for record in records(df) for name in record["device"].split(" + ") if name})
     return (
-        f"Profile {spec.profile}: {names}, {sizes} pixels, {len(images)} images of split "
-        f"{cell.split} ({which}); seed{'s' * (len(spec.seeds) > 1)} {', '.join(map(str, spec.seeds))}; "
+        f"Profile {spec.profile}: {names}, {_sizes(spec.settings())}, {len(first)} images of split "
+        f"{cell.split} ({_which(first)}){more}; seed{'s' * (len(spec.seeds) > 1)} {', '.join(map(str, spec.seeds))}; "
         + (f"measured on {', '.join(devices)}." if devices else "nothing measured yet.")
     )
+
+
+def _which(images: list[int]) -> str:
+    run = images == list(range(images[0], images[0] + len(images)))
+    return f"{images[0]} to {images[-1]}" if run else ", ".join(map(str, images))
+
+
+def _sizes(cells: Iterable[Cell]) -> str:
+    """The sizes of the images; measurements are taken as they are."""
+    sides: dict[str, None] = {}
+    own = False
+    for cell in cells:
+        if getattr(configs.locate(cell.source["_target_"]), "measured", False):
+            own = True
+        else:
+            sides[f"{cell.size} × {cell.size}"] = None
+    said = [f"{' or '.join(sides)} pixels"] if sides else []
+    return " or ".join([*said, "of their own sizes"] if own else said)
 
 
 def resolved(spec: TableSpec, df: pd.DataFrame) -> list[str]:
@@ -91,6 +113,7 @@ def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
             spec, [r | {"reason": "run the table again to go on"} for r in entries if r["todo"]], "to do", "todo"
         ),
         *_unfinished(spec, entries),
+        *_not_stored(spec, rows),
         *(line for name, key in spec.metrics.items() for line in _blank(spec, rows, name, key)),
     ]
 
@@ -129,11 +152,26 @@ def _unfinished(spec: TableSpec, entries: Iterable[Record]) -> Iterator[str]:
         yield f"not converged when the iterations were spent: {', '.join(found)}."
 
 
+def _not_stored(spec: TableSpec, rows: list[Record]) -> Iterator[str]:
+    """Parts and columns that a table names and no cell stores."""
+    found = {(r["method"], r["metric"]) for r in rows if r["n"]}
+    solved = [row for row in spec.rows if (row.name, SECONDS.heading) in found]
+    for row in solved:
+        if row.part and not any((row.name, m.heading) in found for m in spec.measures if not m.shared):
+            yield f"{row.title} is –: its cells store no columns that begin with {row.part}_."
+    for m in spec.measures:
+        if m.metric is None and solved and not any((row.name, m.heading) in found for row in solved):
+            yield f"{m.heading} is –: no cell stores a column {m.column}."
+
+
 def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator[str]:
     """Why images that were solved have no value of a metric."""
     from sipbench.metrics import METRICS
 
-    solved = [r for r in rows if r["metric"] == name and r["status"] in ("ok", "incomplete") and r["cell"]]
+    known = {r["method"] for r in rows if r["n"] and r["metric"] in spec.metrics}
+    parts = {row.name for row in spec.rows if row.part} - known  # whose columns are not there at all
+    rows = [r for r in rows if r["metric"] == name and r["method"] not in parts]
+    solved = [r for r in rows if r["status"] in ("ok", "incomplete") and r["cell"]]
     cell, metric = spec.setting(*spec.pairs[0]), METRICS[key]
     if not any(r["n"] == 0 and r["todo"] == 0 for r in solved):
         return

@@ -8,8 +8,10 @@ is killed goes on from there.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -82,9 +84,22 @@ def _prepare(table: Table, threads: int) -> None:
     from sipbench.tables.declared import load
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     torch.set_num_threads(threads)
     entries = load(*table).entries()
     _cells.update({cell.hash: cell for entry in entries for cell in entry.cells})
+
+
+def end_with_parent() -> None:
+    """Of a process: end when the parent is gone, however that came; else it would work on and then wait for ever."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(name: str) -> list[Row]:

@@ -35,7 +35,8 @@ def test_what_can_change_a_result_is_in_the_name(cell, other):
 
 
 def test_options_by_hand_win_over_profile_and_tuned(cell):
-    assert cell("method=dps").options["steps"] == configs.read("method", "dps")["demo"]["all"]["steps"]
+    demo = configs.read("method", "dps")["demo"]
+    assert cell("method=dps").options["steps"] == (demo["all"] | demo["sr4"])["steps"]
     assert cell("method=dps", "method.solver.steps=7").options["steps"] == 7
     assert cell("method=dps", "profile=paper").options == {"steps": 1000, "zeta": 0.3, "clip": True}
     assert cell("method=dps", "profile=paper", "tuned=false").options["zeta"] == 1.0

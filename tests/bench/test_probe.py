@@ -146,6 +146,8 @@ SEEKER = {"name": "seeker", "solver": {"_target_": "tests.seeker.seek"}}
         ({"show": "raise ArithmeticError('no such rule')"}, "ArithmeticError: no such rule (probe.py:10)"),
         ({"seen": "return Seen({'farthest': [1.0]})"}, "ValueError: the probe's column farthest has 1 values for 3"),
         ({"seen": "return Seen({'psnr': [1.0] * 3})"}, "ValueError: the probe's column psnr has the name of a column"),
+        ({"seen": "return Seen({'ssim': [1.0] * 3})"}, "ValueError: the probe's column ssim has the name of a column"),
+        ({"seen": "return Seen({'kept': [True] * 3})"}, "ValueError: the probe's column kept has the name of a column"),
         ({"seen": "return Seen(chosen={'a': self.last[:1]})"}, "ValueError: the probe's iterate a is (1, 3, 32, 32)"),
     ],
 )  # fmt: skip

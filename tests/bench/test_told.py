@@ -1,5 +1,6 @@
 """A solver that hears of a forward map or a noise that is not the true one; the score keeps to the truth."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,3 +56,25 @@ def test_what_cannot_be_told_is_said():
         bench_of("+degradation.told={noize: {sigma: 1.0}}")
     with pytest.raises(NotApplicable, match="noise"):
         bench_of("method=constrained_augmented", "degradation.reveal_noise=false")
+
+
+@pytest.mark.parametrize("told", ["3", "[]", "noise", "{operator: 3}", "{noise: null}"])
+def test_what_is_no_part_is_one_plain_line(told):
+    with pytest.raises(UserError, match=r"degradation\.told.* names options of its operator or its noise"):
+        bench_of(f"+degradation.told={told}")
+
+
+def test_a_file_that_is_told_counts_by_its_content_not_by_its_place(tmp_path):
+    """Another kernel under the same name is another cell; the same one elsewhere is not."""
+    hashes = []
+    for folder, content in (("a", 1.0), ("b", 1.0), ("c", 0.5)):
+        file = tmp_path / folder / "kernel.npy"
+        file.parent.mkdir(exist_ok=True)
+        np.save(file, np.pad(np.array([[content]]), 2) + 0.1)
+        words = [*SMALL, "degradation=deblur_file", f"+degradation.told.operator.path={file}"]
+        hashes.append(Cell.of(configs.compose(words), words).hash)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_nothing_told_is_no_other_cell():
+    assert bench_of("+degradation.told={}").cell.hash == bench_of().cell.hash

@@ -166,3 +166,10 @@ def test_setup_asks_for_the_backbones_and_goes_on_in_a_line(tmp_path, code):
 def test_a_mistake_is_a_line_and_nothing_is_fetched(say, attempts, words, said):
     code, out, err = say(*words)
     assert code == 2 and len(err) == 1 and said in err[0] and attempts == []
+
+
+@pytest.mark.parametrize("word", ["weights=5", "data=[a]"])
+def test_what_is_no_folder_is_one_line(capsys, word):
+    assert main(["fetch", word]) == 2
+    err = capsys.readouterr().err
+    assert f"{word.partition('=')[0]} is a folder, not" in err and err.count("\n") == 1

@@ -90,6 +90,8 @@ def test_the_search_goes_on_while_the_best_lies_at_the_edge_and_the_budget_lasts
             {"a": 9.0, "kind": "l1"},
         ),
         ([{"a": 1.0}, {"a": 2.0}], [math.nan, math.nan], None),
+        ([{"a": 1}, {"a": 2}], [2, 1], None),
+        ([{"a": 2}, {"a": 3}], [2, 1], {"a": 1}),
     ],
 )
 def test_what_lies_beyond_the_edge(settings, scores, further):
@@ -159,3 +161,42 @@ def test_the_demo_runs_what_was_searched():
             search = configs.read("method", name)["search"]
             for option, values in search.get(task, search).items():
                 assert options[option] in values, f"{name} on {task}: {option}={options[option]}, of {values}"
+
+
+@pytest.mark.parametrize("word", ["degradation.noise.sigma=0.01,0.2", "seed=0,1"])
+def test_settings_of_several_problems_are_not_ranked_together(tmp_path, capsys, word):
+    """The easier problem would win, not the better setting; two degradations are ranked each by itself."""
+    assert tune(tmp_path, "method.solver.zeta=1,2", word) == 2
+    err = capsys.readouterr().err
+    assert f"one problem at a time: {word.partition('=')[0]}" in err and err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_setting_that_failed_on_an_image_does_not_win(tmp_path, capsys):
+    """It is best on the one image that it solved."""
+    (tmp_path / "mine.py").write_text(FAILING)
+    words = [f"method={tmp_path}/mine.py:solve", "degradation=sr4", "size=32", "images=2", f"results={tmp_path}"]
+    assert main(["tune", *words, "batch_size=1", "method.solver.good=0.5,1", "widen=false"]) == 1
+    out = capsys.readouterr().out
+    assert "sr4: {good: 0.5}" in out
+    frame = pd.read_csv(next((tmp_path / "tuning").iterdir()))
+    assert frame.good.tolist() == [0.5, 1] and frame.images.tolist() == [2, 1]
+
+
+FAILING = """\
+calls = []
+
+def solve(problem, *, good=1.0):
+    calls.append(good)
+    if good == 1 and calls.count(1) == 2:
+        raise RuntimeError("no")
+    return good * problem.f.pinv(problem.y)
+"""
+
+
+def test_settings_are_ranked_over_the_images_that_were_asked_for(tmp_path, capsys):
+    """More of them lie in the store from an earlier search."""
+    assert tune(tmp_path, "method.solver.zeta=0.5,1", "images=3") == 0
+    assert tune(tmp_path, "method.solver.zeta=0.5,1,2", "images=1") == 0
+    frame = pd.read_csv(tmp_path / "tuning" / "faces-inpaint70-dps.csv")
+    assert frame.images.tolist() == [1, 1, 1]

@@ -174,6 +174,19 @@ def test_damaged_results_are_named(tmp_path):
         tables.collect(spec)
 
 
+def test_a_row_that_lacks_a_value_on_an_image_does_not_shrink_the_comparison_of_the_others(tmp_path):
+    """Its metric is not defined on some images: the others are compared over all of them, and it is not."""
+    spec = whole(tmp_path, "method=pinv,dip,unet", "images=8")
+    fill(spec, {"pinv": 20, "dip": 25})
+    (entry,) = [e for e in spec.planned if e.row.method == "unet"]
+    for cell in entry.cells:
+        put(cell, [row(i, 30.0 + i if i < 2 else float("nan")) for i in cell.images])
+    frame = tables.collect(spec)
+    best, other, short = (one(frame, name) for name in ("dip", "pinv", "unet"))
+    assert best.best_group and not other.best_group and other.losses == 8
+    assert not short.best_group and short.difference != short.difference and short.n == 2
+
+
 @pytest.mark.parametrize(("successes", "n"), [(0, 8), (3, 8), (8, 8), (20, 32)])
 def test_the_interval_of_a_share_is_wilsons(successes, n):
     from scipy.stats import binomtest

@@ -124,9 +124,22 @@ def test_the_resolvable_difference_is_found_in_four_of_five_cases():
     assert found / trials == pytest.approx(0.8, abs=0.05)
 
 
-def test_ties_and_what_is_not_finite_are_nobodys_win():
-    zeros = np.zeros((8, 3))
-    assert not any(d.best_group for d in paired.compare(zeros, higher_is_better=True))
-    values = np.column_stack([np.full(8, np.inf), np.arange(8.0), np.arange(8.0) - 1])
+def test_ties_are_nobodys_win():
+    assert not any(d.best_group for d in paired.compare(np.zeros((8, 3)), higher_is_better=True))
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_beside_an_infinitely_good_method_no_other_is_the_best(higher):
+    """An exact reproduction has an infinite PSNR: no difference to it is a number, and no other one leads."""
+    sign = 1 if higher else -1
+    for exact in (np.full(8, np.inf), np.r_[np.inf, np.zeros(7)]):
+        values = sign * np.column_stack([exact, np.arange(8.0), np.arange(8.0) - 1])
+        found = paired.compare(values, higher_is_better=higher)
+        assert not any(d.best_group for d in found) and all(math.isnan(d.mean) for d in found)
+
+
+@pytest.mark.parametrize("lost", [math.nan, -math.inf])
+def test_a_method_without_a_value_or_with_an_infinitely_bad_one_is_not_compared(lost):
+    values = np.column_stack([np.full(8, lost), np.arange(8.0), np.arange(8.0) - 1])
     first, second, third = paired.compare(values, higher_is_better=True)
     assert math.isnan(first.mean) and second.best_group and not third.best_group

@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,7 +11,9 @@ from rich.console import Console
 
 from sipbench import tables
 from sipbench.errors import UserError
+from sipbench.tables.measures import Measure
 from sipbench.tables.render import escape
+from sipbench.tables.wording import remarks, setting
 
 from .fake import failure, fill, load, put, row, whole
 
@@ -198,3 +201,23 @@ def test_a_folder_that_cannot_be_written_is_said(filled, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         tables.write(*filled, tmp_path / "file")
+
+
+def test_a_part_or_a_column_that_no_cell_stores_says_so(tmp_path):
+    spec = whole(tmp_path, "method=pinv,dip", "images=6")
+    fill(spec, {"pinv": 20, "dip": 25})
+    part = replace(spec.rows[0], name="best_of", named="A⁺y, part", part="nonsense")
+    spec = replace(spec, rows=(*spec.rows, part), measures=(*spec.measures, Measure("foo", "residuall")))
+    said = remarks(spec, tables.collect(spec))
+    assert "A⁺y, part is –: its cells store no columns that begin with nonsense_." in said
+    assert "foo is –: no cell stores a column residuall." in said
+    assert not any("ImageNet" in line for line in said)
+
+
+def test_problems_of_several_numbers_of_images_say_each(tmp_path):
+    spec = whole(tmp_path, "method=pinv")
+    words = ("degradation=sr4", "images=2")
+    one, two = (replace(spec.tasks["sr4"], name=n, words=words[:k]) for n, k in (("one", 1), ("two", 2)))
+    overrides = tuple(word for word in spec.overrides if word != "images=4")
+    spec = replace(spec, tasks={"one": one, "two": two}, overrides=overrides)
+    assert "8 images of split test (0 to 7), 2 (0 to 1)" in setting(spec, tables.collect(spec))

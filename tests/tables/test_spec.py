@@ -8,8 +8,11 @@ import pytest
 from sipbench import configs, tables
 from sipbench.bench import run as bench
 from sipbench.bench.cell import Cell
+from sipbench.configs.table_schema import Table
 from sipbench.errors import UserError
 from sipbench.tables import Published, published
+from sipbench.tables.declared import _swept
+from sipbench.tables.spec import Task
 
 from .fake import load
 
@@ -19,11 +22,12 @@ HEAD = "table,dataset,degradation,noise_sigma,method,metric,value\n"
 @pytest.mark.parametrize("name", tables.names())
 def test_every_table_loads_under_every_profile(name):
     """A profile changes the problems; the methods are put into them as they are under any other."""
-    for profile in configs.read("table", name)["profiles"]:
+    profiles = list(configs.read("table", name)["profiles"])
+    for profile in profiles:
         spec = tables.load(name, profile)
         assert len(spec.settings()) == len(spec.pairs)
         assert {row.published for row in spec.rows} - {None} <= set(spec.published.methods)
-    spec = tables.load(name, "demo", [f"degradation={spec.degradations[0]}"])
+    spec = tables.load(name, profiles[0], [f"degradation={tables.load(name, profiles[0]).degradations[0]}"])
     assert len(spec.planned) == len(spec.pairs) * len(spec.rows)
 
 
@@ -212,10 +216,26 @@ def test_further_columns_may_have_a_better_side(monkeypatch):
     assert (stopped.higher_is_better, stopped.shared) == (None, True)
 
 
-def test_a_view_that_is_none_is_said(monkeypatch):
-    spec = declared(monkeypatch, views=["grid", "pie"])
-    with pytest.raises(UserError, match="unknown view .*pie"):
-        tables.views.show(spec, tables.collect(spec))
+def test_two_swept_words_with_the_same_last_part_are_told_apart():
+    """The true noise and the told one are both a sigma: four problems, each with both numbers."""
+    sweep = {"degradation.noise.sigma": [0.01, 0.1], "+degradation.told.noise.sigma": [0.01, 0.1]}
+    found = list(_swept(Task("sr4"), sweep))
+    assert len({task.name for task in found}) == 4
+    assert found[1].swept == {"degradation.noise.sigma": 0.01, "told.noise.sigma": 0.1}
+    (one, _) = _swept(Task("sr4"), {"degradation.noise.sigma": [0.01, 0.1]})
+    assert one.name == "sr4-sigma0.01" and one.swept == {"sigma": 0.01}
+
+
+def test_a_misspelt_view_is_refused_before_anything_is_computed(monkeypatch):
+    with pytest.raises(UserError, match="unknown view in conf/table/table1.yaml 'gird'. Did you mean grid"):
+        declared(monkeypatch, views=["grid", "gird"])
+
+
+def test_a_misspelt_problem_to_be_held_against_is_refused():
+    node = configs.read("table", "robustness")
+    node["problems"]["mask"]["against"] = "rigth"
+    with pytest.raises(UserError, match="problem 'rigth'. Did you mean right"):
+        Table.refuse(node, "mine.yaml")
 
 
 def test_the_table_of_the_docs_is_one(monkeypatch, tmp_path):

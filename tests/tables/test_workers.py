@@ -1,5 +1,10 @@
 """Cells of a table side by side."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -37,3 +42,38 @@ def test_two_processes_store_what_one_does(tmp_path, capfd):
         assert row["device"].endswith("x1")
         [again] = bench.Bench.of(cell).rows([0], None)
         assert row["psnr"] == pytest.approx(again["psnr"], abs=1e-6)
+
+
+PARENT = """\
+import sys, time
+from concurrent.futures import ProcessPoolExecutor
+import multiprocessing, os
+from sipbench.tables import workers
+
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), workers.end_with_parent)
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 60)
+    time.sleep(60)
+"""
+
+
+def test_a_process_whose_parent_was_killed_ends_too(tmp_path):
+    """By a signal that nobody can answer; what it was at work on is not stored."""
+    (tmp_path / "parent.py").write_text(PARENT)
+    with subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert Path(f"/proc/{child}").exists()
+        parent.kill()
+    until = time.monotonic() + 10
+    while _alive(child) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not _alive(child)
+
+
+def _alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
