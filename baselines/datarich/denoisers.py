@@ -1,0 +1,90 @@
+"""Denoisers to plug in: D(x, sigma) for x with noise of standard deviation sigma on [-1, 1]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from baselines.common.algebra import each
+from baselines.common.differences import differences
+from sipbench.problem import Problem
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]  # the images; a noise level, or one for each
+Name = Literal["prior", "tv"]
+LEAST_SIGMA = 0.002  # the least noise of a measurement that is assumed, 0.255 of 255
+
+
+def denoiser_of(problem: Problem, name: Name) -> Denoiser:
+    """The diffusion prior, which gives E[x | x + sigma z], or total variation, which knows no data."""
+    return total_variation if name == "tv" else prior_denoiser(problem)
+
+
+def prior_denoiser(problem: Problem) -> Denoiser:
+    """The prior at the time t whose sigma_t / alpha_t is sigma, or at its nearest: x + sigma z = x_t / alpha_t."""
+    prior = problem.prior
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        t = prior.time_at(sigma)
+        alpha, _ = prior.scales(t)
+        return prior.denoise(prior.spread(alpha, x) * x, t)
+
+    return denoise
+
+
+def total_variation(x: Tensor, sigma: Tensor, iterations: int = 100) -> Tensor:
+    """argmin_v |v - x|^2 / 2 + sigma^2 TV(v), Euclidean over directions and channels.
+
+    By accelerated projected gradients on the dual: Beck, Teboulle: Fast Gradient-Based Algorithms for Constrained
+    Total Variation Image Denoising and Deblurring Problems, IEEE TIP 2009.
+    """
+    weight = each(sigma.to(x) ** 2, x).clamp(min=torch.finfo(x.dtype).tiny)
+    p = q = x.new_zeros(2, *x.shape)
+    t = 1.0
+    for _ in range(iterations):
+        step = q + _gradient(x - weight * _gradient_T(q)) / (8 * weight)
+        new = step / step.square().sum((0, 2), keepdim=True).sqrt().clamp(min=1)
+        t, before = (1 + (1 + 4 * t * t) ** 0.5) / 2, t
+        q, p = new + (before - 1) / t * (new - p), new
+    return x - weight * _gradient_T(p)
+
+
+def _gradient(x: Tensor) -> Tensor:
+    """The two forward differences, (2, B, C, H, W), zero across the border."""
+    u = x.new_zeros(2, *x.shape)
+    u[0, ..., :-1, :], u[1, ..., :-1] = differences(x)
+    return u
+
+
+def _gradient_T(u: Tensor) -> Tensor:
+    """Its adjoint."""
+    x = torch.zeros_like(u[0])
+    x[..., 1:, :] += u[0, ..., :-1, :]
+    x[..., :-1, :] -= u[0, ..., :-1, :]
+    x[..., 1:] += u[1, ..., :-1]
+    x[..., :-1] -= u[1, ..., :-1]
+    return x
+
+
+def spaced(first: float, last: float, n: int) -> list[Tensor]:
+    """n noise levels with even ratios, from the first down to the last: scalars on the CPU, as a schedule has them."""
+    return list(torch.logspace(math.log10(first), math.log10(last), n, dtype=torch.float64, device="cpu"))
+
+
+def of_255(level: float) -> float:
+    """A level out of 255 on [-1, 1]."""
+    return 2 * level / 255
+
+
+def noise_of(problem: Problem) -> float:
+    """The standard deviation of the measurement's noise, not below LEAST_SIGMA."""
+    return max(problem.sigma, LEAST_SIGMA)
+
+
+def norms(problem: Problem) -> Tensor:
+    """The largest singular value of the forward map of each image, (B,)."""
+    f, count = problem.linear, len(problem.y) if problem.linear.per_image else 1
+    return problem.y.new_tensor([f.select(slice(i, i + 1)).norm for i in range(count)]).expand(len(problem.y))

@@ -1,0 +1,105 @@
+"""Plug and play beside deepinv's own algorithms: its iterations, with the same denoiser and an exact data step."""
+
+from __future__ import annotations
+
+import deepinv
+import numpy as np
+import torch
+from deepinv import optim
+
+from baselines.datarich.admm_pnp import admm_pnp
+from baselines.datarich.denoisers import prior_denoiser
+from baselines.datarich.hqs import hqs
+from baselines.datarich.pgd_pnp import pgd_pnp
+from baselines.datarich.red import red
+from tests import dense
+from tests.baselines.plugged import NOISE, posed
+from tests.parity import Peer
+
+N = 8
+
+
+class Physics(deepinv.physics.LinearPhysics):
+    """The map of one image, whose data step is solved as a dense system: deepinv's own rounds gamma to float32."""
+
+    def __init__(self, f, shape):
+        super().__init__(A=f, A_adjoint=f.T)
+        self.matrix = dense.matrix(f, shape)
+
+    def prox_l2(self, z, y, gamma, **_):
+        """argmin_x gamma |A x - y|^2 / 2 + |x - z|^2 / 2."""
+        A = self.matrix
+        right = gamma * A.T @ y.flatten() + z.flatten()
+        return torch.linalg.solve(gamma * A.T @ A + torch.eye(A.shape[1], dtype=A.dtype), right).view_as(z)
+
+
+def deepinvs(algorithm, problem, prior, start, **options):
+    """What deepinv's algorithm makes of each image from its start, a tuple of its first iterates."""
+    D, images = prior_denoiser(problem), []
+    for i in range(len(problem.y)):
+        physics = Physics(problem.f.select(slice(i, i + 1)), problem.shape[1:])
+        model = algorithm(
+            data_fidelity=optim.L2(),
+            prior=prior(lambda x, level: D(x, torch.as_tensor(level, dtype=x.dtype).flatten()[0])),
+            max_iter=N,
+            early_stop=False,
+            **options,
+        )
+        images.append(model(problem.y[i : i + 1], physics, init=tuple(v[i : i + 1] for v in start)))
+    return torch.cat(images)
+
+
+def middle(problem):
+    return (problem.f.T(problem.y) / problem.f.norm**2,)
+
+
+def zeros(problem, n=1):
+    return (torch.zeros(problem.shape, dtype=problem.y.dtype),) * n
+
+
+def admm_and_public():
+    problem, rho, lam = posed("bicubic"), 0.05, 0.7
+    ours = admm_pnp(problem, iterations=N, rho=rho, gamma=1.0, lam=lam)
+    level = NOISE * (lam / rho) ** 0.5
+    return ours, deepinvs(optim.ADMM, problem, optim.PnP, zeros(problem, 2), stepsize=1 / rho, sigma_denoiser=level)
+
+
+def dpir_and_public():
+    """The levels and weights as the public code's get_rho_sigma has them; images on [-1, 1]."""
+    problem = posed("blur")
+    sigmas = np.logspace(np.log10(49.0), np.log10(255 * NOISE / 2), N) / 255.0
+    rhos = [0.23 * (NOISE / 2) ** 2 / s**2 for s in sigmas]
+    params = {"stepsize": [1 / rho for rho in rhos], "g_param": [2 * s for s in sigmas]}
+    return hqs(problem, iterations=N), deepinvs(optim.HQS, problem, optim.PnP, zeros(problem), params_algo=params)
+
+
+def pgd_and_public():
+    problem = posed("bicubic")
+    ours = pgd_pnp(problem, iterations=N, sigma=20.0, gamma=0.9)
+    options = {"stepsize": 0.9 / problem.f.norm**2, "sigma_denoiser": 40 / 255}
+    return ours, deepinvs(optim.PGD, problem, optim.PnP, middle(problem), **options)
+
+
+def red_and_public():
+    """Both rules: steepest descent is deepinv's gradient descent, the fixed point its splitting with D first."""
+    problem, lam, sigma = posed("bicubic"), 0.01, 20.0
+    weight, start = NOISE**2 * lam * 127.5**2, middle(problem)
+    mu = 2 / (problem.f.norm**2 + weight)
+    descent = {"stepsize": mu, "lambda_reg": weight, "sigma_denoiser": sigma / 127.5}
+    fixed = {"stepsize": 1 / weight, "sigma_denoiser": sigma / 127.5, "g_first": True}
+    ours = [
+        red(problem, rule=rule, iterations=N, lam=lam, sigma_f=sigma) for rule in ("steepest_descent", "fixed_point")
+    ]
+    theirs = [
+        deepinvs(optim.GD, problem, optim.RED, start, **descent),
+        deepinvs(optim.HQS, problem, optim.PnP, start, **fixed),
+    ]
+    return torch.cat(ours), torch.cat(theirs)
+
+
+PEERS = {
+    "admm_pnp": Peer("deepinv/deepinv", admm_and_public, 1e-8),
+    "dpir": Peer("cszn/DPIR", dpir_and_public, 1e-8),
+    "pgd_pnp": Peer("deepinv/deepinv", pgd_and_public, 1e-8),
+    "red_pnp": Peer("deepinv/deepinv", red_and_public, 1e-8),
+}
