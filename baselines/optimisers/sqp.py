@@ -17,6 +17,7 @@ from baselines.common.algebra import dot
 from baselines.optimisers.qp import least_combination, within_box
 
 ARMIJO, CURVATURE, TRIALS = 1e-4, 0.5, 25
+ROUNDING = 1e-13  # a constraint within this is zero
 ENDED = 2  # trials of a line search after which H is not trusted with another function
 ENOUGH, SHRINK, SHRINKS = 0.1, 0.9, 120  # steering: c_v, c_mu, and how often mu may shrink in one iteration
 
@@ -134,14 +135,23 @@ class SQP:
         weights = torch.cat([self.mu[:, None], (F[:, 1:] > 0) + self.least * (F[:, 1:] < 0)], 1)
         return torch.einsum("bi,bin->bn", weights, J)
 
+    def _slope(self, F: Tensor, J: Tensor, d: Tensor) -> Tensor:
+        """The derivative of phi along d, (B,).
+
+        Where a constraint is zero to rounding its sign says nothing and phi has a kink: there it is one-sided.
+        """
+        along = torch.einsum("bin,bn->bi", J, d)
+        signs = (F[:, 1:] > 0) + self.least * (F[:, 1:] < 0)
+        kink = F[:, 1:].abs() <= ROUNDING
+        return self.mu * along[:, 0] + (signs * along[:, 1:] * ~kink).sum(1) + self._missed(along[:, 1:] * kink)
+
     def _judge(self, F: Tensor, J: Tensor) -> tuple[Tensor, Tensor]:
         """Which points are accepted, and whose search is given up; the others' brackets and steps are adjusted."""
         if self.steps == 0:
             return torch.ones_like(self.stuck), torch.zeros_like(self.stuck)
-        phi, g = self._value(F), self._gradient(F, J)
-        slope = dot(self.g, self.d)
+        phi, slope = self._value(F), self._slope(self.F, self.J, self.d)
         lower = phi <= self.phi + ARMIJO * self.t * slope
-        flat = dot(g, self.d) >= CURVATURE * slope
+        flat = self._slope(F, J, self.d) >= CURVATURE * slope
         self.trials = self.trials + 1
         over = self.trials >= TRIALS
         accepted, given_up = lower & (flat | over), ~lower & over
@@ -174,7 +184,7 @@ class SQP:
 
         self.mu = torch.where(fresh, mu[images, chosen], self.mu)
         self.phi, self.g = self._value(self.F), self._gradient(self.F, self.J)
-        downhill = dot(d, self.g) < 0
+        downhill = self._slope(self.F, self.J, d) < 0
         d = torch.where(downhill[:, None], d, -self.scale * self.g)
         self.d = torch.where(fresh[:, None], d, self.d)
 
@@ -184,8 +194,9 @@ class SQP:
         H = gamma I + [S, gamma Y] M [S, gamma Y]^T, from R = the upper triangle of S^T Y, D = its diagonal, and Y^T Y.
         """
         h = self.SY.shape[1]
-        order = (self.count[:, None] + torch.arange(h, device=self.count.device)) % h  # from the oldest pair on
-        filled = self.SY.diagonal(dim1=1, dim2=2).gather(1, order) > 0
+        at, count = torch.arange(h, device=self.count.device), self.count[:, None]
+        order = (count + at) % h  # from the oldest pair on
+        filled = (self.SY.diagonal(dim1=1, dim2=2).gather(1, order) > 0) & (at >= h - count)  # not those forgotten
         both = filled[:, :, None] & filled[:, None, :]
         SY, YY = (_ordered(M, order) * both for M in (self.SY, self.YY))
         R, D = SY.triu() + torch.diag_embed((~filled).to(SY)), SY.diagonal(dim1=1, dim2=2)[..., None]
