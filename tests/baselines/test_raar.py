@@ -40,9 +40,12 @@ def test_the_exact_support_recovers_a_crystal():
 
 
 def test_error_reduction_too_early_throws_it_back():
-    """The crystal's phase is strong. Early, it leaves a residual; late, hardly any."""
+    """The crystal's phase is strong. Early, it leaves a residual; late, hardly any.
+
+    How much early leaves hangs on rounding: from 1e-4 to 1e-1 on processors at hand, where late leaves 1e-7.
+    """
     problem, _ = pose(crystal(43, size=32, frame=96), support="exact", starts=2)
     problem = problem.select(slice(1, 2))
     late = raar(problem, iterations=800, restarts=1).x
     early = raar(problem, iterations=800, first=0.0, raar=180, er=20, restarts=1).x
-    assert residual(problem, late) < 1e-5 and residual(problem, early) > 1e-2
+    assert residual(problem, late) < 1e-5 and residual(problem, early) > 100 * residual(problem, late)

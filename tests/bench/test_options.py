@@ -71,7 +71,7 @@ def test_typed_options_are_read_from_the_keys():
 
 
 def test_the_demo_s_options_say_which_were_searched(cell):
-    found = cell("method=mcg", "degradation=sr4").origins
+    found = cell("method=mcg", "degradation=inpaint70").origins
     assert found["zeta"] == "searched" and found["steps"] == "demo" and found["clip"] == "signature"
     assert cell("method=dps", "degradation=inpaint70", "profile=paper").origins["zeta"] == "paper"
     assert set(cell("method=dps", "tuned=false").origins.values()) == {"signature"}
