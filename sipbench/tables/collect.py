@@ -156,11 +156,12 @@ def settings(cell: Cell) -> str:
 def _scores(rows: Any, measure: Measure, column: str) -> dict[str, Any]:
     """The average of one measure. What no row has stays empty."""
     good = rows[rows["status"] == "ok"]
-    mean, ci95 = summary(images.values(rows, column))
+    found = images.values(rows, column)
+    mean, ci95 = summary(found)
     oracle, _ = summary(images.values(rows, f"oracle_{column}"))
     n = int(good[column].notna().sum()) if column in good else 0
     ci95 = NAN if measure.shared else ci95
-    low, high = wilson(mean, len(images.values(rows, column))) if measure.proportion else (mean - ci95, mean + ci95)
+    low, high = wilson(mean, len(found)) if measure.proportion else (mean - ci95, mean + ci95)
     return {"mean": mean, "ci95": ci95, "n": n, "oracle_mean": oracle, "low": low, "high": high}
 
 
