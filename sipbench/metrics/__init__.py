@@ -17,7 +17,15 @@ from torch import Tensor
 
 from sipbench.errors import unknown
 from sipbench.metrics import backbones, perception
-from sipbench.metrics.alignment import align, error_ratio, psnr_aligned, ratio_below, relative_error, success
+from sipbench.metrics.alignment import (
+    align,
+    error_ratio,
+    point_error,
+    psnr_aligned,
+    ratio_below,
+    relative_error,
+    success,
+)
 from sipbench.metrics.deconvolution import deblurred
 from sipbench.metrics.feasibility import feasibility, residual
 from sipbench.metrics.fidelity import psnr, psnr_y, ssim, ssim_gaussian
@@ -40,6 +48,7 @@ __all__ = [
     "lpips_alex",
     "lpips_vgg",
     "obstacle",
+    "point_error",
     "psnr",
     "psnr_aligned",
     "psnr_y",
@@ -117,6 +126,7 @@ METRICS: dict[str, Metric] = {
     "lpips_vgg": Metric(lpips_vgg, False, "LPIPS (VGG)", smallest=perception.SMALLEST, channels=(1, 3), backbone="vgg"),
     "psnr_y": Metric(psnr_y, True, "PSNR (luma)", unit="dB", smallest=9, channels=(3,)),
     "relative_error": Metric(relative_error, False, "relative error", whole=True),
+    "point_error": Metric(point_error, False, "error × 10³", whole=True, places=2),
     "success": Metric(success, True, "success", whole=True, proportion=True),
     "error_ratio": Metric(error_ratio, False, "error ratio", against_best=True),
     "success_2": Metric(partial(ratio_below, 2.0), True, "ratio < 2", against_best=True, proportion=True),
