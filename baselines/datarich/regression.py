@@ -32,7 +32,7 @@ def mlp(
     batch: int = 512,
     lr: float = 1e-3,
 ) -> Tensor:
-    """x_hat = g(y), g a network trained on pairs: min_g sum_i |g(y_i) - x_i|^2, y standardised.
+    """x_hat = g(y), g a network trained on pairs: min_g sum_i |g(y_i) - x_i|^2, y standardised, x_hat put into the ball.
 
     Adam, the rate constant for half of the steps and then falling to zero; the pairs of a step are drawn with
     replacement. Each image has its own forward map, pairs and network.
@@ -58,7 +58,8 @@ def mlp(
             (net(y[i]) - x[i]).square().mean().backward()
         optimiser.step()
     with torch.no_grad():
-        return torch.stack([net(y) for net, y in zip(nets, _rows(problem), strict=True)]).view(problem.shape)
+        x = torch.stack([net(y) for net, y in zip(nets, _rows(problem), strict=True)])
+    return (x / x.norm(dim=2, keepdim=True).clamp(min=1)).view(problem.shape)
 
 
 def knn(problem: Problem, *, points: int = 20_000, breaking: bool = True, k: int = 5) -> Tensor:
@@ -78,26 +79,24 @@ class Regressor(nn.Module):
     def __init__(self, y: Tensor, widths: Sequence[int], rng: Rng) -> None:
         super().__init__()
         self.mean, self.scale = y.mean(0), y.std(0).clamp(min=torch.finfo(y.dtype).tiny)
-        self.layers = nn.ModuleList()
-        for a, b in zip([y.shape[1], *widths], widths, strict=False):
-            layer = nn.utils.skip_init(nn.Linear, a, b, device=y.device, dtype=y.dtype)
-            layer.weight.data = (2 * rng.uniform(b, a, dtype=y.dtype)[0] - 1) * a**-0.5
-            layer.bias.data = (2 * rng.uniform(b, dtype=y.dtype)[0] - 1) * a**-0.5
-            self.layers.append(layer)
+        fans = list(zip([y.shape[1], *widths], widths, strict=False))
+        drawn = [(2 * rng.uniform(b, a + 1, dtype=y.dtype)[0] - 1) * a**-0.5 for a, b in fans]
+        self.weights = nn.ParameterList(w[:, 1:].contiguous() for w in drawn)
+        self.biases = nn.ParameterList(w[:, 0].contiguous() for w in drawn)
 
     def forward(self, y: Tensor) -> Tensor:
         y = (y - self.mean) / self.scale
-        for layer in self.layers[:-1]:
-            y = F.relu(layer(y))
-        return self.layers[-1](y)
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            y = F.relu(F.linear(y, weight, bias))
+        return F.linear(y, self.weights[-1], self.biases[-1])
 
 
 def tree(y: Tensor, among: Tensor, k: int) -> Tensor:
     """The places of the k nearest rows, by a k-d tree: fast where few dimensions lie behind the many, (B, k)."""
     from scipy.spatial import KDTree
 
-    _, i = KDTree(among.double().cpu().numpy()).query(y.double().cpu().numpy(), k=range(1, k + 1))
-    return torch.from_numpy(i).to(y.device)
+    _, i = KDTree(among.double().cpu().numpy()).query(y.double().cpu().numpy(), k=k)
+    return torch.from_numpy(i).to(y.device).view(len(y), k)
 
 
 def neighbours(y: Tensor, among: Tensor, k: int) -> Tensor:

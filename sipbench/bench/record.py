@@ -188,7 +188,7 @@ def _lost(estimate: Estimate, draws: Draws | None) -> list[str]:
 
 
 def _png(x: Tensor) -> bytes:
-    """The image at 8 bits, lossless, for looking at; of a complex one the magnitude, of many channels all in a column."""
+    """The image at 8 bits, lossless, for looking at; of a complex one its magnitude, of many channels a column."""
     from PIL import Image
 
     x = x if len(x) < 4 else x.flatten(0, 1)[None]

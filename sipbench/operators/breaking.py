@@ -1,8 +1,8 @@
 """Symmetry breaking: a map to a fundamental domain, which takes every element of an orbit to the same representative.
 
 Where f(g x) = f(x), a network trained on pairs (y, x) is asked for all g x at once and answers with their mean. With
-targets from one fundamental domain there is one answer. A good domain is connected, represents all but a null set, and
-is smallest: Tayal, Lai, Manekar, Zhuang, Kumar, Sun: Unlocking Inverse Problems Using Deep Learning: Breaking Symmetries
+targets from one fundamental domain there is one answer. A good domain is connected, smallest, and represents all but a
+null set: Tayal, Lai, Manekar, Zhuang, Kumar, Sun: Unlocking Inverse Problems Using Deep Learning: Breaking Symmetries
 in Phase Retrieval, 2020; for far fields Manekar et al., NeurIPS 2020 workshop on deep learning and inverse problems.
 
     sign alone      the last coordinate is positive
