@@ -35,6 +35,21 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "rules exchanged": ("rule == 'fixed_point'", "rule != 'fixed_point'"),
         "weight not scaled": ("weight * variance", "weight"),
     },
+    "regression.knn": {
+        "one neighbour too few": ("near(ANY, y, k)", "near(ANY, y, k - 1)"),
+        "one neighbour too many": ("near(ANY, y, k)", "near(ANY, y, k + 1)"),
+        "before for after": ("ANY if breaking else ANY1", "ANY1 if breaking else ANY"),
+        "never broken": ("ANY if breaking else ANY1", "ANY1"),
+        "a ball that is full in the middle": ("u ** ANY", "u"),
+        "trained on a quarter": ("0.8 * points", "0.2 * points"),
+    },
+    "regression.mlp": {
+        "uphill": ("net(y[i]) - x[i]", "net(y[i]) + x[i]"),
+        "no rate": ("lr * min(1.0, ANY)", "lr * 1e-3"),
+        "another's target": ("x[i]", "x[i - 1]"),
+        "broken both times": ("ANY if breaking else ANY1", "ANY"),
+        "broken neither time": ("ANY if breaking else ANY1", "ANY1"),
+    },
 }
 SHARED: dict[str, tuple[str, str]] = {
     "not scaled by alpha": ("prior.spread(alpha, x) * x", "x"),
