@@ -32,7 +32,7 @@ def mlp(
     batch: int = 512,
     lr: float = 1e-3,
 ) -> Tensor:
-    """x_hat = g(y), g a network trained on pairs: min_g sum_i |g(y_i) - x_i|^2, y standardised, x_hat put into the ball.
+    """x_hat = g(y) put into the ball, g a network trained on pairs: min_g sum_i |g(y_i) - x_i|^2, y standardised.
 
     Adam, the rate constant for half of the steps and then falling to zero; the pairs of a step are drawn with
     replacement. Each image has its own forward map, pairs and network.

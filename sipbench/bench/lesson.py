@@ -33,6 +33,7 @@ class Lesson:
         method: the method whose solver is trained through, with `options`; of restoration alone.
         degradation: what y is measured with: as the solver is told it; of restoration alone.
         scheduler: the noise levels of a prior.
+        target: what an estimate is held against: truth, representative or measurement; of restoration alone.
         widths: the values of the network's `width` that are trained; the best on validation images is taken.
         validation: how many validation images.
     """
@@ -50,6 +51,7 @@ class Lesson:
     scheduler: Node | None = None
     schedule: Node = field(default_factory=dict)
     error: str = "l1"
+    target: str = "truth"
     widths: tuple[int, ...] = ()
     validation: int = 64
 
@@ -57,6 +59,8 @@ class Lesson:
     def made_of(self) -> Node:
         """What names it: without places, and with the code of what is trained and trained through."""
         kept = asdict(self) | {"version": VERSION, "dataset": self._without(self.dataset, ("root", "path", "split"))}
+        if self.target == "truth":
+            del kept["target"]
         kept["code"] = {}
         for node in (self.network, (self.method or {}).get("solver") or {}):
             target = node.get("_target_", "")

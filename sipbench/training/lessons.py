@@ -110,7 +110,7 @@ def through(lesson: Lesson) -> Callable[[Problem, nn.Module], Tensor]:
 
 def _restoration(lesson: Lesson) -> Loss:
     assert lesson.degradation is not None
-    return restoration_loss(Degradation.of(lesson.degradation), through(lesson), lesson.error)
+    return restoration_loss(Degradation.of(lesson.degradation), through(lesson), lesson.error, lesson.target)
 
 
 LOSSES: dict[str, Callable[[Lesson], Loss]] = {

@@ -131,6 +131,7 @@ def _lesson(cfg: dict[str, Any]) -> Lesson:
         degradation=degradation if goal == RESTORATION else None,
         schedule=cfg["schedule"],
         error=cfg["error"],
+        target=cfg["target"],
         validation=cfg["validation"],
     )
 

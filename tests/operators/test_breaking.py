@@ -10,7 +10,9 @@ from sipbench.problem import Rng
 from tests.operators import variants
 from tests.operators.test_phase import build
 
-GROUPS = sorted({build(kind)[0].symmetries for kind in variants.PHASE} | {("shift", "flip"), ("conjugate_flip", "shift")})
+GROUPS = sorted(
+    {build(kind)[0].symmetries for kind in variants.PHASE} | {("shift", "flip"), ("conjugate_flip", "shift")}
+)
 SIZES = [(8, 8), (9, 7), (6, 11)]
 
 
