@@ -39,7 +39,7 @@ def _loudness(m: Tensor) -> Tensor:
 
 
 class FieldNet(nn.Module):
-    """A U-Net from magnitudes (B, F, H, W) to a complex field, which it begins as the magnitudes themselves.
+    """A U-Net from magnitudes (B, F, H, W) to a complex field, which begins as the magnitudes and a constant.
 
     Args:
         channels: of the image: two are one complex field, else each is a field of its own.

@@ -35,6 +35,13 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "rules exchanged": ("rule == 'fixed_point'", "rule != 'fixed_point'"),
         "weight not scaled": ("weight * variance", "weight"),
     },
+    "far_field.far_field_net": {
+        "origin at the corner": ("torch.fft.fftshift(u, dim=ANY)", "u"),
+        "magnitudes squared": ("m * omega", "m * m * omega"),
+        "phases turned round": ("omega = u / ANY", "omega = u.conj() / ANY"),
+        "magnitudes of its own": ("m * omega", "m * u"),
+        "no logarithm": ("ANY.log1p() / ANY1", "ANY / 1000"),
+    },
     "regression.knn": {
         "one neighbour too few": ("near(ANY, y, k)", "near(ANY, y, k - 1)"),
         "one neighbour too many": ("near(ANY, y, k)", "near(ANY, y, k + 1)"),
