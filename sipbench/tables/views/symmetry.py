@@ -190,7 +190,8 @@ def _learnt(axis: Any, entries: list[Entry]) -> None:
                 **_style(entry.row.method, _asked(entry)[2]),
                 label=entry.row.title,
             )
-    axis.legend(fontsize=7)
+    if entries:
+        axis.legend(fontsize=7)
 
 
 def _errors(axis: Any, points: list[Point]) -> None:
@@ -211,7 +212,8 @@ def _errors(axis: Any, points: list[Point]) -> None:
         axis.text(0.02, zero(n), "zero", transform=axis.get_yaxis_transform(), fontsize=7, va="bottom", color="grey")
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.legend(fontsize=7, title="dotted: published", title_fontsize=7)
+    if points:
+        axis.legend(fontsize=7, title="dotted: published", title_fontsize=7)
 
 
 def _style(method: str, breaking: bool) -> dict[str, Any]:
