@@ -184,12 +184,9 @@ def _learnt(axis: Any, entries: list[Entry]) -> None:
             axis.scatter(y, truth.x.flatten(), s=5, color="lightgrey", label="truth")
         if estimate is not None:
             order = y.argsort()
-            axis.plot(
-                y[order],
-                estimate.x.flatten()[order],
-                **_style(entry.row.method, _asked(entry)[2]),
-                label=entry.row.title,
-            )
+            style = _style(entry.row.method, _asked(entry)[2])
+            style |= {} if entry.row.method == "mlp" else {"ls": "", "marker": ".", "ms": 2}
+            axis.plot(y[order], estimate.x.flatten()[order], **style, label=entry.row.title)
     if entries:
         axis.legend(fontsize=7)
 
