@@ -247,8 +247,17 @@ class Cell:
         dataset, degradation, _ = self.names if self.source else ("", "", "")
         how = f"sipbench train net dataset={dataset} size={self.size} degradation={degradation}"
         for name, node in (self.method.get("networks") or {}).items():
-            found[name] = self._weight_file(node["weights"], node.get("get", how))
+            if "path" in node:
+                who = self.method["name"]
+                found[name] = checkpoints.made_elsewhere(node["path"], self.weights_folder, who, node.get("get", ""))
+            else:
+                found[name] = self._weight_file(node["weights"], node.get("get", how))
         return found
+
+    @property
+    def waits(self) -> bool:
+        """Whether its method is a network made elsewhere: what needs its file can do without, where that is absent."""
+        return any("path" in node for node in (self.method.get("networks") or {}).values())
 
     def _operator_file(self, name: str, node: Node) -> dict[str, Path]:
         """The checkpoint or the file that an operator is made of, under this name."""

@@ -55,5 +55,7 @@ def _network(node: str, file: str, device: torch.device) -> torch.nn.Module:
     from pathlib import Path
 
     architecture = {k: v for k, v in json.loads(node).items() if k not in ("weights", "get")}
+    if "path" in architecture:  # the file is all of it
+        return configs.build(architecture | {"path": file}).requires_grad_(False).to(device)
     network = checkpoints.load_into(configs.build(architecture), Path(file))
     return network.requires_grad_(False).eval().to(device)
