@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.common.algebra import each
+from baselines.datarich.denoisers import norms
 from baselines.datarich.frames import Padding, by_channels, padded, tiled
-from baselines.datarich.reconstructor import reconstructed
 from sipbench.problem import Problem
 
 
@@ -20,7 +21,7 @@ def external(
     problem: Problem,
     *,
     net: nn.Module,
-    given: Literal["y", "adjoint", "pinv", "physics"] = "y",
+    given: Literal["y", "adjoint", "pinv"] = "y",
     range: Sequence[float] = (0.0, 1.0),
     order: Literal["rgb", "bgr", "grey"] = "rgb",
     scale: int | None = None,
@@ -36,12 +37,11 @@ def external(
         pre(v) = (v + 1) / 2 (high - low) + low    its channels in order, its sides padded
         post = pre^-1, clipped to [-1, 1]
 
-    or x = net(y, A) for a network that takes the measurement and its operator, as those of deepinv do. y that is
-    smaller than x / scale is interpolated first. Images larger than a tile are restored in tiles that overlap, and each
-    pixel is taken from a tile that it lies well within. More: docs/external.md.
+    y that is smaller than x / scale is interpolated first. Images larger than a tile are restored in tiles that
+    overlap, and each pixel is taken from a tile that it lies well within. More: docs/external.md.
 
     Args:
-        given: y, adjoint (A^T y / |A|^2), pinv (A^+ y), or physics (y and A, both on [0, 1] and with |A| = 1).
+        given: y, adjoint (A^T y / |A|^2) or pinv (A^+ y).
         range: the low and the high end of the network's images: [0, 1], [-1, 1], [0, 255].
         order: rgb, bgr, or grey, which gives it each channel by itself.
         scale: by how much its images are larger than what it is given; None: as its file says.
@@ -52,8 +52,6 @@ def external(
         overlap: pixels that neighbouring tiles share.
     """
     shape, (low, high) = problem.shape, range
-    if given == "physics":
-        return reconstructed(problem, net, low, high).clamp(-1, 1)
     scale = scale or getattr(net, "scale", 1)
     v = _given(problem, given)
     v = _sized(v.expand(-1, max(v.shape[1], shape[1]), -1, -1), [n // scale for n in shape[-2:]])
@@ -69,8 +67,10 @@ def _given(problem: Problem, given: str) -> Tensor:
     """What the network is given of a problem."""
     if given == "y":
         return problem.y
-    f = problem.linear
-    return f.pinv(problem.y) if given == "pinv" else f.T(problem.y) / f.norm**2
+    if given == "pinv":
+        return problem.linear.pinv(problem.y)
+    v = problem.linear.T(problem.y)
+    return v / each(norms(problem).square(), v)
 
 
 def _sized(v: Tensor, sides: list[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Our problem as deepinv's reconstructors take it: model(y, physics), on [0, 1], with an operator of unit norm.
+"""Restoration by a network that was made elsewhere and is given the measurement and its operator, as those of deepinv.
 
 Tachella et al.: DeepInverse: A Python package for solving imaging inverse problems with deep learning, JOSS 2025,
 https://arxiv.org/abs/2505.20160
@@ -6,62 +6,64 @@ https://arxiv.org/abs/2505.20160
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from baselines.datarich.denoisers import norms
 from sipbench.noise import PoissonGaussian, Shot
 from sipbench.problem import Problem
 
+try:
+    import deepinv
+except ImportError:
+    deepinv: Any = None
 
-def reconstructed(problem: Problem, net: nn.Module, low: float, high: float) -> Tensor:
-    """Each image by itself: deepinv's solvers stop by what the whole batch does.
 
-    x = 2 u - 1 on [-1, 1] with u on [0, 1] gives y = A x = 2 A u - A 1, so that A u / |A| = (y + A 1) / (2 |A|), with
-    noise of sigma / (2 |A|); likewise between other ends.
+@torch.no_grad()
+def reconstructor(problem: Problem, *, net: nn.Module, range: Sequence[float] = (0.0, 1.0)) -> Tensor:
+    """x = net(y', A / |A|) in the units of the network: images u on [low, high], an operator of norm 1.
+
+    With x = (u - m) / h, where h = (high - low) / 2 and m = (high + low) / 2, y = A x + noise gives
+
+        y' = (h y + m A 1) / |A| = A u / |A| + h noise / |A|
+
+    Each image by itself, since deepinv's linear solvers stop by what the whole batch does. More: docs/external.md.
+
+    Args:
+        range: the low and the high end of the network's images.
     """
-    images, f = [], problem.linear
-    for i in range(len(problem.y)):
+    if deepinv is None:
+        raise ImportError("such a network needs the package deepinv: pip install 'sipbench[restorers]'")
+    f, (low, high) = problem.linear, range
+    h, m, images = (high - low) / 2, (high + low) / 2, []
+    dark = m * f(torch.ones(problem.shape, dtype=problem.y.dtype, device=problem.device))
+    for i, norm in enumerate(norms(problem).tolist()):
         one = slice(i, i + 1)
-        images.append(_one(problem.select(one), f.select(one), net, low, high))
-    return torch.cat(images)
+        u = net((h * problem.y[one] + dark[one]) / norm, physics(problem.select(one), norm, h))
+        images.append((u - m) / h)
+    return torch.cat(images).clamp(-1, 1)
 
 
-def _one(problem: Problem, f: Any, net: nn.Module, low: float, high: float) -> Tensor:
-    half, middle, norm = (high - low) / 2, (high + low) / 2, f.norm
-    ones = torch.ones(problem.shape, dtype=problem.y.dtype, device=problem.device)
-    y = (half * problem.y + middle * f(ones)) / norm
-    return (net(y, physics(problem, f, half / norm)) - middle) / half
-
-
-def physics(problem: Problem, f: Any, scale: float) -> Any:
-    """A / |A| as a deepinv physics; `scale` is what the noise of y is multiplied with."""
-    deepinv = _deepinv()
+def physics(problem: Problem, norm: float, h: float) -> Any:
+    """A / |A| as deepinv has it, with its noise."""
+    f = problem.linear
     return deepinv.physics.LinearPhysics(
-        A=lambda x, **_: f(x) / f.norm,
-        A_adjoint=lambda y, **_: f.T(y) / f.norm,
+        A=lambda x, **_: f(x) / norm,
+        A_adjoint=lambda y, **_: f.T(y) / norm,
         img_size=tuple(problem.shape[1:]),
-        noise_model=_noise(deepinv.physics, problem, scale),
+        noise_model=noise(problem, h / norm),
         device=problem.device,
     )
 
 
-def _noise(kinds: Any, problem: Problem, scale: float) -> Any:
-    """Gaussian noise and shot noise, which counts on [0, 1]; none that deepinv has no word for."""
-    noise = problem.noise
-    if isinstance(noise, PoissonGaussian):
-        return kinds.PoissonGaussianNoise(gain=2 * scale / noise.rate, sigma=2 * scale * noise.read)
-    if isinstance(noise, Shot):
-        return kinds.PoissonNoise(gain=2 * scale / noise.rate)
-    if noise is None or noise.sigma is None:
-        return kinds.ZeroNoise()
-    return kinds.GaussianNoise(scale * noise.sigma)
-
-
-def _deepinv() -> Any:
-    try:
-        import deepinv
-    except ImportError as error:
-        raise ImportError("given=physics needs the package deepinv: pip install 'sipbench[restorers]'") from error
-    return deepinv
+def noise(problem: Problem, scale: float) -> Any:
+    """Gaussian noise; shot noise, whose counts are on [0, 1]; and none, where deepinv has no word for it."""
+    told, kinds = problem.noise, deepinv.physics
+    if isinstance(told, PoissonGaussian):
+        return kinds.PoissonGaussianNoise(gain=2 * scale / told.rate, sigma=2 * scale * told.read)
+    if isinstance(told, Shot):
+        return kinds.PoissonNoise(gain=2 * scale / told.rate)
+    return kinds.ZeroNoise() if told is None or told.sigma is None else kinds.GaussianNoise(scale * told.sigma)

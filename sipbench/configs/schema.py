@@ -48,7 +48,9 @@ class Network(Node):
     """An architecture with trained weights; its other keys are the options of the architecture."""
 
     weights: str | None = key("the checkpoint: its name below weights/, or a folder")
-    path: str | None = key("in its place, the file of a network made elsewhere, which the `_target_` loads: docs/external.md")
+    path: str | None = key(
+        "in its place, the file of a network made elsewhere, which the `_target_` loads: docs/external.md"
+    )
     get: str | None = key("the command that makes or fetches it, or what to do by hand")
 
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from sipbench.errors import UserError
 from sipbench.foreign.network import Foreign
-from sipbench.foreign.weights import bare
 
 
 class Restorer(nn.Module):
@@ -36,7 +35,7 @@ def restorer(path: Path, content: dict[str, Any], level: float) -> Foreign:
         raise UserError(f"{path} needs the package spandrel: pip install 'sipbench[restorers]'") from error
     _extra()
     try:
-        found = ModelLoader().load_from_state_dict(bare(content))
+        found = ModelLoader().load_from_state_dict(content)
     except UnsupportedModelError as error:
         raise UserError(
             f"{path} is of no architecture that spandrel knows; some are in spandrel_extra_arches. Name it, as in "

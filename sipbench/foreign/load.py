@@ -42,7 +42,9 @@ def network(
     path = Path(path)
     kind = trust.kind_of(path)
     if mode == "train" and kind in ("ONNX", "torch.export"):
-        raise UserError(f"{path} is {kind}, whose mode was settled when it was saved: save it in train mode, say mode=eval")
+        raise UserError(
+            f"{path} is {kind}, whose mode was settled when it was saved: save it in train mode, say mode=eval"
+        )
     alone = alone or mode == "train"
     if kind == "ONNX":
         from sipbench.foreign.onnx import Onnx
@@ -53,7 +55,9 @@ def network(
         return found
     if kind in trust.CODE:
         net = trust.code(path, trusted=trusted)
-        return Foreign(Script(_set(net, mode)) if kind == "TorchScript" else net, alone=alone, output=output, keeps=False)
+        return Foreign(
+            Script(_set(net, mode)) if kind == "TorchScript" else net, alone=alone, output=output, keeps=False
+        )
     content = checkpoints.load_state(path) if kind == "safetensors" else trust.pickled(path, trusted=trusted)
     if isinstance(content, nn.Module):
         return Foreign(_set(content.float(), mode), alone=alone, output=output, keeps=mode == "eval")

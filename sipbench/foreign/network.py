@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 
 
+NORMS = tuple(f"{kind}Norm{n}d" for kind in ("Batch", "Instance") for n in (1, 2, 3))
+
+
 class Foreign(nn.Module):
     """A network with what is known of its interface; it answers in the precision that it is asked in.
 
@@ -64,5 +67,6 @@ def own_statistics(net: nn.Module) -> None:
     """Train mode as deblurring networks run in it: normalisation by each image's own statistics, dropout off."""
     net.eval()
     for module in net.modules():
-        if "Norm" in str(getattr(module, "original_name", type(module).__name__)):
+        name = getattr(module, "original_name", type(module).__name__)  # the first is that of TorchScript
+        if name.endswith(NORMS) and not any(module.children()):
             module.train()

@@ -58,7 +58,9 @@ def pickled(path: Path, *, trusted: bool) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"{path} was saved with code that is not here: {error}. Install or name its package.") from error
+        raise UserError(
+            f"{path} was saved with code that is not here: {error}. Install or name its package."
+        ) from error
     except Exception as error:
         raise damaged(path, error) from error
 
@@ -68,7 +70,9 @@ def _program(path: Path, kind: Kind, *, trusted: bool) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch.jit is deprecated, and people's files are what they are
-            return torch.jit.load(path, map_location="cpu") if kind == "TorchScript" else torch.export.load(path).module()
+            return (
+                torch.jit.load(path, map_location="cpu") if kind == "TorchScript" else torch.export.load(path).module()
+            )
     except Exception as error:
         raise damaged(path, error) from error
 
