@@ -59,7 +59,7 @@ def made_elsewhere(path: str | None, weights: str | Path, who: str, how: str = "
     own = [Path(path).expanduser(), Path(weights).expanduser() / path]
     found = next((place for place in own if place.is_file()), None)
     if found is None:
-        looked = " and ".join(dict.fromkeys(str(place.absolute()) for place in own))
+        looked = " and ".join(dict.fromkeys(map(str, own)))
         raise UserError(f"{who} waits for {path}. Looked for: {looked}. {f'To get it: {how}' if how else ''}".rstrip())
     return found.resolve()
 

@@ -52,11 +52,11 @@ def external(
         overlap: pixels that neighbouring tiles share.
     """
     shape, (low, high) = problem.shape, range
-    scale = scale or getattr(net, "scale", 1)
+    s: int = scale or getattr(net, "scale", 1)
     v = _given(problem, given)
-    v = _sized(v.expand(-1, max(v.shape[1], shape[1]), -1, -1), [n // scale for n in shape[-2:]])
-    framed: Any = partial(padded, net, multiple=multiple, padding=padding, extra=extra, scale=scale)
-    through = partial(by_channels, partial(tiled, framed, side=tile, overlap=overlap, scale=scale), net, order)
+    v = _sized(v.expand(-1, max(v.shape[1], shape[1]), -1, -1), [n // s for n in shape[-2:]])
+    framed: Any = partial(padded, net, multiple=multiple, padding=padding, extra=extra, scale=s)
+    through = partial(by_channels, partial(tiled, framed, side=tile, overlap=overlap, scale=s), net, order)
     x = through((v + 1) / 2 * (high - low) + low)
     if x.shape != shape:
         raise ValueError(f"the network made {tuple(x.shape[1:])} of {tuple(v.shape[1:])}, and x is {tuple(shape[1:])}")

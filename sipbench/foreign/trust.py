@@ -81,8 +81,8 @@ def ask(path: Path, what: str, trusted: bool) -> None:
     """Refuse code, unless it is said to be trusted."""
     if not trusted:
         raise UserError(
-            f"{path} {what}. Loading it runs what its maker wrote, with your rights: it could read, change or send your "
-            "files. If you trust who made it, say trusted=true; weights as .safetensors, and ONNX, need no trust."
+            f"{path} {what}. Loading it runs what its maker wrote, with your rights: it could read, change or send "
+            "your files. If you trust who made it, say trusted=true; weights as .safetensors, and ONNX, need no trust."
         )
 
 

@@ -1,4 +1,4 @@
-"""Networks made elsewhere beside the calls of those who made them: spandrel's, and deepinv's with a physics of its own."""
+"""Networks made elsewhere beside their own calls: spandrel's, and deepinv's with a physics of its own."""
 
 from __future__ import annotations
 
