@@ -6,6 +6,7 @@ import torch
 from sipbench import checkpoints
 from sipbench.bench.lacks import files as lacking
 from sipbench.bench.lacks import obstacle
+from sipbench.bench.record import trained_on
 from sipbench.bench.run import Bench
 from sipbench.errors import UserError
 from tests.bench.solved import rows_of
@@ -45,7 +46,9 @@ def test_a_cell_is_named_by_the_file_and_not_by_its_place(cell, saved, tmp_path)
 def test_it_runs_and_the_row_has_the_hash_of_its_file(cell, saved):
     one = cell(*words(saved))
     rows = rows_of(one)
-    assert list(rows.status) == ["ok", "ok"]
+    assert list(rows.status) == ["ok", "ok"] and set(rows.trained_on) == {"unknown"}
+    told = cell(*words(saved, "method.networks.net.trained=GoPro"))
+    assert told.hash == one.hash and trained_on(told) == "GoPro"
     assert checkpoints.sha256(saved.resolve()) in str(rows.iloc[0].to_dict())
     problem = Bench.of(one).pose([0, 1])
     expected = 2 * files.small()((problem.y + 1) / 2).clamp(0, 1) - 1
