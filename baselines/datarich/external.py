@@ -26,6 +26,7 @@ def external(
     order: Literal["rgb", "bgr", "grey"] = "rgb",
     scale: int | None = None,
     multiple: int | None = None,
+    minimum: int | None = None,
     padding: Padding = "reflect",
     extra: bool = False,
     tile: int | None = None,
@@ -46,6 +47,7 @@ def external(
         order: rgb, bgr, or grey, which gives it each channel by itself.
         scale: by how much its images are larger than what it is given; None: as its file says.
         multiple: of what its sides must be; None: as its file says.
+        minimum: the least that they may be; None: as its file says.
         padding: reflect, edge, or zero in the network's range; below and to the right, and cut off again.
         extra: pad by a whole `multiple` where the sides are one already, as DeblurGAN-v2 does.
         tile: side of the largest image that is restored whole; None: any.
@@ -55,7 +57,7 @@ def external(
     s: int = scale or getattr(net, "scale", 1)
     v = _given(problem, given)
     v = _sized(v.expand(-1, max(v.shape[1], shape[1]), -1, -1), [n // s for n in shape[-2:]])
-    framed: Any = partial(padded, net, multiple=multiple, padding=padding, extra=extra, scale=s)
+    framed: Any = partial(padded, net, sides=(multiple, minimum), padding=padding, extra=extra, scale=s)
     through = partial(by_channels, partial(tiled, framed, side=tile, overlap=overlap, scale=s), net, order)
     x = through((v + 1) / 2 * (high - low) + low)
     if x.shape != shape:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Padding = Literal["reflect", "edge", "zero"]
+Sides = tuple[int | None, int | None]  # of what they are a multiple, and their least; None: as the network says
 Restore = Callable[[Tensor], Tensor]
 
 
@@ -25,12 +26,12 @@ def by_channels(restore: Restore, net: nn.Module, order: str, v: Tensor) -> Tens
     return restore(v.flip(1)).flip(1) if order == "bgr" else restore(v)
 
 
-def padded(net: nn.Module, v: Tensor, *, multiple: int | None, padding: Padding, extra: bool, scale: int) -> Tensor:
+def padded(net: nn.Module, v: Tensor, *, sides: Sides, padding: Padding, extra: bool, scale: int) -> Tensor:
     """The network on an image that is padded below and to the right, and cut again."""
     h, w = v.shape[-2:]
-    m = multiple or getattr(net, "multiple", 1)
-    sides = [max(n // m * m + m if extra else -(-n // m) * m, getattr(net, "minimum", 0)) for n in (h, w)]
-    H, W = [max(sides)] * 2 if getattr(net, "square", False) else sides
+    m, least = sides[0] or getattr(net, "multiple", 1), sides[1] or getattr(net, "minimum", 0)
+    H, W = (max(n // m * m + m if extra else -(-n // m) * m, -(-least // m) * m) for n in (h, w))
+    H, W = (max(H, W),) * 2 if getattr(net, "square", False) else (H, W)
     return net(_pad(v, H - h, W - w, padding))[..., : h * scale, : w * scale]
 
 

@@ -96,6 +96,7 @@ def test_the_file_says_what_sides_it_takes_unless_the_config_does():
         ({"multiple": 16}, {}, (32, 32)),
         ({"multiple": 16}, {"multiple": 5}, (20, 20)),
         ({"minimum": 48}, {}, (48, 48)),
+        ({"minimum": 48}, {"minimum": 30, "multiple": 4}, (32, 32)),
         ({"multiple": 8}, {"extra": True}, (24, 24)),
         ({"multiple": 4}, {"extra": True}, (24, 24)),
     ):
