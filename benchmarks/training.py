@@ -1,8 +1,9 @@
-"""The training loop beside a bare one: the same network, images and measurements, and Adam; nothing averaged or saved.
+"""The training loop beside a bare one: the same network, images and measurements, and Adam.
 
-Run by hand: python benchmarks/training.py [steps [repeats]], on `faces` at 64 pixels, sr4, batch 16. The two take turns,
-so that both meet the same machine. Printed: images a second of both, by the clock, and the median of their ratios; the
-aim is 0.95. The bare loop keeps its images in memory as the other does, and measures each batch anew.
+Run by hand: python benchmarks/training.py [steps [repeats]], on `faces` at 64 pixels, sr4, batch 16. The two take
+turns, so that both meet the same machine. Printed: images a second of both, by the clock, and the median of their
+ratios; the aim is 0.95. The bare loop averages, clips and saves nothing; it keeps its images in memory as the other
+does, and measures each batch anew.
 """
 
 import statistics
