@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sipbench import configs, testing
+from sipbench import checkpoints, configs, testing
 from sipbench.bench.cell import NotApplicable
 from sipbench.bench.lacks import _checkpoints
 from sipbench.bench.run import Bench, run
