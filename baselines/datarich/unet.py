@@ -33,7 +33,8 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList(_blocks(w, blocks) for w in widths[:-1])
         self.tail = nn.Conv2d(width, channels, 3, padding=1)
-        nn.init.zeros_(self.tail.weight)
+        for parameter in self.tail.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, v: Tensor) -> Tensor:
         x, skips = self.head(to_multiples(v, 2 ** len(self.shrink))), []
