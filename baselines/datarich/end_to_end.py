@@ -22,8 +22,8 @@ def end_to_end(problem: Problem, *, net: nn.Module, given: Given = "pinv") -> Te
 
     Args:
         given: what v is. pinv: A^+ y; adjoint: A^T y; y: the measurement itself. Where f is not linear or leaves a part
-            open, the first two are y as well, but in phase retrieval: there they are A^T y of the linear map A whose
-            phase is lost, as if all phases were zero.
+            open, the first two are y as well, but in phase retrieval: there they are A^T (y phase(A e)) of the linear
+            map A whose phase is lost, with e a point in the middle: of a far field, the autocorrelation.
     """
     v, weight = seen(problem, given), next(net.parameters())
     return net(v.to(weight.dtype)).to(v.dtype)
@@ -35,13 +35,20 @@ def seen(problem: Problem, given: Given) -> Tensor:
     if given != "y" and f.linear:
         return problem.linear.pinv(y) if given == "pinv" else problem.linear.T(y)
     if given != "y" and hasattr(f, "lower"):
-        return peak_normalised(zero_phase(f, y))
+        return peak_normalised(with_phases_of_a_point(f, y, problem.shape))
     return as_image(y, problem.shape)
 
 
-def zero_phase(f: Any, y: Tensor) -> Tensor:
-    """A^T y for y = |A x| or its square: of a far field, the autocorrelation of the image or one like it."""
-    return f.lower(y)
+def with_phases_of_a_point(f: Any, y: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A^T (y phase(A e)) for y = |A x| or |A x|^2 and a point e in the middle.
+
+    Of a far field's intensities it is the image's autocorrelation with no shift in the middle, of its magnitudes much
+    the same.
+    """
+    point = y.new_zeros(shape)
+    point[..., shape[-2] // 2, shape[-1] // 2] = 1
+    field = f.lift(point) - f.lift(torch.zeros_like(point))  # a map of [0, 1] is affine in x
+    return f.lower(y * field.sgn())
 
 
 def peak_normalised(v: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.fft import idctn
 
-from baselines.datarich.lista import Lista, lista
+from baselines.datarich.lista import Lista, lista, synthesis
 from sipbench.operators.tomography import Tomography
 from tests.baselines.learned import OPERATORS, applied, dense, gap, own, pose, ready, solved
 
@@ -89,7 +89,5 @@ def test_what_it_cannot_learn_it_refuses():
 
 def test_its_cosines_are_those_of_scipy():
     a = np.random.default_rng(0).normal(size=(3, 6, 5))
-    from baselines.datarich.lista import synthesis
-
     ours = applied(lambda v: synthesis(v.flatten(1), (1, 3, 6, 5)), (3, 6, 5), a.ravel())
     assert np.allclose(ours, images(a, (3, 6, 5)), atol=1e-12)
