@@ -9,7 +9,6 @@ from baselines.datarich.dncnn import DnCNN
 from baselines.datarich.end_to_end import as_image, end_to_end
 from baselines.datarich.nafnet import NAFNet
 from baselines.datarich.unet import UNet
-from sipbench.operators.blind import BlindBlur
 from sipbench.operators.nonlinear import HighDynamicRange
 from sipbench.operators.phase import FourierMagnitude
 from sipbench.problem import Problem, Rng

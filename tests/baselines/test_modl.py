@@ -1,4 +1,4 @@
-"""MoDL against its formulas on dense matrices, in the order of its paper; and the gradient through its linear systems."""
+"""MoDL against its formulas on dense matrices, in its paper's order; and the gradient through its linear systems."""
 
 import numpy as np
 import pytest

@@ -50,7 +50,7 @@ def test_images_are_continued_to_multiples(n):
 
 @pytest.mark.parametrize("name", SIZED)
 def test_weights_bring_their_sizes(name, tmp_path):
-    """Strictly loaded into a network that has seen nothing, from half precision; another measurement changes nothing."""
+    """Loaded into a network that has seen nothing, from half precision; another measurement changes nothing."""
     solve, make = LEARNED[name]
     trained, fresh = make(), make()
     assert any(is_lazy(part) for part in (*fresh.parameters(), *fresh.buffers()))

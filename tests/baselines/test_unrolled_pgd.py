@@ -1,4 +1,4 @@
-"""Unrolled proximal gradients against their formula on dense matrices, and gradient descent where nothing is learned."""
+"""Unrolled proximal gradients against their formula on dense matrices; untrained they are gradient descent."""
 
 import numpy as np
 import pytest
