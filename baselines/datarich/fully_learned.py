@@ -56,7 +56,7 @@ class LowRank(Sized):
         super().__init__(parameters=["U", "V"], buffers=["scale"])
         self.rank = rank
 
-    def size(self, y: Tensor, shape: tuple[int, ...]) -> None:  # pyright: ignore
+    def size(self, y: Tensor, shape: tuple[int, ...]) -> None:
         m, n = y[0].numel(), math.prod(shape[1:])
         rms = y.float().square().mean().sqrt()
         self.fill(

@@ -43,7 +43,7 @@ class BackProjection(Sized):
     def __init__(self) -> None:
         super().__init__(parameters=["filter", "weight"])
 
-    def size(self, y: Tensor, shape: tuple[int, ...]) -> None:  # pyright: ignore
+    def size(self, y: Tensor, shape: tuple[int, ...]) -> None:
         views, detectors = y.shape[-2:]
         pixels = shape[-2] * shape[-1]
         self.fill(

@@ -64,7 +64,7 @@ class Matrices(Sized):
         super().__init__(parameters=["W", "S", "theta"])
         self.lam = lam
 
-    def size(self, problem: Problem) -> None:  # pyright: ignore
+    def size(self, problem: Problem) -> None:
         shape, n = problem.shape[1:], math.prod(problem.shape[1:])
         if problem.f.per_image:
             raise ValueError("lista learns one map: here each image has its own")

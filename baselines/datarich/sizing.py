@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
 from sipbench.problem import Problem
 
@@ -20,37 +19,43 @@ def to_multiples(x: Tensor, n: int) -> Tensor:
     return F.pad(x, (0, across, 0, down), mode="replicate") if down or across else x
 
 
-class Sized(LazyModuleMixin, nn.Module):
+class Sized(nn.Module):
     """A part whose parameters and buffers get their sizes from the first call, or from the weights that are loaded.
 
-    A subclass names them, and fills them in `size`, which is handed what the first call is handed.
+    A subclass names them, and gives each its size and its first values, by `fill`, in `size`, which is handed what the
+    first call is handed. Unlike torch's lazy modules, one that has its weights is not altered by its first call.
     """
 
-    cls_to_become = None
+    size: Callable[..., None]
 
     def __init__(self, parameters: Sequence[str] = (), buffers: Sequence[str] = ()) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Lazy modules are a new feature")
-            super().__init__()  # pyright: ignore
+        super().__init__()
         for name in parameters:
             self.register_parameter(name, UninitializedParameter())  # pyright: ignore
         for name in buffers:
             self.register_buffer(name, UninitializedBuffer())
 
     @torch.no_grad()
-    def initialize_parameters(self, *args: object) -> None:  # pyright: ignore
-        if self.has_uninitialized_params():  # pyright: ignore
-            self.size(*args)
-
-    def size(self, *args: object) -> None:
-        """Give each parameter and buffer its size and its first values, by `fill`."""
-        raise NotImplementedError
-
     def fill(self, **values: Tensor) -> None:
         for name, value in values.items():
             own = getattr(self, name)
             own.materialize(value.shape, device=value.device)
             own.copy_(value)
+
+    def __call__(self, *args: Any) -> Any:
+        if any(is_lazy(part) for part in self._parts.values()):
+            self.size(*args)
+        return super().__call__(*args)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: Any, *args: Any) -> None:  # pyright: ignore
+        for name, part in self._parts.items():
+            if is_lazy(part) and prefix + name in state_dict:
+                part.materialize(state_dict[prefix + name].shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        return {**self._parameters, **self._buffers}
 
 
 class Norm(Sized):
@@ -65,7 +70,7 @@ class Norm(Sized):
     def __init__(self) -> None:
         super().__init__(buffers=["value"])
 
-    def size(self, problem: Problem) -> None:  # pyright: ignore
+    def size(self, problem: Problem) -> None:
         self.fill(value=torch.tensor(problem.linear.select(slice(0, 1)).norm, device=problem.device))
 
     def forward(self, problem: Problem) -> Tensor:

@@ -10,6 +10,7 @@ from deepinv import optim
 from baselines.datarich.admm_pnp import admm_pnp
 from baselines.datarich.denoisers import prior_denoiser
 from baselines.datarich.hqs import hqs
+from baselines.datarich.modl import Denoiser, modl
 from baselines.datarich.pgd_pnp import pgd_pnp
 from baselines.datarich.red import red
 from baselines.datarich.unrolled_pgd import Unrolled, unrolled_pgd
@@ -123,6 +124,29 @@ def unrolled_and_public():
     return tuple(torch.cat([x.detach().flatten(), s]) for x, s in ((ours, slopes), (theirs, public)))
 
 
+def modl_and_public():
+    """The public code's makeModel: dc0 = A^T y, then dw and dc in turns, each dc by conjugate gradients from zero."""
+    problem, many = posed("bicubic"), {"iterations": 3, "cg_iterations": 80}
+    net = ready(modl, Denoiser(1, width=4, depth=3), problem, **many)
+    lam, images = net.log_lam.exp(), []
+    for i in range(len(problem.y)):
+        A = dense.matrix(problem.f.select(slice(i, i + 1)), problem.shape[1:]) / net.norm.value
+        back = A.T @ problem.y[i].flatten() / net.norm.value
+        x = back
+        for _ in range(3):
+            right = back + lam * net.denoiser(x.view(1, *problem.shape[1:])).flatten()
+            x, r = torch.zeros_like(right), right
+            p, energy, n = r, r @ r, 0
+            while n < 200 and energy > 1e-26:
+                q = A.T @ (A @ p) + lam * p
+                step = energy / (p @ q)
+                x, r, before = x + step * p, r - step * q, energy
+                energy = r @ r
+                p, n = r + energy / before * p, n + 1
+        images.append(x.view(problem.shape[1:]))
+    return modl(problem, net=net, **many), torch.stack(images)
+
+
 class Copied(torch.nn.Module):
     """A network as a denoiser that ignores the noise level."""
 
@@ -138,6 +162,7 @@ PEERS = {
     "admm_pnp": Peer("deepinv/deepinv", admm_and_public, 1e-8),
     "dpir": Peer("cszn/DPIR", dpir_and_public, 1e-8),
     "pgd_pnp": Peer("deepinv/deepinv", pgd_and_public, 1e-8),
+    "modl": Peer("hkaggarwal/modl", modl_and_public, 1e-8),
     "unrolled_pgd": Peer("deepinv/deepinv", unrolled_and_public, 1e-6),
     "red_pnp": Peer("deepinv/deepinv", red_and_public, 1e-8),
 }
