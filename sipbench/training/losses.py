@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError
-from sipbench.operators import LinearOperator
+from sipbench.operators.base import BlindOperator
 from sipbench.priors.schedules import prediction_of, schedule_of
-from sipbench.problem import Rng
+from sipbench.problem import Problem, Rng
 from sipbench.training.loop import Loss
 
 
@@ -51,21 +51,38 @@ TARGETS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]] = 
 }
 
 
-def restoration_loss(degradation: Degradation, error: str = "l1") -> Loss:
-    """The error of net(A^+ y) on fresh measurements y of x: `l1`, or `rms` (root mean square, one an image).
+Solve = Callable[[Problem, nn.Module], Tensor]
 
-    `rms` asks for what PSNR rewards, the posterior mean; `l1` trains faster at first.
+
+def restoration_loss(degradation: Degradation, solve: Solve, error: str = "l1") -> Loss:
+    """The error of what the solver returns for fresh measurements y of x: `l1`, or `rms` (root mean square, an image).
+
+    `rms` asks for what PSNR rewards, the posterior mean; `l1` trains faster at first. What is trained is what is run:
+    the solver itself, on a problem that is posed as a cell poses it.
     """
-    if error not in ("l1", "rms"):
-        raise UserError(f"unknown error {error!r}: use l1 or rms")
+    if error not in ERRORS:
+        raise UserError(f"unknown error {error!r}: use {' or '.join(ERRORS)}")
 
-    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
-        y, f = degradation.measure(x, rng)
-        assert isinstance(f, LinearOperator)
-        difference = network(f.pinv(y)).float() - x
-        return difference.abs().mean() if error == "l1" else difference.square().flatten(1).mean(1).sqrt().mean()
+    def loss(network: nn.Module, pictures: Tensor, rng: Rng) -> Tensor:
+        x, problem = posed(degradation, pictures, rng)
+        return ERRORS[error](solve(problem, network) - x)
 
     return loss
+
+
+def posed(degradation: Degradation, pictures: Tensor, rng: Rng) -> tuple[Tensor, Problem]:
+    """The unknown, and the problem of finding it."""
+    x = degradation.x(pictures, rng)
+    y, f = degradation.measure(x, rng)
+    noise = degradation.noise if degradation.reveal_noise else None
+    f = f.sealed() if isinstance(f, BlindOperator) else f
+    return x, Problem(y, f, noise, tuple(x.shape), None, rng.child("public"))  # pyright: ignore
+
+
+ERRORS: dict[str, Callable[[Tensor], Tensor]] = {
+    "l1": lambda difference: difference.abs().mean(),
+    "rms": lambda difference: difference.abs().square().flatten(1).mean(1).sqrt().mean(),
+}
 
 
 def autoencoder_loss(kl: float = 1e-4, edges: float = 1.0) -> Loss:
