@@ -5,7 +5,7 @@ Cover, Hart: Nearest Neighbor Pattern Classification, IEEE Transactions on Infor
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,7 @@ class Memory(nn.Module):
     def __init__(self, count: int = 1000, size: int = 64, channels: int = 3) -> None:
         super().__init__()
         self.register_buffer("images", torch.zeros(count, channels, size, size, dtype=torch.uint8))
+        self.register_load_state_dict_pre_hook(_as_many)
 
     def store(self, x: Tensor, begin: int = 0) -> None:
         """Keep these images from place `begin` on."""
@@ -77,6 +78,13 @@ class Memory(nn.Module):
     def recall(self, which: slice | Tensor, dtype: torch.dtype) -> Tensor:
         """Some of the images, (n, C, H, W)."""
         return self.images[which].to(dtype) / 127.5 - 1
+
+
+def _as_many(memory: Memory, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Room for as many images as were stored, before they are loaded."""
+    stored = state.get(f"{prefix}images")
+    if isinstance(stored, Tensor) and stored.shape[1:] == memory.images.shape[1:]:
+        memory.images = memory.images.new_empty(stored.shape)
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:

@@ -83,6 +83,14 @@ def test_what_is_stored_comes_back_in_eight_bits():
     assert memory.images.dtype == torch.uint8
 
 
+def test_as_many_are_loaded_as_were_stored():
+    memory = Memory(2, SIDE, 1)
+    memory.load_state_dict(remembered().state_dict())
+    assert torch.equal(memory.images, remembered().images)
+    with pytest.raises(RuntimeError, match="images"):
+        Memory(COUNT, SIDE + 1, 1).load_state_dict(remembered().state_dict())
+
+
 def test_distances_do_not_cancel():
     """Images far from zero and near each other, in single precision."""
     a = 1000 + torch.rand(4, 30, generator=torch.Generator().manual_seed(0))
