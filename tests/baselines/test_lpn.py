@@ -1,0 +1,74 @@
+"""The learned proximal network: a convex function and its gradient, for any image size and any weights."""
+
+import pytest
+import torch
+
+from baselines.datarich.lpn import LPN
+from tests.baselines.posed import far
+from tests.baselines.test_dncnn import noisy
+
+SIGMA = torch.tensor([0.1, 0.6], dtype=torch.float64)
+
+
+def drawn(channels=1, halvings=2, seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return LPN(channels, 4, halvings).double().requires_grad_(False)
+
+
+def intensities(x):
+    return (x + 1) / 2
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (7, 10)])
+def test_it_is_the_gradient(shape):
+    """By finite differences along a direction; x on [-1, 1] counts in intensities."""
+    net, x = drawn(), noisy(1, 10)[..., : shape[0], : shape[1]]
+    along, h = noisy(1, 10).flip(0)[..., : shape[0], : shape[1]], 1e-5
+    slope = (net.psi(intensities(x + h * along), SIGMA / 2) - net.psi(intensities(x - h * along), SIGMA / 2)) / (2 * h)
+    assert far((intensities(net(x, SIGMA).detach()) * along / 2).flatten(1).sum(1), slope) < 1e-7
+
+
+def jacobian(net, x):
+    """Of the map of one image, on intensities."""
+    n = x.numel()
+    psi = torch.autograd.functional.hessian(lambda v: net.psi(v, SIGMA[:1] / 2).sum(), intensities(x))
+    return psi.view(n, n)  # pyright: ignore
+
+
+def witness(net, x):
+    """Symmetric, and not negative: what makes a map the proximal step of some function."""
+    J = jacobian(net, x)
+    assert far(J, J.mT) < 1e-10
+    assert torch.linalg.eigvalsh(J).min() > 0
+
+
+def test_it_is_a_proximal_step_whatever_its_weights():
+    for seed in range(3):
+        net, x = drawn(seed=seed), noisy(1, 6)[:1]
+        for p in net.parameters():
+            p *= 3
+        witness(net, x)
+
+
+def test_the_witness_sees_a_function_that_falls(monkeypatch):
+    monkeypatch.setattr(LPN, "_phi", lambda self, t: torch.nn.functional.softplus(-t, self.beta).square() / 2)
+    with pytest.raises(AssertionError):
+        test_it_is_a_proximal_step_whatever_its_weights()
+
+
+def test_it_learns_through_its_gradient():
+    net, x = LPN(3, 4, 1), noisy(3, 8).float()
+    net(x, SIGMA).square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+    assert not x.requires_grad
+    with torch.no_grad():
+        assert not net(x, SIGMA).requires_grad
+
+
+def test_it_is_told_the_noise_of_each_image():
+    net, x = drawn(3), noisy(3, 8)
+    both = net(x, SIGMA)
+    alone = [net(x[i : i + 1], SIGMA[i : i + 1]) for i in range(2)]
+    assert far(both, torch.cat(alone)) < 1e-12
+    assert far(both, net(x, SIGMA.flip(0))) > 1e-4
