@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from baselines.common.algebra import each
 
-MULTIPLE = 8  # of a side: it is halved three times
+MULTIPLE = 16  # of a side, as in the public code; it is halved three times
 
 
 class DRUNet(nn.Module):
     """x = u(v, sigma) on intensities, [0, 1], with sigma as one more channel; no biases, no normalisation.
 
     The architecture and the names of its weights are those of the released networks drunet_color and drunet_gray, which
-    have the defaults. Images are continued to a multiple of eight pixels a side.
+    have the defaults. Images are continued to a multiple of sixteen pixels a side.
 
     Args:
         channels: of the image.

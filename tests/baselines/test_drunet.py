@@ -34,7 +34,7 @@ def test_it_is_deepinvs(channels):
 
 
 def test_sides_are_continued():
-    """By their last pixels, to the next multiple of eight."""
+    """By their last pixels, to the next multiple of sixteen."""
     (ours, _), x, sigma = pair(), noisy(3, 16), torch.tensor([0.1, 0.6])
     x[..., 11:, :] = x[..., 10:11, :]
     x[..., 13:] = x[..., 12:13]
