@@ -62,14 +62,17 @@ class Told(torch.nn.Module):
         return self.weight.detach() * x
 
 
-@pytest.mark.parametrize("sigma", [[0.3], [0.3, 0.5]])
-def test_a_network_is_told_the_level_of_each_image(sigma):
-    """In its own precision: a scalar, as a schedule has it, counts for all."""
-    net, x = Told(), pose().y
-    level = torch.tensor(sigma, dtype=torch.float64).squeeze()
-    x_hat = network_denoiser(net)(x, level)
-    assert net.x.dtype == net.sigma.dtype == torch.float32 and x_hat.dtype == torch.float64
-    assert net.sigma.tolist() == pytest.approx([sigma[0], sigma[-1]]) and torch.equal(x_hat, x.float().double())
+def witness_network_denoiser(make):
+    """It is told the level of each image in its own precision; a scalar, as a schedule has it, counts for all."""
+    for sigma in ([0.3], [0.3, 0.5]):
+        net, x = Told(), pose().y
+        x_hat = make(net)(x, torch.tensor(sigma, dtype=torch.float64).squeeze())
+        assert net.x.dtype == net.sigma.dtype == torch.float32 and x_hat.dtype == torch.float64
+        assert net.sigma.tolist() == pytest.approx([sigma[0], sigma[-1]]) and torch.equal(x_hat, x.float().double())
+
+
+def test_a_network_is_told_the_level_of_each_image():
+    witness_network_denoiser(network_denoiser)
 
 
 def test_a_network_that_was_not_named_is_told():
