@@ -55,14 +55,14 @@ def reference(operator, iterations=4, gamma=10.0, tau=0.1, epsilon=0.0):
 OPTIONS = ({}, {"epsilon": 0.5}, {"gamma": 2.0, "tau": 0.4, "epsilon": 0.1})
 
 
-def witness(solve, operator="inpainting"):
+def witness(solve, operator="without SVD"):
     problem, _, _, net = parts(operator)
     for options in OPTIONS:
         ours = solve(problem, net=net, factor=2, iterations=4, inner=60, **options)
         assert gap(ours, reference(operator, **options)) < 1e-6
 
 
-@pytest.mark.parametrize("operator", ["inpainting", "bicubic", "blur"])
+@pytest.mark.parametrize("operator", ["inpainting", "bicubic", "blur", "without SVD"])
 def test_it_is_the_algorithm(operator):
     witness(restoration_prior, operator)
 
