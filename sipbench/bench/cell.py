@@ -13,10 +13,11 @@ from typing import Any
 from sipbench import checkpoints, configs
 from sipbench.bench import validate
 from sipbench.bench.identity import digest, identity
+from sipbench.bench.lesson import Lesson, lessons
 from sipbench.bench.needs import wants_prior
 from sipbench.bench.options import Options, resolve
 from sipbench.bench.options import typed as typed_options
-from sipbench.bench.variants import sized, variant
+from sipbench.bench.variants import sized, trained_prior, variant
 from sipbench.datasets import Dataset
 from sipbench.datasets.base import Paired
 from sipbench.errors import UserError, unknown
@@ -44,6 +45,8 @@ class Cell:
         weights_folder, data, results: where things lie.
         wandb: what is sent there, and how.
         noise_told: whether the noise was named by hand, as it must be for real measurements.
+        trained_on: the dataset that trained networks come from; the cell's own, unless this says otherwise.
+        recipe: how the cell trains its networks and its prior itself, or None: they are there.
     """
 
     method: Node
@@ -70,6 +73,8 @@ class Cell:
     results: Path = Path("results")
     wandb: Mapping[str, Any] = field(default_factory=dict)
     noise_told: bool = False
+    trained_on: str = ""
+    recipe: Node | None = None
 
     @classmethod
     def of(cls, cfg: Any, overrides: list[str]) -> Cell:
@@ -82,6 +87,9 @@ class Cell:
         kind = None if "prior" in keys else plain["method"].get("prior")
         typed = [k.removeprefix("prior.") for k in keys if k.startswith("prior.")]
         same = ("degradation", "method", "seed", "split", "size", "device", "batch_size", "retry_failed", "keep_images")
+        trained_on = plain.get("trained_on") or plain["dataset"]["name"]
+        if "trained_on" in keys and "prior" not in keys:
+            plain["prior"] = trained_prior(trained_on)
         return cls(
             **{name: plain[name] for name in same},
             source=plain["dataset"],
@@ -98,6 +106,8 @@ class Cell:
             data=str(plain["data"]),
             results=Path(plain["results"]),
             wandb=plain.get("wandb") or {"mode": "disabled"},
+            trained_on=trained_on,
+            recipe=plain.get("recipe"),
             noise_told=any(k.split(".")[0] == "noise" or k.startswith("degradation.noise") for k in keys),
         )
 
@@ -244,11 +254,20 @@ class Cell:
         if self.degradation.get("told"):
             told = as_told(self.degradation)["operator"]
             found |= {} if told == self.degradation["operator"] else self._operator_file("told", told)
-        dataset, degradation, _ = self.names if self.source else ("", "", "")
-        how = f"sipbench train net dataset={dataset} size={self.size} degradation={degradation}"
+        dataset, degradation, method = self.names if self.source else ("", "", "")
+        how = f"sipbench train net method={method} dataset={self.trained_on} size={self.size} degradation={degradation}"
+        how += "; or take one of another dataset: trained_on=NAME"
         for name, node in (self.method.get("networks") or {}).items():
-            found[name] = self._weight_file(node["weights"], node.get("get", how))
+            learned = self.lessons.get(name)
+            found[name] = (
+                learned.weights(self.results) if learned else self._weight_file(node["weights"], node.get("get", how))
+            )
         return found
+
+    @cached_property
+    def lessons(self) -> dict[str, Lesson]:
+        """What its recipe trains, by the part's name."""
+        return lessons(self)
 
     def _operator_file(self, name: str, node: Node) -> dict[str, Path]:
         """The checkpoint or the file that an operator is made of, under this name."""
@@ -259,6 +278,8 @@ class Cell:
 
     def _prior_weights(self) -> dict[str, Path]:
         """The weights of the prior and of its codec. A solver that states no needs does without, where they lack."""
+        if "prior" in self.lessons:
+            return {"prior": self.lessons["prior"].weights(self.results)}
         if not (self.takes_prior and self.prior and "path" in self.prior):
             return {}
         try:

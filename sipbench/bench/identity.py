@@ -10,12 +10,13 @@ from sipbench import checkpoints, configs
 from sipbench.bench import protocol
 
 LEFT_OUT = (*configs.META, "variants", "weights", "root", "protocol", "check", "range")  # words that only describe
-PLACES = (*LEFT_OUT, "path")
+PLACES = (*LEFT_OUT, "path", "learned")
 
 
 def identity(cell: Any) -> dict[str, Any]:
     """Of a Cell. No device, batch size, launcher or logging; files count by their content, code without comments."""
     degradation, target = cell.degradation, cell.method["solver"]["_target_"]
+    there = {name: path for name, path in cell.weights.items() if name not in cell.lessons}
     found = {
         "protocol": protocol.solving(),
         "dataset": [cell.source["name"], cell.dataset.version, cell.split, cell.size, _without(cell.source, PLACES)],
@@ -23,11 +24,13 @@ def identity(cell: Any) -> dict[str, Any]:
         "method": [cell.method["name"], *configs.without_place([target, configs.code_hash(target), cell.options])],
         "networks": {k: _without(node, LEFT_OUT) for k, node in (cell.method.get("networks") or {}).items()},
         "prior": _without(cell.prior, PLACES) if cell.prior and _in_use(cell, cell.prior) else None,
-        "weights": {name: checkpoints.sha256(path) for name, path in cell.weights.items()},
-        "settings": {name: checkpoints.settings_sha256(path) for name, path in cell.weights.items()},
+        "weights": {name: checkpoints.sha256(path) for name, path in there.items()},
+        "settings": {name: checkpoints.settings_sha256(path) for name, path in there.items()},
         "budget": cell.budget_seconds,
         "seed": cell.seed,
     }
+    if cell.lessons:  # what makes them, since they may not be there yet
+        found["trained"] = {name: digest(lesson.made_of) for name, lesson in cell.lessons.items()}
     if cell.draws > 1:
         found["draws"] = cell.draws
     if cell.priors:
@@ -36,7 +39,7 @@ def identity(cell: Any) -> dict[str, Any]:
         found["precision"] = cell.precision
     if cell.probe:
         found["probe"] = _without(configs.without_place(cell.probe), configs.META)
-    parts = [cell.source, degradation, cell.prior, cell.priors, cell.options, cell.probe]
+    parts = [cell.source, degradation, _without(cell.prior or {}, ("learned",)), cell.priors, cell.options, cell.probe]
     if others := {t for t in _targets(parts) if t != target}:
         found["code"] = {configs.without_place(t): configs.code_hash(t) for t in sorted(others)}
     return json.loads(json.dumps(found, sort_keys=True, default=str))

@@ -10,12 +10,21 @@ import torch
 
 from sipbench import checkpoints, configs
 from sipbench.bench.cell import Cell
+from sipbench.bench.lesson import architecture
 from sipbench.bench.watch import Counted
 
 
 def load_prior(cell: Cell, device: torch.device) -> Any:
-    """The prior of the images."""
-    return _ready(cell, cell.prior or {}, device)
+    """The prior of the images. One that is still to be trained comes with random weights, to be looked at alone."""
+    node = {k: v for k, v in (cell.prior or {}).items() if k != "learned"}
+    lesson = cell.lessons.get("prior")
+    if lesson is None:
+        return _ready(cell, node, device)
+    if lesson.done(cell.results):
+        return _ready(cell, node | {"path": str(lesson.folder(cell.results))}, device)
+    from sipbench.priors.network import NetworkPrior
+
+    return NetworkPrior(configs.build(lesson.network).eval().to(device), lesson.scheduler or {})
 
 
 def load_priors(cell: Cell, device: torch.device) -> dict[str, Counted]:
@@ -43,17 +52,30 @@ def forget() -> None:
 
 
 def load_networks(cell: Cell, device: torch.device) -> dict[str, torch.nn.Module]:
-    """The trained networks of a method, by the name of the keyword they are passed as."""
-    return {
-        name: _network(json.dumps(node, sort_keys=True), str(cell.weights[name]), device)
-        for name, node in (cell.method.get("networks") or {}).items()
-    }
+    """The trained networks of a method, by the name of the keyword they are passed as.
+
+    One that is still to be trained comes with random weights, to be looked at alone.
+    """
+    found: dict[str, torch.nn.Module] = {}
+    for name, node in (cell.method.get("networks") or {}).items():
+        own, lesson, file = architecture(node), cell.lessons.get(name), cell.weights[name]
+        if lesson is not None and not lesson.done(cell.results):
+            found[name] = configs.build(own).eval().to(device)
+            continue
+        if lesson is not None:  # of several widths the best was taken
+            own = checkpoints.read_json(file.with_name("config.json"))
+        found[name] = _network(json.dumps(own, sort_keys=True), str(file), device)
+    return found
+
+
+def untrained(cell: Cell) -> list[str]:
+    """The parts that its recipe has not trained yet."""
+    return [name for name, lesson in cell.lessons.items() if not lesson.done(cell.results)]
 
 
 @cache
 def _network(node: str, file: str, device: torch.device) -> torch.nn.Module:
     from pathlib import Path
 
-    architecture = {k: v for k, v in json.loads(node).items() if k not in ("weights", "get")}
-    network = checkpoints.load_into(configs.build(architecture), Path(file))
+    network = checkpoints.load_into(configs.build(json.loads(node)), Path(file))
     return network.requires_grad_(False).eval().to(device)

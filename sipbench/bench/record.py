@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sipbench import configs, device, metrics
+from sipbench import checkpoints, configs, device, metrics
 from sipbench.bench import guard, protocol, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.probe import Seen
@@ -28,6 +28,9 @@ from sipbench.problem import Estimate, Problem
 
 RESERVED = {*metrics.METRICS, *(f"oracle_{name}" for name in metrics.METRICS), "kept", "png", "estimate"}
 """Columns of every cell that some rows have not: a probe's may not stand in their place."""
+
+
+TOLD = ("name", "sha256", "step", "best", "best_step", "seconds", "widths", "parameters")  # of a training, in a row
 
 
 class Unfit(Exception):
@@ -122,8 +125,36 @@ def about(cell: Cell, at: torch.device) -> dict[str, Any]:
         "precision": cell.precision,
         "seed": cell.seed,
         "weights": json.dumps(cell.identity["weights"], sort_keys=True),
+        "trained_on": trained_on(cell),
+        **learned(cell),
         **({"probe": cell.probe["name"]} if cell.probe else {}),
         **provenance(at),
+    }
+
+
+def trained_on(cell: Cell) -> str:
+    """The datasets that its networks and its prior come from; empty where nothing was trained."""
+    own = [cell.trained_on] if cell.method.get("networks") else []
+    if cell.takes_prior and cell.prior and "prior" in cell.weights:
+        lesson = cell.lessons.get("prior")
+        own.append(lesson.dataset["name"] if lesson else (cell.prior.get("trained") or {}).get("dataset", "unknown"))
+    return ", ".join(dict.fromkeys(own))
+
+
+def learned(cell: Cell) -> dict[str, Any]:
+    """What the training of its parts took, of a cell with a recipe: the sums over its parts."""
+    if not cell.lessons:
+        return {}
+    facts = [checkpoints.read_json(one.folder(cell.results) / "facts.json") for one in cell.lessons.values()]
+    said = {
+        name: {k: v for k, v in fact.items() if k != "name"} for name, fact in zip(cell.lessons, facts, strict=True)
+    }
+    one = next(iter(cell.lessons.values()))
+    return {
+        "training_images": one.images,
+        "training_subset": one.subset,
+        "training_seconds": sum(fact["seconds"] for fact in facts),
+        "training": json.dumps(said, sort_keys=True),
     }
 
 

@@ -20,7 +20,7 @@ from sipbench import configs, device
 from sipbench.bench import exact, given, guard, probe, record, store
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.draws import drawn
-from sipbench.bench.load import forget, load_networks, load_prior, load_priors
+from sipbench.bench.load import forget, load_networks, load_prior, load_priors, untrained
 from sipbench.bench.needs import unmet
 from sipbench.bench.record import Outcome
 from sipbench.bench.score import Truth
@@ -41,6 +41,8 @@ def run(cell: Cell, report: Report | None = None) -> Iterator[list[dict[str, Any
     What cannot be done at all is said at once, before the first batch is asked for.
     """
     bench = Bench.of(cell)
+    if parts := untrained(cell):
+        raise UserError(f"{cell.label}: its {' and '.join(parts)} is not trained yet: sipbench.training.prepare(cell)")
     store.prepare(cell)
     return _batches(bench, report)
 

@@ -23,6 +23,11 @@ def variant(prior: dict[str, Any] | None, kind: str | None, typed: list[str]) ->
     return {k: v for k, v in chosen.items() if k != "variants"}
 
 
+def trained_prior(dataset: str) -> dict[str, Any] | None:
+    """The prior of a dataset's images, where there is one."""
+    return configs.read("prior", dataset) if dataset in configs.names("prior") else None
+
+
 def sized(node: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
     """A further prior's node with the side of its part of theta put in."""
     side = str(min(shape[1:]) // 4 * 4)

@@ -30,12 +30,21 @@ def run(cell: Cell) -> str:
     scored = score_stored(cell)
     if todo:
         validate.servable(cell.dataset, todo)
+        _train(cell)
         failed = _solve(cell, len(todo))
         bad = f", {failed} of them failed" if failed else ""
         return f"{cell.label}: {len(todo)} images done{bad}{scores(cell)}; rows in {cell.folder}"
     log_stored(cell)
     more = f", {scored} of them scored now" if scored else ""
     return f"{cell.label}: already done: {len(cell.images)} images{more}{scores(cell)}"
+
+
+def _train(cell: Cell) -> None:
+    """What its recipe asks for and is not there yet."""
+    if cell.recipe:
+        from sipbench.training.learned import prepare
+
+        prepare(cell)
 
 
 def _solve(cell: Cell, count: int) -> int:

@@ -14,7 +14,7 @@ sipbench list WHAT [--json]     every choice of a kind, one a line, with what it
                                 stands to its public code
 sipbench list schema KIND       what a YAML of that kind may say: method, degradation, dataset, prior, table, ...
 
-  WHAT      methods, degradations, noises, datasets, priors, probes, profiles, launchers, tables or metrics
+  WHAT      methods, degradations, noises, datasets, priors, probes, profiles, recipes, launchers, tables or metrics
   --json    the same as data; a degradation with what its operator says of itself
 
 Example:  sipbench list methods
@@ -27,6 +27,7 @@ GROUPS = {
     "priors": "prior",
     "probes": "probe",
     "profiles": "profile",
+    "recipes": "recipe",
     "launchers": "launcher",
     "tables": "table",
 }

@@ -9,8 +9,9 @@ sipbench train prior|autoencoder|net [key=value ...]     train, and lay the netw
 
   prior          a diffusion prior: objective=diffusion, flow or edm; codec=NAME network=diffusion_latent for codes
   autoencoder    an autoencoder, for a prior of its codes: kl= edges=
-  net            an end-to-end network on pairs of one degradation: degradation=NAME error=l1|rms
+  net            a method's network: method=NAME, through its solver: degradation=NAME error=l1|rms
 
+  images=N subset=K                  of net: so many of the training images, and which
   dataset=NAME size=64 name=NAME     what it learns from, its training split alone, and what it is called
   schedule.steps= schedule.batch_size= schedule.lr= schedule.precision= schedule.save_every=     how long and how fast
   init=NAME                          start from the weights of this checkpoint
@@ -32,6 +33,7 @@ def main(words: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from sipbench import configs
+    from sipbench.bench.options import typed
     from sipbench.bench.validate import size
 
     try:
@@ -39,6 +41,8 @@ def main(words: list[str]) -> int:
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
     assert isinstance(cfg, dict)
+    if words[0] == "net":
+        cfg["typed"] = typed(cfg["method"].get("solver", {}), configs.Overrides(words[1:]).leaves)  # pyright: ignore
     size(cfg.get("size"))
     from sipbench.training.recipes import TRAINEES
 

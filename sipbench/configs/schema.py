@@ -145,6 +145,9 @@ class Parity:
             raise UserError(f"{where}: parity.note is missing: where it departs and what that is worth")
 
 
+Goal = Literal["restoration", "denoising", "generator", "memory"]
+
+
 @dataclass
 class Method:
     """A solver: who it is, what it is called with, what it needs and what it knows.
@@ -159,6 +162,7 @@ class Method:
     like: str = key("the method that it is a variant of: what this file does not say is as there")
     solver: Solver = key("its `_target_`, and the paper's defaults where the signature has others", required=True)
     networks: dict[str, Network] = key("trained networks, each handed over as the keyword of that name")
+    training: dict[str, Goal] = key("what each network is trained for; restoration, unless this says otherwise")
     priors: dict[str, PartPrior] = key("further priors, each handed over as the keyword of that name")
     prior: str = key("the kind of the dataset's prior that it is handed: flow or latent; else the dataset's own")
     paper: dict[str, Settings] = key("by degradation, what the paper or its public code sets")
@@ -274,6 +278,14 @@ class Dataset(Node):
 
 
 @dataclass
+class Learned:
+    """A prior that a recipe trains."""
+
+    network: Node = key("the architecture", required=True)
+    scheduler: Settings = key("the noise levels, as diffusers names them", required=True)
+
+
+@dataclass
 class Prior(Node):
     """A model of images; its other keys are the options of its `_target_`."""
 
@@ -285,6 +297,7 @@ class Prior(Node):
         "the priors of other kinds for the same images, by kind, flow or latent: a name, or what differs from this one"
     )
     trained: Trained = key("what it was trained on")
+    learned: Learned = key("what a recipe trains it as; its path is then where that lands")
 
     @staticmethod
     def refuse(node: Mapping[str, Any], where: str) -> None:
@@ -329,6 +342,19 @@ class Objective:
 
 
 @dataclass
+class Recipe:
+    """How a cell trains its networks and its prior itself: alike, whatever they are."""
+
+    name: str = key("how commands name it", required=True)
+    images: int | None = key("how many training images; null: all")
+    subset: int = key("which of them, where there are fewer than all")
+    widths: list[int] | None = key("the values of a network's width; the best on validation images is taken")
+    validation: int = key("how many validation images")
+    error: str = key("l1 or rms: what is asked of a network")
+    schedule: Settings = key("how long and how fast: see sipbench train", required=True)
+
+
+@dataclass
 class Profile:
     """How large and how many: the scale of a run."""
 
@@ -348,6 +374,7 @@ KINDS: dict[str, type] = {
     "network": Architecture,
     "objective": Objective,
     "profile": Profile,
+    "recipe": Recipe,
     "table": Table,
 }
 

@@ -16,6 +16,7 @@ from sipbench.report.progress import Progress
 from sipbench.report.wandb import log_stored, session
 from sipbench.tables import workers
 from sipbench.tables.views import show
+from sipbench.training.learned import prepare
 
 
 def run_table(name: str, words: list[str]) -> int:
@@ -58,6 +59,8 @@ def run_table(name: str, words: list[str]) -> int:
 def _one_by_one(todo: list[tuple[Cell, int]]) -> None:
     progress = Progress([(cell.method["name"], n) for cell, n in todo])
     for cell, _ in todo:
+        if cell.recipe:
+            prepare(cell, lambda line: print(line, file=sys.stderr, flush=True))
         progress.cell(cell.label)
         with session(cell) as log:
             for rows in run(cell, progress.step):

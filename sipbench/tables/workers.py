@@ -47,8 +47,10 @@ def compute(table: Table, todo: Sequence[tuple[Cell, int]], jobs: int) -> None:
 
     began, threads = time.monotonic(), max(1, torch.get_num_threads() // jobs)
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (table, threads))
-    running = {pool.submit(_run, cell.hash): cell for cell, _ in todo}
     try:
+        for lesson in wait([pool.submit(_train, name) for name in _lessons(todo)]).done:
+            lesson.result()
+        running = {pool.submit(_run, cell.hash): cell for cell, _ in todo}
         for n, (cell, rows) in enumerate(_finished(running), 1):
             _tell(n, len(todo), cell, rows, time.monotonic() - began)
     except BrokenProcessPool as error:
@@ -59,6 +61,21 @@ def compute(table: Table, todo: Sequence[tuple[Cell, int]], jobs: int) -> None:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes if sys.exc_info()[0] else []:
             process.terminate()
+
+
+def _lessons(todo: Sequence[tuple[Cell, int]]) -> list[str]:
+    """The trainings that these cells still need, by name."""
+    from sipbench.training.learned import wanted
+
+    return [lesson.name for lesson in wanted(cell for cell, _ in todo)]
+
+
+def _train(name: str) -> None:
+    """Give a lesson of the table's cells."""
+    from sipbench.training.learned import train
+
+    cell, lesson = next((c, one) for c in _cells.values() for one in c.lessons.values() if one.name == name)
+    train(lesson, cell.results, cell.device, lambda line: print(line, file=sys.stderr, flush=True))
 
 
 def _finished(running: dict[Future[list[Row]], Cell]) -> Any:

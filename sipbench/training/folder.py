@@ -49,6 +49,11 @@ def card(kind: str, cfg: dict[str, Any], facts: dict[str, Any], network: nn.Modu
         *(f"- {key}: {value}" for key, value in facts.get("more", {}).items()),
         f"- time: {facts['seconds'] / 60:.0f} minutes on a {name}",
         f"- final loss: {facts['loss']:.5f}",
+        *(
+            [f"- best on validation images: {facts['best']:.5f}, at step {facts['best_step']:,}"]
+            if "best" in facts
+            else []
+        ),
         f"- made by: `sipbench train {kind}` (the architecture is in config.json)",
         "",
         "![what it can do](sheet.png)",
@@ -66,9 +71,13 @@ def seen(shown: int, of: int) -> str:
     return f"all of its {of:,} images, each seen {often}"
 
 
+def _best(facts: dict[str, Any]) -> str:
+    return f"- best loss on validation images: {facts['best']:.5f}, at step {facts['best_step']:,}"
+
+
 def _what(kind: str, cfg: dict[str, Any]) -> str:
     if kind == "net":
-        return f"Restores {cfg['degradation']['name']}"
+        return f"{cfg['part']} of {cfg['method']['name']}, for {cfg['degradation']['name']}"
     if kind == "autoencoder":
         return "An autoencoder"
     prior = PRIORS[prediction_of(cfg["scheduler"])]

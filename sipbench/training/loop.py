@@ -8,6 +8,7 @@ happened; Ctrl-C saves it first.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -28,7 +29,9 @@ class Schedule:
     """How long and how fast to train.
 
     The learning rate rises over `warmup` steps, stays, and falls to zero over the last `decay` share of the steps, so
-    that a run can be shortened or lengthened while it goes.
+    that a run can be shortened or lengthened while it goes. Every `validate_every` steps the averaged network is looked
+    at on validation images, and the best is what the training gives; after `patience` looks without a better one it
+    ends. 0 stands for never.
     """
 
     steps: int = 10_000
@@ -41,6 +44,8 @@ class Schedule:
     precision: str = "float32"
     seed: int = 0
     save_every: int = 500
+    validate_every: int = 0
+    patience: int = 0
 
     def fixed(self) -> dict[str, Any]:
         """What a run that goes on may not change: all but how long it is and how often it is saved."""
@@ -61,15 +66,17 @@ def fit(
     *,
     device: torch.device,
     about: Mapping[str, Any] | None = None,
+    validate: Callable[[nn.Module], float] | None = None,
     sheet: Callable[[nn.Module, Path], None] | None = None,
     report: Callable[[str], None] = print,
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Train and return the averaged network and the facts of its training.
+    """Train and return the averaged network, the best of those that were validated, and the facts of its training.
 
     Args:
         loss: the loss of the network on a batch of images, given one random stream per image.
         images: the training images of a range of indices, (B, C, H, W).
         about: what else the result depends on; a run that began with other settings is refused.
+        validate: the loss of a network on validation images, the same ones each time.
         sheet: draws what the averaged network can do, at each save.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,24 +86,72 @@ def fit(
     state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser)
     facts = state.restore(device)
     running = torch.tensor(facts["loss"], device=device) if facts["step"] else None
+    best = Best(validate if schedule.validate_every else None, schedule, state)
     speed = Speed(schedule, facts["step"])
     with patient() as interrupted:
         for step in range(facts["step"], schedule.steps):
+            if best.stale:
+                break
             value = _step(state, loss, images, schedule, step, device)
             running = value if running is None else torch.lerp(running, value, 0.02)
-            last = step + 1 == schedule.steps
+            best.look(step + 1)
+            last = step + 1 == schedule.steps or best.stale
             stopped = interrupted()
             if not (last or stopped or (step + 1) % schedule.save_every == 0):
                 continue
             spent = facts["seconds"] + speed.lap(step + 1)
-            facts = {"step": step + 1, "loss": float(running), "seconds": spent}
+            facts = {"step": step + 1, "loss": float(running), "seconds": spent, **best.facts}
             state.save(facts)
-            report(f"step {step + 1}/{schedule.steps}  loss {facts['loss']:.5f}  {speed.said}")
+            report(f"step {step + 1}/{schedule.steps}  loss {facts['loss']:.5f}{best.said}  {speed.said}")
             if stopped:
                 raise KeyboardInterrupt
             if sheet is not None:
                 sheet(average, folder / f"sheet-{step + 1:07d}.png")
+    best.put_back()
     return average, facts | {"images": facts["step"] * schedule.batch_size}
+
+
+class Best:
+    """The averaged network that was best on validation images so far, kept in the state of the training.
+
+    Its loss is written into `validation.csv`, a line a look.
+    """
+
+    def __init__(self, validate: Callable[[nn.Module], float] | None, schedule: Schedule, state: State) -> None:
+        self.validate, self.schedule, self.state = validate, schedule, state
+        self.value = float(state.facts.get("best", math.inf))
+        self.step, self.looks = int(state.facts.get("best_step", 0)), int(state.facts.get("looks", 0))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        known = {"best": self.value, "best_step": self.step, "looks": self.looks}
+        return known if self.validate is not None else {}
+
+    @property
+    def said(self) -> str:
+        return "" if self.validate is None else f"  best on validation {self.value:.5f} at step {self.step}"
+
+    @property
+    def stale(self) -> bool:
+        """Whether the last `patience` looks found nothing better."""
+        return 0 < self.schedule.patience <= self.looks
+
+    def look(self, step: int) -> None:
+        """Validate where it is time; at the last step too."""
+        due = step == self.schedule.steps or step % max(1, self.schedule.validate_every) == 0
+        if self.validate is None or not due:
+            return
+        value = self.validate(self.state.average)
+        self.looks += 1
+        if value < self.value:
+            self.value, self.step, self.looks = value, step, 0
+            self.state.best = {k: v.clone() for k, v in self.state.average.state_dict().items()}
+        self.state.tell("validation.csv", {"step": step, "loss": value})
+
+    def put_back(self) -> None:
+        """The averaged network as it was at its best."""
+        if self.state.best is not None:
+            self.state.average.load_state_dict(self.state.best)
 
 
 class Speed:

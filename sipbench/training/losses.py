@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError, unknown
-from sipbench.operators import LinearOperator
+from sipbench.operators.base import BlindOperator
 from sipbench.priors.schedules import prediction_of, schedule_of
-from sipbench.problem import Rng
+from sipbench.problem import Problem, Rng
 from sipbench.training.loop import Loss
 
 
@@ -51,21 +51,38 @@ TARGETS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]] = 
 }
 
 
-def restoration_loss(degradation: Degradation, error: str = "l1") -> Loss:
-    """The error of net(A^+ y) on fresh measurements y of x: `l1`, or `rms` (root mean square, one an image).
+Solve = Callable[[Problem, nn.Module], Tensor]
 
-    `rms` asks for what PSNR rewards, the posterior mean; `l1` trains faster at first.
+
+def restoration_loss(degradation: Degradation, solve: Solve, error: str = "l1") -> Loss:
+    """The error of what the solver returns for fresh measurements y of x: `l1`, or `rms` (root mean square, an image).
+
+    `rms` asks for what PSNR rewards, the posterior mean; `l1` trains faster at first. What is trained is what is run:
+    the solver itself, on a problem that is posed as a cell poses it.
     """
-    if error not in ("l1", "rms"):
-        raise UserError(f"unknown error {error!r}: use l1 or rms")
+    if error not in ERRORS:
+        raise UserError(f"unknown error {error!r}: use {' or '.join(ERRORS)}")
 
-    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
-        y, f = degradation.measure(x, rng)
-        assert isinstance(f, LinearOperator)
-        difference = network(f.pinv(y)).float() - x
-        return difference.abs().mean() if error == "l1" else difference.square().flatten(1).mean(1).sqrt().mean()
+    def loss(network: nn.Module, pictures: Tensor, rng: Rng) -> Tensor:
+        x, problem = posed(degradation, pictures, rng)
+        return ERRORS[error](solve(problem, network) - x)
 
     return loss
+
+
+def posed(degradation: Degradation, pictures: Tensor, rng: Rng) -> tuple[Tensor, Problem]:
+    """The unknown, and the problem of finding it."""
+    x = degradation.x(pictures, rng)
+    y, f = degradation.measure(x, rng)
+    noise = degradation.noise if degradation.reveal_noise else None
+    f = f.sealed() if isinstance(f, BlindOperator) else f
+    return x, Problem(y, f, noise, tuple(x.shape), None, rng.child("public"))  # pyright: ignore
+
+
+ERRORS: dict[str, Callable[[Tensor], Tensor]] = {
+    "l1": lambda difference: difference.abs().mean(),
+    "rms": lambda difference: difference.abs().square().flatten(1).mean(1).sqrt().mean(),
+}
 
 
 def network_denoising_loss(
@@ -75,13 +92,14 @@ def network_denoising_loss(
 
     Evenly in `ratios` (log sigma) or in `levels`: DRUNet has even levels on [0, 0.39], and l1. With d = net - x it is
 
-        l1: mean |d|;  mse: mean d^2;  matching: the mean over images of 1 - exp(-mean d^2 / width^2).
+        l1: mean |d|;  mse: mean d^2;  rms: the root of that of each image;
+        matching: the mean over images of 1 - exp(-mean d^2 / width^2).
 
     Proximal matching (Fang, Buchanan, Sulam: Learned Proximal Networks, ICLR 2024) asks for the likeliest image as the
     width goes to zero. It is flat far from there: the paper trains by l1 first, then from a width of 1.28 down to 0.16.
     """
-    if error not in ERRORS:
-        raise unknown("error", error, list(ERRORS))
+    if error not in OF_DENOISERS:
+        raise unknown("error", error, list(OF_DENOISERS))
     if evenly not in ("ratios", "levels"):
         raise unknown("spread of noise levels", evenly, ["ratios", "levels"])
 
@@ -89,14 +107,15 @@ def network_denoising_loss(
         u = rng.uniform()
         sigma = least * (most / least) ** u if evenly == "ratios" else least + (most - least) * u
         noisy = x + sigma.view(-1, *[1] * (x.ndim - 1)) * rng.normal_like(x)
-        return ERRORS[error](network(noisy, sigma).float() - x, width)
+        return OF_DENOISERS[error](network(noisy, sigma).float() - x, width)
 
     return loss
 
 
-ERRORS: dict[str, Callable[[Tensor, float], Tensor]] = {
+OF_DENOISERS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "l1": lambda d, _: d.abs().mean(),
     "mse": lambda d, _: d.square().mean(),
+    "rms": lambda d, _: ERRORS["rms"](d),
     "matching": lambda d, width: (1 - (-d.square().flatten(1).mean(1) / width**2).exp()).mean(),
 }
 

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sipbench import checkpoints, configs, device
-from sipbench.degradation import Degradation
+from sipbench.bench.lesson import RESTORATION, Lesson, objective
+from sipbench.bench.lesson import architecture as lesson_architecture
+from sipbench.bench.options import resolve
 from sipbench.errors import UserError, unknown
 from sipbench.priors.latent import Autoencoder
 from sipbench.priors.load import autoencoder
@@ -19,8 +21,9 @@ from sipbench.priors.network import NetworkPrior
 from sipbench.priors.sample import ddim
 from sipbench.problem import Rng
 from sipbench.training import folder
+from sipbench.training.lessons import Class, first, pictures
 from sipbench.training.loop import Loss, Schedule, fit
-from sipbench.training.losses import autoencoder_loss, denoising_loss, restoration_loss
+from sipbench.training.losses import autoencoder_loss, denoising_loss
 
 Report = Callable[[str], None]
 Sheet = Callable[[nn.Module, Path], None]
@@ -60,13 +63,13 @@ def train_autoencoder(cfg: dict[str, Any], report: Report = print) -> Path:
     at = device.choose(cfg["device"])
 
     def sheet(average: nn.Module, path: Path) -> None:
-        x = _first(held_out, 8).to(at)
+        x = first(held_out, 8).to(at)
         codec = Autoencoder(average)
         with torch.no_grad():
             folder.save_sheet(torch.cat([x, codec.decode(codec.encode(x))]), path, columns=8)
 
     average, facts, target = _fit(cfg, autoencoder_loss(cfg["kl"], cfg["edges"]), sheet, at, report)
-    codec, x = Autoencoder(average), _first(held_out, 128).to(at)
+    codec, x = Autoencoder(average), first(held_out, 128).to(at)
     with torch.no_grad():
         z = codec.encode(x)
         error = ((codec.decode(z) - x).clamp(-2, 2) / 2).square().flatten(1).mean(1)
@@ -77,21 +80,70 @@ def train_autoencoder(cfg: dict[str, Any], report: Report = print) -> Path:
 
 
 def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
-    """Train a restoration network on pairs of one degradation."""
-    degradation = Degradation.of(cfg["degradation"])
-    held_out = configs.build(cfg["dataset"] | {"split": "validation"})
-    at = device.choose(cfg["device"])
+    """Train a method's network: through its solver, on pairs of one degradation, or for what its config says."""
+    cfg = _named(cfg)
+    lesson, schedule, at = _lesson(cfg), _schedule(cfg["schedule"]), device.choose(cfg["device"])
+    room = Class.of(lesson, schedule.seed)
+    if cfg["init"]:
+        checkpoints.load_into(room.network, checkpoints.weight_file(checkpoints.find(cfg["init"], cfg["weights"])))
 
     def sheet(average: nn.Module, path: Path) -> None:
-        x = _first(held_out, 5).to(at)
-        y, f = degradation.measure(x, Rng.of(0, held_out.name, range(len(x)), at))
-        v = f.pinv(y)  # pyright: ignore
-        with torch.no_grad():
-            folder.save_sheet(torch.cat([x, v, average(v)]), path, columns=5)
+        folder.save_sheet(pictures(lesson, average, room.held_out[:5].to(at)), path, columns=5)
 
-    average, facts, target = _fit(cfg, restoration_loss(degradation, cfg["error"]), sheet, at, report)
-    checkpoints.write(target, average, folder.architecture(average, cfg["network"]))
-    return _present("net", cfg, average, facts, sheet, at, report)
+    place = Path(cfg["results"]) / "training" / cfg["name"]
+    made_of = {k: v for k, v in lesson.made_of.items() if k not in ("schedule", "error")} | {"init": cfg["init"]}
+    average, facts = fit(
+        room.network,
+        room.loss,
+        room.images,
+        schedule,
+        place,
+        device=at,
+        about=made_of,
+        validate=room.validate,
+        sheet=sheet,
+        report=report,
+    )
+    target = Path(cfg["weights"]) / cfg["name"]
+    checkpoints.write(target, average, folder.architecture(average, lesson.network))
+    return _present("net", cfg, average, facts | {"of": room.images.size}, sheet, at, report)
+
+
+def _lesson(cfg: dict[str, Any]) -> Lesson:
+    """What `sipbench train net` was asked for."""
+    _only_training(cfg)
+    method, part = cfg["method"], cfg["part"]
+    goal, options = objective(method, part), {}
+    if goal == RESTORATION:
+        profile = (cfg.get("profile") or {}).get("name", "none")
+        options = resolve(method, cfg["degradation"]["name"], profile, cfg["tuned"], cfg.get("typed") or {}).values
+    degradation = cfg["degradation"] | ({"noise": cfg["noise"]} if cfg.get("noise") else {})
+    return Lesson(
+        part,
+        goal,
+        lesson_architecture(method["networks"][part]),
+        {k: v for k, v in cfg["dataset"].items() if k != "split"},
+        cfg["size"],
+        images=cfg["images"],
+        subset=cfg["subset"],
+        method=method if goal == RESTORATION else None,
+        options=options,
+        degradation=degradation if goal == RESTORATION else None,
+        schedule=cfg["schedule"],
+        error=cfg["error"],
+        validation=cfg["validation"],
+    )
+
+
+def _named(cfg: dict[str, Any]) -> dict[str, Any]:
+    """With the network that is trained, and the name that the method looks for its weights by."""
+    networks = cfg["method"].get("networks") or {}
+    if not networks:
+        raise UserError(f"{cfg['method']['name']} has no network to train: see sipbench list methods")
+    part = cfg["part"] or next(iter(networks))
+    if part not in networks:
+        raise unknown(f"network of {cfg['method']['name']}", part, networks)
+    return cfg | {"part": part, "name": cfg["name"] or Path(str(networks[part].get("weights", part))).name}
 
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -121,11 +173,15 @@ def _fit(
 
 def _training_images(cfg: dict[str, Any]) -> Any:
     """The dataset, of its training split alone."""
+    _only_training(cfg)
+    return configs.build(cfg["dataset"])
+
+
+def _only_training(cfg: dict[str, Any]) -> None:
     for split in (cfg["split"], cfg["dataset"].get("split", "train")):
         if split != "train":
             why = "test images are for the table, validation images for choosing settings"
             raise UserError(f"training takes split=train, not {split}: {why}")
-    return configs.build(cfg["dataset"])
 
 
 def _schedule(node: dict[str, Any]) -> Schedule:
@@ -150,11 +206,6 @@ def _about(cfg: dict[str, Any], dataset: Any) -> dict[str, Any]:
     codec = checkpoints.find(cfg["codec"], cfg["weights"]) if cfg.get("codec") else None
     kept |= {"codec": checkpoints.sha256(checkpoints.weight_file(codec))} if codec else {}
     return kept
-
-
-def _first(dataset: Any, count: int) -> Tensor:
-    """So many of its images, or all where there are fewer."""
-    return dataset.load(range(min(count, len(dataset))))
 
 
 def _present(

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,12 +22,14 @@ from sipbench.errors import UserError
 BEGIN = {"step": 0, "loss": float("nan"), "seconds": 0.0}
 
 
-@dataclass(frozen=True)
+@dataclass
 class State:
     """The parts of a training, in its folder.
 
     Attributes:
         about: what the result depends on beside the number of steps, as plain data; another one is refused.
+        best: the averaged weights that were best on validation images, or None.
+        facts: how far it is, as it was saved last.
     """
 
     folder: Path
@@ -35,6 +37,8 @@ class State:
     network: nn.Module
     average: nn.Module
     optimiser: torch.optim.Optimizer
+    best: dict[str, torch.Tensor] | None = None
+    facts: dict[str, Any] = field(default_factory=lambda: dict(BEGIN))
 
     def restore(self, device: torch.device) -> dict[str, Any]:
         """Put the parts back to where the folder left off; the facts of the training so far."""
@@ -48,7 +52,8 @@ class State:
             self.network.load_state_dict(saved["network"])
             self.average.load_state_dict(saved["average"])
             self.optimiser.load_state_dict(saved["optimiser"])
-            return dict(saved["facts"])
+            self.best, self.facts = saved.get("best"), dict(saved["facts"])
+            return dict(self.facts)
         except UserError:
             raise
         except Exception as error:  # a damaged file raises anything
@@ -59,10 +64,16 @@ class State:
         """All or nothing; a line in the log beside it."""
         saved = {"facts": dict(facts), "about": json.dumps(plain(self.about), sort_keys=True)}
         saved |= {"network": self.network.state_dict(), "average": self.average.state_dict()}
-        torch.save(saved | {"optimiser": self.optimiser.state_dict()}, self.folder / "state.pt.tmp")
+        saved |= {"optimiser": self.optimiser.state_dict(), "best": self.best}
+        torch.save(saved, self.folder / "state.pt.tmp")
         os.replace(self.folder / "state.pt.tmp", self.folder / "state.pt")
-        new = not (self.folder / "log.csv").exists()
-        with open(self.folder / "log.csv", "a", newline="") as file:
+        self.facts = dict(facts)
+        self.tell("log.csv", facts)
+
+    def tell(self, name: str, facts: Mapping[str, Any]) -> None:
+        """A line more in a CSV of the folder."""
+        new = not (self.folder / name).exists()
+        with open(self.folder / name, "a", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(facts))
             if new:
                 writer.writeheader()

@@ -48,7 +48,9 @@ def test_levels_are_even_on_the_range(evenly, of):
     assert float(share.mean()) == pytest.approx(0.5, abs=0.04) and float(share.std()) == pytest.approx(0.289, abs=0.02)
 
 
-@pytest.mark.parametrize(("error", "value"), [("l1", 0.3), ("mse", 0.09), ("matching", 1 - math.exp(-0.09 / 0.2**2))])
+@pytest.mark.parametrize(
+    ("error", "value"), [("l1", 0.3), ("mse", 0.09), ("rms", 0.3), ("matching", 1 - math.exp(-0.09 / 0.2**2))]
+)
 def test_errors(error, value):
     loss = network_denoising_loss(error, width=0.2)
     rng = Rng.of(0, "train", range(4))

@@ -13,7 +13,7 @@ from sipbench.training import recipes
 from sipbench.training.loop import Schedule, fit
 from tests.training.test_train import train
 
-NET = ["degradation=inpaint70", "network.width=8", "network.levels=2"]
+NET = ["degradation=inpaint70", "method.networks.net.width=8", "method.networks.net.levels=2"]
 
 
 @pytest.mark.parametrize("words", [["split=test"], ["dataset.split=test"], ["split=validation"]])
@@ -28,7 +28,7 @@ def test_13_only_the_training_split_is_trained_on(tmp_path, kind, words):
     ("words", "said"),
     [
         (["dataset=kernels", "size=32", "name=unet-faces-32-inpaint70"], "dataset.name was faces, now kernels"),
-        (["network.width=16"], "network.width was 8, now 16"),
+        (["method.networks.net.width=16"], "network.width was 8, now 16"),
         (["schedule.lr=0.01"], "schedule.lr was 0.0005, now 0.01"),
         (["schedule.batch_size=1"], "schedule.batch_size was 2, now 1"),
         (["degradation.operator.removed=0.5"], "degradation.operator.removed was 0.7, now 0.5"),

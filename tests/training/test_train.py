@@ -36,9 +36,9 @@ def test_a_prior_is_trained_resumed_and_loaded(tmp_path, quick):
 
 @pytest.mark.parametrize("error", ["l1", "rms"])
 def test_a_network_learns_on_pairs(tmp_path, error):
-    folder = train("net", tmp_path, 4, "degradation=inpaint70", "network.width=8", "network.levels=2", f"error={error}")
-    again = train("net", tmp_path / "more", 2, "degradation=inpaint70", "network.width=8", "network.levels=2",
-                  f"init={folder}")  # fmt: skip
+    small = ["degradation=inpaint70", "method.networks.net.width=8", "method.networks.net.levels=2"]
+    folder = train("net", tmp_path, 4, *small, f"error={error}")
+    again = train("net", tmp_path / "more", 2, *small, f"init={folder}")
     assert checkpoints.weight_file(again).is_file()
 
 

@@ -1,0 +1,145 @@
+"""What a part of a cell is trained for, as plain data: all that the trained weights depend on.
+
+A cell with a recipe trains its networks and its prior itself. Each is named by the hash of what makes it, so that cells
+that ask for the same one share it, and a run that was killed finds what was finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sipbench import checkpoints, configs
+from sipbench.bench.identity import digest
+
+Node = dict[str, Any]
+RESTORATION = "restoration"  # through the solver; the other objectives ask nothing of the degradation
+VERSION = 1  # of the training itself: raised where the same lesson gives another network
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One part's training.
+
+    Attributes:
+        part: the keyword that the network is handed over as, or `prior`.
+        objective: restoration, denoising, generator, memory, or prior.
+        network: the architecture, without its weights.
+        dataset: the node of the dataset that it learns from; its training split.
+        images, subset: how many of its images, None for all, and which: subsets of one number lie within each other.
+        method: the method whose solver is trained through, with `options`; of restoration alone.
+        degradation: what y is measured with: as the solver is told it; of restoration alone.
+        scheduler: the noise levels of a prior.
+        widths: the values of the network's `width` that are trained; the best on validation images is taken.
+        validation: how many validation images.
+    """
+
+    part: str
+    objective: str
+    network: Node
+    dataset: Node
+    size: int
+    images: int | None = None
+    subset: int = 0
+    method: Node | None = None
+    options: Node = field(default_factory=dict)
+    degradation: Node | None = None
+    scheduler: Node | None = None
+    schedule: Node = field(default_factory=dict)
+    error: str = "l1"
+    widths: tuple[int, ...] = ()
+    validation: int = 64
+
+    @cached_property
+    def made_of(self) -> Node:
+        """What names it: without places, and with the code of what is trained and trained through."""
+        kept = asdict(self) | {"version": VERSION, "dataset": self._without(self.dataset, ("root", "path", "split"))}
+        kept["code"] = {}
+        for node in (self.network, (self.method or {}).get("solver") or {}):
+            target = node.get("_target_", "")
+            if target and not target.startswith("diffusers."):
+                kept["code"][configs.without_place(target)] = configs.code_hash(target)
+        kept["method"] = (self.method or {}).get("solver", {}).get("_target_")
+        if self.degradation is not None:
+            kept["degradation"] = self._without(self.degradation, ("protocol", "range", "check"))
+        kept["schedule"] = {k: v for k, v in self.schedule.items() if k != "save_every"}
+        kept["widths"] = sorted(self.widths)
+        return configs.without_place(kept)
+
+    @cached_property
+    def name(self) -> str:
+        """Of the folder that it is laid down in."""
+        learner = (self.method or {}).get("name", self.part)
+        many = "all" if self.images is None else self.images
+        return f"{learner}-{self.dataset['name']}-{self.size}-n{many}-s{self.subset}-{digest(self.made_of)[:12]}"
+
+    def folder(self, results: str | Path) -> Path:
+        return Path(results) / "trained" / self.name
+
+    def weights(self, results: str | Path) -> Path:
+        """Its weight file, which may not be there yet."""
+        return self.folder(results) / checkpoints.WEIGHTS[0]
+
+    def done(self, results: str | Path) -> bool:
+        """Its facts are written last: where they are, all is."""
+        return (self.folder(results) / "facts.json").is_file()
+
+    @staticmethod
+    def _without(node: Mapping[str, Any], names: tuple[str, ...]) -> Node:
+        return {k: v for k, v in node.items() if k not in (*names, *configs.META)} | {"name": node.get("name")}
+
+
+def architecture(node: Mapping[str, Any]) -> Node:
+    """A network's node without what only says where its weights are."""
+    return {k: v for k, v in node.items() if k not in ("weights", "get")}
+
+
+def objective(method: Mapping[str, Any], part: str) -> str:
+    """What a method's network is trained for: what its config says, else restoration."""
+    return (method.get("training") or {}).get(part, RESTORATION)
+
+
+def lessons(cell: Any) -> dict[str, Lesson]:
+    """Of a Cell with a recipe: what each part that it trains is trained for, by the part's name."""
+    if not cell.recipe:
+        return {}
+    found = {part: of_network(cell, part) for part in cell.method.get("networks") or {}}
+    if cell.takes_prior and cell.prior and cell.prior.get("learned"):
+        learned = cell.prior["learned"]
+        found["prior"] = Lesson("prior", "prior", learned["network"], scheduler=learned["scheduler"], **_shared(cell))
+    return found
+
+
+def of_network(cell: Any, part: str) -> Lesson:
+    """Of one of the method's networks."""
+    node, goal = architecture(cell.method["networks"][part]), objective(cell.method, part)
+    through: Node = {}
+    if goal == RESTORATION:
+        through = {"method": cell.method, "options": cell.options, "degradation": _as_told(cell.degradation)}
+    return Lesson(part, goal, node, **through, **_shared(cell))
+
+
+def _shared(cell: Any) -> Node:
+    """What all parts of a cell are trained with alike."""
+    recipe = {k: v for k, v in cell.recipe.items() if k != "name"}
+    dataset = cell.source if cell.trained_on == cell.source["name"] else _dataset(cell)
+    widths = tuple(recipe.pop("widths", None) or ())
+    return {"dataset": dataset, "size": cell.size, "widths": widths, **recipe}
+
+
+def _dataset(cell: Any) -> Node:
+    """Another dataset than the cell's own, composed as a run with it would be."""
+    from omegaconf import OmegaConf
+
+    words = [f"dataset={cell.trained_on}", f"size={cell.size}", f"data={cell.data}"]
+    return OmegaConf.to_container(configs.compose(words).dataset, resolve=True)  # pyright: ignore
+
+
+def _as_told(node: Node) -> Node:
+    """What a solver hears is what its networks have learned from."""
+    from sipbench.degradation import as_told
+
+    return as_told(node) if node.get("told") else node

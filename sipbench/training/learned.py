@@ -1,0 +1,77 @@
+"""What the recipes of cells ask for, trained once and kept under the results folder, by the name of its lesson."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from sipbench import checkpoints, device
+from sipbench.bench.cell import Cell
+from sipbench.bench.lesson import Lesson
+from sipbench.training.folder import architecture
+from sipbench.training.lessons import Class
+from sipbench.training.loop import Schedule, fit
+
+Report = Callable[[str], None]
+
+
+def prepare(cell: Cell, report: Report = print) -> None:
+    """Train what the cell's recipe asks for and is not there yet."""
+    for lesson in wanted([cell]):
+        train(lesson, cell.results, cell.device, report)
+
+
+def wanted(cells: Iterable[Cell]) -> list[Lesson]:
+    """The lessons of these cells that are still to be given, each once, the quickest first."""
+    found = {lesson.name: lesson for cell in cells for lesson in cell.lessons.values() if not lesson.done(cell.results)}
+    return sorted(found.values(), key=lambda lesson: (lesson.images or 0, lesson.name))
+
+
+def train(lesson: Lesson, results: str | Path, on: str = "auto", report: Report = print) -> Path:
+    """Train each width, keep the best on validation images, and lay it down: its facts are written last."""
+    at, schedule, runs = device.choose(on), Schedule(**lesson.schedule), []
+    for width in lesson.widths if "width" in lesson.network else (None,):
+        own = lesson if width is None else replace(lesson, network=lesson.network | {"width": width}, widths=())
+        report(f"training {lesson.name}" + ("" if width is None else f", width {width}"))
+        runs.append((own, *_one(own, schedule, Path(results) / "training" / own.name, at, report)))
+    best, network, facts = min(runs, key=lambda run: run[2].get("best", run[2]["loss"]))
+    seconds = sum(run[2]["seconds"] for run in runs)
+    widths = {str(one.network["width"]): fact.get("best") for one, _, fact in runs if "width" in one.network}
+    said: dict[str, Any] = facts | {
+        "seconds": seconds,
+        "widths": widths,
+        "name": lesson.name,
+        "made_of": lesson.made_of,
+    }
+    said["parameters"] = sum(p.numel() for p in network.parameters())
+    folder = lesson.folder(results)
+    checkpoints.write(folder, network, architecture(network, best.network))
+    if lesson.scheduler:
+        checkpoints.write_json(folder / "scheduler_config.json", lesson.scheduler)
+    said["sha256"] = checkpoints.sha256(checkpoints.weight_file(folder))
+    checkpoints.write_json(folder / "facts.json.tmp", said)
+    os.replace(folder / "facts.json.tmp", folder / "facts.json")
+    for one, _, _ in runs:  # what is done needs not be gone on with
+        shutil.rmtree(Path(results) / "training" / one.name, ignore_errors=True)
+    return folder
+
+
+def _one(lesson: Lesson, schedule: Schedule, place: Path, at: Any, report: Report) -> tuple[nn.Module, dict[str, Any]]:
+    room = Class.of(lesson, schedule.seed)
+    return fit(
+        room.network,
+        room.loss,
+        room.images,
+        schedule,
+        place,
+        device=at,
+        about=lesson.made_of,
+        validate=room.validate,
+        report=report,
+    )

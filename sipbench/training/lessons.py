@@ -1,0 +1,121 @@
+"""From a lesson to what the loop is handed: the network, the images, the loss, and the look at validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from sipbench import configs
+from sipbench.bench.lesson import RESTORATION, Lesson
+from sipbench.degradation import Degradation
+from sipbench.errors import UserError
+from sipbench.metrics import as_image
+from sipbench.problem import Estimate, Problem, Rng
+from sipbench.training.images import Images
+from sipbench.training.loop import Loss
+from sipbench.training.losses import denoising_loss, network_denoising_loss, posed, restoration_loss
+
+
+@dataclass(frozen=True)
+class Class:
+    """A lesson with its parts built.
+
+    Attributes:
+        network: as it begins, of the lesson's seed.
+        images: the training images, by the number at which they are seen.
+        held_out: the validation images.
+    """
+
+    lesson: Lesson
+    network: nn.Module
+    images: Images
+    held_out: Tensor
+    loss: Loss
+
+    @classmethod
+    def of(cls, lesson: Lesson, seed: int = 0) -> Class:
+        images = Images(split_of(lesson, "train"), lesson.images, lesson.subset)
+        loss = LOSSES[lesson.objective](lesson)
+        held_out = first(split_of(lesson, "validation"), lesson.validation)
+        return cls(lesson, begun(lesson.network, seed, loss, images), images, held_out, loss)
+
+    def validate(self, network: nn.Module, batch: int = 16) -> float:
+        """The loss on the validation images, with the same measurements and noise each time."""
+        total, at = 0.0, next(network.parameters()).device
+        with torch.no_grad():
+            for start in range(0, len(self.held_out), batch):
+                x = self.held_out[start : start + batch].to(at)
+                rng = Rng.of(0, f"{self.lesson.dataset['name']}/validation", range(start, start + len(x)), at)
+                total += float(self.loss(network, x, rng)) * len(x)
+        return total / len(self.held_out)
+
+
+def begun(node: dict[str, Any], seed: int, loss: Loss, images: Callable[[range], Tensor]) -> nn.Module:
+    """The network as a seed begins it; one whose sizes the first measurement tells has seen one."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = configs.build(node)
+        if any(is_lazy(p) for p in network.parameters()):
+            with torch.no_grad():
+                loss(network, images(range(1)), Rng.of(seed, "first", [0]))
+    return network
+
+
+def split_of(lesson: Lesson, split: str) -> Any:
+    """A split of the dataset that a lesson learns from, at its size."""
+    import inspect
+
+    node = {k: v for k, v in lesson.dataset.items() if k != "split"}
+    known = inspect.signature(configs.locate(node["_target_"])).parameters
+    return configs.build(node | {k: v for k, v in {"split": split, "size": lesson.size}.items() if k in known})
+
+
+def first(dataset: Any, count: int) -> Tensor:
+    """So many of its images, or all where there are fewer."""
+    return dataset.load(range(min(count, len(dataset))))
+
+
+def pictures(lesson: Lesson, network: nn.Module, x: Tensor) -> Tensor:
+    """The truth, what is measured of it (as A^+ y, where that is to be had) and what comes back, in this order."""
+    if lesson.degradation is None:
+        return x
+    degradation = Degradation.of(lesson.degradation)
+    with torch.no_grad():
+        x, problem = posed(degradation, x, Rng.of(0, lesson.dataset["name"], range(len(x)), x.device))
+        rows = [x, *([problem.linear.pinv(problem.y)] if problem.f.linear else []), through(lesson)(problem, network)]
+    return torch.cat([as_image(row) for row in rows])
+
+
+def through(lesson: Lesson) -> Callable[[Problem, nn.Module], Tensor]:
+    """The solver of the lesson's method, with its options, as a function of the problem and of the network."""
+    assert lesson.method is not None
+    solver = configs.locate(lesson.method["solver"]["_target_"])
+    others = [name for name in lesson.method.get("networks") or {} if name != lesson.part]
+    if others:
+        raise UserError(f"{lesson.method['name']}: {lesson.part} is trained through a solver that needs {others} too")
+    solve = partial(solver, **configs.built(lesson.options))
+
+    def solved(problem: Problem, network: nn.Module) -> Tensor:
+        out = solve(problem, **{lesson.part: network})
+        return out.x if isinstance(out, Estimate) else out
+
+    return solved
+
+
+def _restoration(lesson: Lesson) -> Loss:
+    assert lesson.degradation is not None
+    return restoration_loss(Degradation.of(lesson.degradation), through(lesson), lesson.error)
+
+
+LOSSES: dict[str, Callable[[Lesson], Loss]] = {
+    RESTORATION: _restoration,
+    "denoising": lambda lesson: network_denoising_loss(lesson.error),
+    "prior": lambda lesson: denoising_loss(lesson.scheduler or {}),
+}
+"""By objective, the loss that a lesson makes small."""

@@ -1,0 +1,143 @@
+"""A cell with a recipe trains its networks and its prior itself: once, by the name of what makes them."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from sipbench import checkpoints, configs
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import run
+from sipbench.datasets.faces import Faces
+from sipbench.errors import UserError
+from sipbench.training.images import ENDLESS, Images
+from sipbench.training.learned import prepare, wanted
+from sipbench.training.lessons import Class
+from sipbench.training.loop import Schedule, fit
+
+SHORT = ["recipe=tradeoff", "recipe.images=2", "recipe.schedule.steps=2", "recipe.schedule.batch_size=2"]
+SHORT += ["recipe.schedule.validate_every=1", "recipe.validation=2", "recipe.widths=[4,8]", "images=1", "size=32"]
+SMALL_PRIOR = ["prior=learned", "prior.learned.network.block_out_channels=[8,8,8]"]
+
+
+def cell(folder, *words):
+    words = [*SHORT, f"results={folder}", "metrics=[psnr]", *words]
+    return Cell.of(configs.compose(words), words)
+
+
+def silent(_):
+    pass
+
+
+def test_a_cell_trains_its_network_and_tells_of_it(tmp_path):
+    one = cell(tmp_path, "method=unet")
+    with pytest.raises(UserError, match="not trained yet"):
+        next(run(one))
+    prepare(one, silent)
+    (row,) = next(run(one))
+    assert (row["status"], row["trained_on"], row["training_images"], row["training_subset"]) == ("ok", "faces", 2, 0)
+    facts = json.loads(row["training"])["net"]
+    assert set(facts["widths"]) == {"4", "8"} and row["training_seconds"] == facts["seconds"] > 0
+    best = min(facts["widths"], key=facts["widths"].get)
+    folder = one.lessons["net"].folder(tmp_path)
+    assert checkpoints.read_json(folder / "config.json")["width"] == int(best)
+    assert not wanted([one]) and not wanted([cell(tmp_path, "method=unet", "seed=3")])
+
+
+def test_its_name_is_known_before_it_is_trained(tmp_path):
+    one = cell(tmp_path, "method=unet")
+    before = one.hash
+    prepare(one, silent)
+    assert cell(tmp_path, "method=unet").hash == before
+    for other in ("recipe.images=3", "recipe.subset=1", "recipe.schedule.lr=0.01", "recipe.error=l1"):
+        assert cell(tmp_path, "method=unet", other).hash != before
+    assert cell(tmp_path, "method=unet", "recipe.schedule.save_every=7").hash == before
+
+
+def test_a_prior_serves_every_problem_and_a_network_one(tmp_path):
+    cells = [cell(tmp_path, f"method={m}", f"degradation={d}", *SMALL_PRIOR)
+             for m in ("ddrm", "unet") for d in ("sr4", "inpaint70")]  # fmt: skip
+    assert sorted(lesson.part for lesson in wanted(cells)) == ["net", "net", "prior"]
+    prepare(cells[0], silent)
+    (row,) = next(run(cells[0]))
+    assert row["trained_on"] == "faces" and row["training_images"] == 2
+
+
+def test_networks_are_trained_for_what_the_solver_is_told(tmp_path):
+    plain = cell(tmp_path, "method=unet").lessons["net"]
+    told = cell(tmp_path, "method=unet", "+degradation.told.noise.sigma=0.1").lessons["net"]
+    wrong = cell(tmp_path, "method=unet", "degradation.noise.sigma=0.2", "+degradation.told.noise.sigma=0.01")
+    assert told.name != plain.name and wrong.lessons["net"].degradation["noise"]["sigma"] == 0.01
+
+
+def test_subsets_lie_within_each_other_and_apart():
+    images = Faces("train", 32)
+    few, more, others = (Images(images, n, s)._chosen for n, s in ((2, 0), (4, 0), (4, 1)))
+    assert list(few) == list(more)[:2] and not set(more) & set(others)
+
+    class Ten:
+        shape = (1, 2, 2)
+
+        def __len__(self):
+            return 10
+
+        def load(self, indices):
+            return torch.tensor(indices).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).float()
+
+    seen = Images(Ten(), 3, 5)
+    assert list(seen._chosen) == list(Images(Ten(), 7, 5)._chosen)[:3] and len(Images(Ten())._chosen) == 10
+    assert torch.equal(seen(range(3)), seen(range(3, 6))) and ENDLESS > len(Ten())
+    with pytest.raises(UserError, match="1 to 10"):
+        Images(Ten(), 11)
+
+
+def _number():
+    class Number(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.value = torch.nn.Parameter(torch.zeros(()))
+
+    return Number()
+
+
+def _fit(folder, steps, **more):
+    """A number that walks to 1 by .1 a step; on validation images .5 is best."""
+    schedule = Schedule(steps=steps, lr=0.1, warmup=0, decay=0.001, ema=0.0, validate_every=1, save_every=1, **more)
+    loss = lambda net, x, rng: (net.value - 1).abs()  # noqa: E731
+    validate = lambda net: abs(float(net.value) - 0.5)  # noqa: E731
+    return fit(_number(), loss, lambda n: torch.zeros(len(n), 1, 1, 1), schedule, folder, device=torch.device("cpu"),
+               validate=validate, report=silent)  # fmt: skip
+
+
+def test_the_best_on_validation_images_is_what_comes_of_it(tmp_path):
+    network, facts = _fit(tmp_path / "a", 9)
+    assert float(network.value) == pytest.approx(0.5, abs=1e-3) and facts["best_step"] == 5 and facts["step"] == 9
+    assert len(pd.read_csv(tmp_path / "a/validation.csv")) == 9
+
+
+def test_it_ends_after_looks_without_a_better_one(tmp_path):
+    network, facts = _fit(tmp_path / "a", 9, patience=2)
+    assert facts["step"] == 7 and float(network.value) == pytest.approx(0.5, abs=1e-3)
+    again, facts = _fit(tmp_path / "a", 9, patience=2)
+    assert facts["step"] == 7 and float(again.value) == float(network.value)
+
+
+def test_one_that_goes_on_knows_its_best(tmp_path):
+    _fit(tmp_path / "a", 6)
+    network, facts = _fit(tmp_path / "a", 9)
+    assert facts["best_step"] == 5 and float(network.value) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_validation_is_the_same_each_time(tmp_path):
+    room = Class.of(cell(tmp_path, "method=unet").lessons["net"])
+    assert room.validate(room.network) == room.validate(room.network) > 0
+
+
+def test_a_network_of_one_dataset_runs_on_another():
+    words = ["method=unet", "dataset=photos", "trained_on=faces", "size=64", "degradation=sr4", "images=1"]
+    one = Cell.of(configs.compose(words), words)
+    assert one.weights["net"].parent.name == "unet-faces-64-sr4" and one.prior and one.prior["name"] == "faces"
+    with pytest.raises(UserError, match="trained_on="):
+        other = [w for w in words if not w.startswith("trained_on")]
+        _ = Cell.of(configs.compose(other), other).weights
