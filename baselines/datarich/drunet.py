@@ -42,7 +42,7 @@ class DRUNet(nn.Module):
         self.m_up1 = nn.Sequential(nn.ConvTranspose2d(b, a, 2, stride=2, bias=False), *_blocks(a, blocks))
         self.m_tail = _conv(a, channels)
         for weight in self.parameters():
-            nn.init.orthogonal_(weight, gain=0.2)
+            nn.init.normal_(weight, std=0.2 / weight[0].numel() ** 0.5)
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
         """The image, of x on [-1, 1] with noise of standard deviation sigma, (B,)."""
