@@ -52,9 +52,14 @@ def existing(path: str, who: str) -> Path:
     return found
 
 
-@cache
 def sha256(path: Path) -> str:
-    """The hash of a file, read in pieces."""
+    """The hash of a file, read in pieces; read again where the file has changed since."""
+    known = path.stat()
+    return _sha256(path, known.st_mtime_ns, known.st_size)
+
+
+@cache
+def _sha256(path: Path, changed: int, size: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sipbench import configs, device
+from sipbench.bench import applies
 from sipbench.bench.run import Bench
 from sipbench.bench.watch import counting
 from sipbench.degradation import Degradation, small
@@ -96,7 +97,7 @@ class Trial:
         nodes = cell.method.get("networks") or {}
         networks = {name: untrained(node).to(at) for name, node in nodes.items()}
         bench = Bench(cell, Degradation.of(cell.degradation), prior_for(cell), networks, at, priors_of_theta(cell))
-        bench.check()
+        applies.check(bench)
         return cls(bench, list(networks))
 
     @property
