@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from sipbench.bench.run import run
 from sipbench.errors import UserError
 from sipbench.problem import Rng
 from sipbench.training.learned import prepare, wanted
@@ -69,11 +68,9 @@ def test_a_word_that_is_not_known(options):
 
 def test_a_denoiser_is_trained_once_for_every_problem_and_method(tmp_path):
     """Also one whose output is a gradient, which the loss goes through."""
-    words = ["method=admm_lpn", "method.solver.iterations=1", "recipe.widths=[4]", "size=16"]
+    words = ["method=admm_lpn", "recipe.widths=[4]"]
     cells = [cell(tmp_path, *words, f"degradation={d}") for d in ("sr4", "inpaint70")]
     prepare(cells[0], silent)
     assert not wanted(cells)
-    (row,) = next(run(cells[1]))
-    assert row["status"] == "ok" and row["training_images"] == 2
     names = {cell(tmp_path, f"method={m}").lessons["net"].name for m in ("admm_dncnn", "pgd_dncnn", "red_dncnn")}
     assert len(names) == 1
