@@ -13,6 +13,23 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "change over the batch": ("norm(b - a)", "(b - a).norm().expand(len(a))"),
         "noise twice": ("sigma_n * ANY", "2 * sigma_n * ANY"),
     },
+    "dncnn.DnCNN": {
+        "the image, not the noise": ("x - 2 * ANY", "2 * ANY"),
+        "noise on [-1, 1]": ("x - 2 * ANY", "x - ANY"),
+        "added": ("x - 2 * ANY", "x + 2 * ANY"),
+    },
+    "drunet.DRUNet": {
+        "level on [-1, 1]": ("sigma.to(x) / 2", "sigma.to(x)"),
+        "one level": ("sigma.to(x) / 2", "sigma.to(x)[:1].expand(len(x)) / 2"),
+        "image on [-1, 1]": ("(x + 1) / 2", "x"),
+        "zeros beyond": ("'replicate'", "'constant'"),
+        "a skip left out": ("u + x3", "u"),
+    },
+    "lpn.LPN": {
+        "weights below zero": ("F.softplus(core)", "core"),
+        "not growing": ("F.softplus(t, self.beta)", "F.softplus(-t, self.beta)"),
+        "sums below zero": ("F.softplus(weight)", "-F.softplus(weight)"),
+    },
     "hqs.hqs": {
         "noise not squared": ("lam * sigma_n**2", "lam * sigma_n"),
         "denoised, then data": ("return z", "return z + gain(y - f(z), 1.0, lam)"),
@@ -77,6 +94,15 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "shared exchanged": ("1 if shared else steps", "steps if shared else 1"),
         "start too large": ("A.T(y) / L", "A.T(y)"),
         "network first": ("net(x - ANY, k)", "net(x, k) - ANY"),
+    "restoration_prior.restoration_prior": {
+        "away from the restorer": ("x - R(x)", "R(x) - x"),
+        "tau left out": ("gamma * tau", "gamma"),
+        "measured by pixels": ("H.T(H(v)) / ANY", "v"),
+        "H not normalised": ("H.norm**2", "1.0"),
+        "epsilon left out": ("epsilon * v", "0 * v"),
+        "A not normalised": ("gamma * f.T(f(v)) / L", "gamma * f.T(f(v))"),
+        "data of x": ("y - f(z)", "y - f(x)"),
+        "restored from H^T": ("H.pinv", "H.T"),
     },
     "red.red": {
         "not the residual": ("weight * (x - v)", "weight * x"),
@@ -118,6 +144,17 @@ MUTANTS = [
         for name, change in changes.items()
     ),
     *(Mutant(name, "datarich.hqs.hqs", *change, module="datarich.denoisers") for name, change in SHARED.items()),
+    Mutant("blind", "datarich.dncnn.DnCNN", "sigma.to(v) / 2", "0 * sigma.to(v)", witness="map"),
+    Mutant("level on [-1, 1]", "datarich.dncnn.DnCNN", "sigma.to(v) / 2", "sigma.to(v)", witness="map"),
+    Mutant("of psi itself", "datarich.lpn.LPN", "2 * D - 1", "D", witness="gradient"),
+    Mutant("level on [-1, 1]", "datarich.lpn.LPN", "sigma.to(x) / 2", "sigma.to(x)", witness="gradient"),
+    Mutant(
+        "first level for all",
+        "datarich.denoisers.network_denoiser",
+        "ANY.expand(len(x))",
+        "ANY.flatten()[:1].expand(len(x))",
+    ),
+    Mutant("half the level", "datarich.denoisers.network_denoiser", "sigma.to(weight)", "sigma.to(weight) / 2"),
     Mutant("half the weight", "datarich.denoisers.total_variation", "sigma.to(x) ** 2", "sigma.to(x) ** 2 / 2"),
     Mutant("no projection", "datarich.denoisers.total_variation", "ANY.clamp(min=1)", "torch.ones_like(ANY)"),
 ]
