@@ -94,6 +94,7 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "shared exchanged": ("1 if shared else steps", "steps if shared else 1"),
         "start too large": ("A.T(y) / L", "A.T(y)"),
         "network first": ("net(x - ANY, k)", "net(x, k) - ANY"),
+    },
     "restoration_prior.restoration_prior": {
         "away from the restorer": ("x - R(x)", "R(x) - x"),
         "tau left out": ("gamma * tau", "gamma"),
@@ -110,6 +111,22 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "units of [0, 1]": ("of_255(1.0) ** 2", "(of_255(1.0) / 2) ** 2"),
         "rules exchanged": ("rule == 'fixed_point'", "rule != 'fixed_point'"),
         "weight not scaled": ("weight * variance", "weight"),
+    },
+    "external.external": {
+        "range not undone": ("(x - low) / (high - low) * 2 - 1", "x"),
+        "images on [0, 1]": ("(v + 1) / 2 * (high - low) + low", "v * (high - low) + low"),
+        "adjoint not scaled": ("v / each(norms(problem).square(), v)", "v"),
+        "adjoint for the pseudo-inverse": ("given == 'pinv'", "given == 'adjoint'"),
+        "not clipped": ("ANY.clamp(-1, 1)", "ANY"),
+    },
+    "reconstructor.reconstructor": {
+        "norm forgotten": ("f(x) / norm", "f(x)"),
+        "adjoint's norm forgotten": ("f.T(y) / norm", "f.T(y)"),
+        "y not moved": ("h * problem.y[one] + dark[one]", "h * problem.y[one]"),
+        "y not scaled": ("h * problem.y[one] + dark[one]", "problem.y[one] + dark[one]"),
+        "noise of [-1, 1]": ("noise(problem, h / norm)", "noise(problem, 1 / norm)"),
+        "noise without the norm": ("noise(problem, h / norm)", "noise(problem, h)"),
+        "result not moved": ("(u - m) / h", "u / h"),
     },
 }
 NETWORKS: dict[str, dict[str, tuple[str, str]]] = {
@@ -137,7 +154,17 @@ SHARED: dict[str, tuple[str, str]] = {
     "one level": ("math.log10(first)", "math.log10(last)"),
 }
 
+FRAMES: dict[str, tuple[str, str]] = {
+    "order not turned": ("restore(v.flip(1)).flip(1)", "restore(v)"),
+    "order not turned back": ("restore(v.flip(1)).flip(1)", "restore(v.flip(1))"),
+    "tiles that do not overlap": ("side - overlap", "side"),
+    "tiles not cut": ("overlap // 2 if start else 0", "0"),
+    "padding not cut": ("net(ANY)[..., : h * scale, : w * scale]", "net(ANY)[..., -h * scale :, -w * scale :]"),
+    "not reflected": ("'reflect'", "'replicate'"),
+}
+
 MUTANTS = [
+    *(Mutant(name, "datarich.external.external", *c, module="datarich.frames") for name, c in FRAMES.items()),
     *(
         Mutant(name, f"datarich.{solver}", *change)
         for solver, changes in (BROKEN | NETWORKS).items()
