@@ -9,7 +9,7 @@ from sipbench.errors import UserError
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["method=dmplg"], "unknown method 'dmplg'. Did you mean dmplug\\? Known: admm_pnp, admm_tv, blinddps"),
+        (["method=dmplg"], "unknown method 'dmplg'. Did you mean dmplug\\? Known: admm_bm3d, admm_dncnn, admm_drunet"),
         (["dataset=face"], "unknown dataset 'face'. Did you mean faces\\?"),
         (["degradation=inpaint71"], "unknown degradation 'inpaint71'. Did you mean inpaint70\\?"),
         (["profile=papr"], "unknown profile 'papr'. Did you mean paper\\?"),
