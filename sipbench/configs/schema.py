@@ -65,7 +65,11 @@ class Network(Node):
     """An architecture with trained weights; its other keys are the options of the architecture."""
 
     weights: str | None = key("the checkpoint: its name below weights/, or a folder")
-    get: str | None = key("the command that makes or fetches the checkpoint")
+    path: str | None = key(
+        "in its place, the file of a network made elsewhere, which the `_target_` loads: docs/external.md"
+    )
+    trained: str | None = key("of a network made elsewhere, what its maker says that it was trained on")
+    get: str | None = key("the command that makes or fetches it, or what to do by hand")
     fetch: Address = key("a plain address of the checkpoint, where there is one")
 
 

@@ -1,4 +1,4 @@
-"""What a prior, an autoencoder, a denoiser and a restoration network are trained to make small."""
+"""What a prior, an autoencoder, a generator, a denoiser and a restoration network are trained to make small."""
 
 from __future__ import annotations
 
@@ -132,7 +132,27 @@ def autoencoder_loss(kl: float = 1e-4, edges: float = 1.0) -> Loss:
         z = mean + (0.5 * logvar).exp() * rng.normal_like(mean)
         d = network.decode(z).sample.float() - x  # pyright: ignore
         across, down = d.diff(dim=-1).abs().mean(), d.diff(dim=-2).abs().mean()
-        divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
-        return d.abs().mean() + edges * (across + down) + kl * divergence
+        return d.abs().mean() + edges * (across + down) + kl * divergence(mean, logvar).mean()
 
     return loss
+
+
+def generator_loss(beta: float = 0.01) -> Loss:
+    """| x - G(mu + s z) |^2 + beta KL( N(mu, s^2) || N(0, I) ), for each image, over the number of its entries.
+
+    That is the evidence lower bound of a decoder G with noise of variance beta / 2 an entry. The network has
+    `encode(x)`, with mu and log s^2 of the whole image's code, and G as its call.
+    """
+
+    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        mean, logvar = (part.float() for part in network.encode(x))  # pyright: ignore
+        z = mean + (0.5 * logvar).exp() * rng.normal_like(mean)
+        error = (network(z).float() - x).square().mean()
+        return error + beta * divergence(mean, logvar).sum() / x.numel()
+
+    return loss
+
+
+def divergence(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL( N(mu, s^2) || N(0, 1) ) of each entry."""
+    return 0.5 * (mean**2 + logvar.exp() - 1 - logvar)

@@ -207,3 +207,8 @@ def test_what_is_no_folder_is_one_line(capsys, word):
     assert main(["fetch", word]) == 2
     err = capsys.readouterr().err
     assert f"{word.partition('=')[0]} is a folder, not" in err and err.count("\n") == 1
+
+
+def test_a_network_made_elsewhere_is_told_how_to_get(say):
+    code, _, err = say("mprnet")
+    assert code == 1 and "left to do: mprnet waits for model_deblurring.pth" in err[-1] and "README" in err[-1]
