@@ -17,6 +17,7 @@ from sipbench.bench.identity import digest
 
 Node = dict[str, Any]
 RESTORATION = "restoration"  # through the solver; the other objectives ask nothing of the degradation
+WHOLE = ("generator", "memory")  # of what is made of a picture: these ask what that is
 VERSION = 1  # of the training itself: raised where the same lesson gives another network
 
 
@@ -32,6 +33,7 @@ class Lesson:
         images, subset: how many of its images, None for all, and which: subsets of one number lie within each other.
         method: the method whose solver is trained through, with `options`; of restoration alone.
         degradation: what y is measured with: as the solver is told it; of restoration alone.
+        unknown: what of a picture a generator or a memory learns: image, grey, complex or object.
         scheduler: the noise levels of a prior.
         widths: the values of the network's `width` that are trained; the best on validation images is taken.
         validation: how many validation images.
@@ -47,6 +49,7 @@ class Lesson:
     method: Node | None = None
     options: Node = field(default_factory=dict)
     degradation: Node | None = None
+    unknown: str = "image"
     scheduler: Node | None = None
     schedule: Node = field(default_factory=dict)
     error: str = "l1"
@@ -57,6 +60,8 @@ class Lesson:
     def made_of(self) -> Node:
         """What names it: without places, and with the code of what is trained and trained through."""
         kept = asdict(self) | {"version": VERSION, "dataset": self._without(self.dataset, ("root", "path", "split"))}
+        if self.unknown == "image":
+            del kept["unknown"]
         kept["code"] = {}
         for node in (self.network, (self.method or {}).get("solver") or {}):
             target = node.get("_target_", "")
@@ -106,7 +111,8 @@ def lessons(cell: Any) -> dict[str, Lesson]:
     """Of a Cell with a recipe: what each part that it trains is trained for, by the part's name."""
     if not cell.recipe:
         return {}
-    found = {part: of_network(cell, part) for part in cell.method.get("networks") or {}}
+    networks = cell.method.get("networks") or {}
+    found = {part: of_network(cell, part) for part, node in networks.items() if "path" not in node}
     if cell.takes_prior and cell.prior and cell.prior.get("learned"):
         learned = cell.prior["learned"]
         found["prior"] = Lesson("prior", "prior", learned["network"], scheduler=learned["scheduler"], **_shared(cell))
@@ -119,6 +125,8 @@ def of_network(cell: Any, part: str) -> Lesson:
     through: Node = {}
     if goal == RESTORATION:
         through = {"method": cell.method, "options": cell.options, "degradation": _as_told(cell.degradation)}
+    elif goal in WHOLE:
+        through = {"unknown": cell.degradation.get("unknown") or "image"}
     return Lesson(part, goal, node, **through, **_shared(cell))
 
 
