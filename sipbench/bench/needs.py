@@ -31,6 +31,10 @@ def _has(*names: str) -> Callable[[Given], bool]:
     return lambda given: all(hasattr(given.f, name) for name in names)
 
 
+def _is_fixed(given: Given) -> bool:
+    return not given.f.per_image
+
+
 def _denoises(given: Given) -> bool:
     from sipbench.operators.colour import Denoise
 
@@ -48,6 +52,9 @@ NEEDS: dict[str, Need] = {
     "phase": Need(_has("lift", "lower"), "{method} is for phase retrieval; {degradation} is none"),
     # one whose linear map is the Fourier transform of a frame, in and out of which it leads
     "far_field": Need(_has("embed", "crop"), "{method} is for phase retrieval from far fields; {degradation} is none"),
+    "tomography": Need(_has("views", "detectors"), "{method} is for tomography; {degradation} is none"),
+    # the same forward map for every image, so that a network can learn it
+    "fixed": Need(_is_fixed, "{method} learns one forward map; {degradation} draws one for each image"),
     "denoising": Need(_denoises, "{method} only denoises; {degradation} does more than add noise"),
     "blind": Need(
         lambda g: g.f.blind, "{method} is for forward maps that leave a part open; {degradation} is told whole"

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from sipbench import configs
 from sipbench.bench.cell import Cell, NotApplicable
@@ -77,6 +78,11 @@ def remembering(f: Operator, memory: dict[Any, Tensor]) -> Operator:
     return f
 
 
+def unsized(networks: Mapping[str, nn.Module]) -> bool:
+    """Whether there is a part that the first measurement sizes."""
+    return any(is_lazy(part) for net in networks.values() for part in (*net.parameters(), *net.buffers()))
+
+
 def untrained(node: Mapping[str, Any]) -> nn.Module:
     """The architecture with random weights: the contract does not depend on what was learnt."""
     architecture = {k: v for k, v in node.items() if k not in ("weights", "get")}
@@ -84,6 +90,9 @@ def untrained(node: Mapping[str, Any]) -> nn.Module:
         torch.manual_seed(0)
         network = configs.build(architecture)
         for parameter in network.parameters():
+            if is_lazy(parameter):
+                continue
             if not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.01)
-    return network.requires_grad_(False).eval()
+            parameter.requires_grad_(False)
+    return network.eval()

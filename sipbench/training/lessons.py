@@ -62,7 +62,7 @@ def begun(node: dict[str, Any], seed: int, loss: Loss, images: Callable[[range],
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = configs.build(node)
-        if any(is_lazy(p) for p in network.parameters()):
+        if any(is_lazy(p) for p in (*network.parameters(), *network.buffers())):
             with torch.no_grad():
                 loss(network, images(range(1)), Rng.of(seed, "first", [0]))
     return network

@@ -28,12 +28,81 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "level forgotten": ("sigmas[k]", "sigmas[-1]"),
         "start too large": ("x = s = x / L", "x = s = x"),
     },
+    "end_to_end.end_to_end": {
+        "adjoint for inverse": ("problem.linear.pinv(y)", "problem.linear.T(y)"),
+        "inverse for adjoint": ("problem.linear.T(y)", "problem.linear.pinv(y)"),
+        "always inverted": ("given != 'y' and f.linear", "f.linear"),
+        "phases zero": ("y * field.sgn()", "y"),
+        "peak over the batch": ("v.flatten(1).abs().amax(1)", "v.abs().amax().expand(len(v))"),
+        "rows for columns": ("ANY.repeat_interleave(ANY1, -1)", "ANY.repeat(1, 1, 1, ANY1)"),
+    },
+    "fully_learned.fully_learned": {
+        "not scaled": ("self.scale * y", "y"),
+        "scale upside down": ("1 / rms.clamp(min=ANY)", "rms"),
+        "no U-Net": ("self.unet(ANY)", "ANY"),
+    },
+    "lista.lista": {
+        "no thresholds": ("F.relu(u.abs() - theta)", "u.abs()"),
+        "one layer fewer": ("problem.steps(net.layers)", "problem.steps(net.layers - 1)"),
+        "mixing transposed": ("a @ self.matrices.S.T", "a @ self.matrices.S"),
+        "norm not squared": ("D.T / problem.linear.norm", "D.T"),
+        "not orthonormal": ("torch.where(k == 0, ANY, C)", "C"),
+        "no signs": ("u.sign() * ANY", "ANY"),
+    },
+    "lpd.lpd": {
+        "memory not used": ("x[:, 1 % net.memory]", "x[:, 0]"),
+        "dual memory": ("h[:, 0]", "h[:, 1]"),
+        "no residual": ("x + net(ANY, k)", "net(ANY, k)"),
+        "one network": ("self.primal[k]", "self.primal[0]"),
+        "not normalised": ("1 / net.norm(problem)", "1 + 0 * net.norm(problem)"),
+        "returns its memory": ("x[:, 0].to(ANY)", "x[:, 1].to(ANY)"),
+        "colours apart": ("self.channels = channels", "self.channels = 1"),
+        "entries side by side": ("(1, 1)", "(1, shape[-1])"),
+    },
+    "modl.modl": {
+        "network last": ("return x.to(ANY)", "return net(x).to(ANY)"),
+        "data first": ("x = A.T(y) / L", "x = Solution.apply(A.T(y) / L, lam, lambda v: A.T(A(v)) / L, cg_iterations)"),
+        "weight left out": ("M(v) + lam * v", "M(v)"),
+        "weight twice": ("M(v) + lam * v", "M(v) + 2 * lam * v"),
+        "norm not squared": ("net.norm(problem) ** 2", "net.norm(problem)"),
+        "from zero": ("A.T(y - A(z)) / L", "A.T(y) / L"),
+        "gradient not solved": ("u = ctx.solve(dv[0])", "u = dv[0]"),
+        "sign of the weight's gradient": ("-(u * v).sum()", "(u * v).sum()"),
+    },
+    "unrolled_pgd.unrolled_pgd": {
+        "uphill": ("A(x) - y", "y - A(x)"),
+        "norm not squared": ("net.norm(problem) ** 2", "net.norm(problem)"),
+        "one step size": ("net.eta[k]", "net.eta[0]"),
+        "networks in reverse": ("self.prox[k % len(self.prox)]", "self.prox[-1 - k % len(self.prox)]"),
+        "shared exchanged": ("1 if shared else steps", "steps if shared else 1"),
+        "start too large": ("A.T(y) / L", "A.T(y)"),
+        "network first": ("net(x - ANY, k)", "net(x, k) - ANY"),
+    },
     "red.red": {
         "not the residual": ("weight * (x - v)", "weight * x"),
         "step": ("2 / (L / variance + weight)", "1 / (L / variance + weight)"),
         "units of [0, 1]": ("of_255(1.0) ** 2", "(of_255(1.0) / 2) ** 2"),
         "rules exchanged": ("rule == 'fixed_point'", "rule != 'fixed_point'"),
         "weight not scaled": ("weight * variance", "weight"),
+    },
+}
+NETWORKS: dict[str, dict[str, tuple[str, str]]] = {
+    "nafnet.NAFNet": {
+        "no gate": ("a * b", "a"),
+        "no attention": ("v * self.sca(v)", "v"),
+        "norm over the image": ("x.mean(1, keepdim=True)", "x.mean((1, 2, 3), keepdim=True)"),
+        "variance left out": ("d.square().mean(1, keepdim=True)", "torch.ones_like(d)"),
+        "second part left out": ("x + self.gamma * ANY", "x"),
+        "skips in order": ("skips.pop()", "skips.pop(0)"),
+        "not residual": ("v + ANY[..., :h, :w]", "ANY[..., :h, :w]"),
+    },
+    "iradonmap.IRadonMap": {
+        "turned the other way": ("i[:, None] * ANY", "-i[:, None] * ANY"),
+        "a whole turn": ("torch.pi / views", "2 * torch.pi / views"),
+        "off by half a detector": ("(detectors - 1) / 2", "detectors / 2"),
+        "no filter": ("y @ self.filter.T", "y"),
+        "filter transposed": ("self.filter.T", "self.filter"),
+        "weights left out": ("self.weight * seen", "seen"),
     },
 }
 SHARED: dict[str, tuple[str, str]] = {
@@ -45,7 +114,7 @@ SHARED: dict[str, tuple[str, str]] = {
 MUTANTS = [
     *(
         Mutant(name, f"datarich.{solver}", *change)
-        for solver, changes in BROKEN.items()
+        for solver, changes in (BROKEN | NETWORKS).items()
         for name, change in changes.items()
     ),
     *(Mutant(name, "datarich.hqs.hqs", *change, module="datarich.denoisers") for name, change in SHARED.items()),

@@ -1,4 +1,4 @@
-"""Plug and play beside deepinv's own algorithms: its iterations, with the same denoiser and an exact data step."""
+"""Plug and play and unrolled beside deepinv's own algorithms: its iterations, with the same denoiser or networks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from deepinv import optim
 from baselines.datarich.admm_pnp import admm_pnp
 from baselines.datarich.denoisers import prior_denoiser
 from baselines.datarich.hqs import hqs
+from baselines.datarich.modl import Denoiser, modl
 from baselines.datarich.pgd_pnp import pgd_pnp
 from baselines.datarich.red import red
+from baselines.datarich.unrolled_pgd import Unrolled, unrolled_pgd
 from tests import dense
+from tests.baselines.learned import ready
 from tests.baselines.plugged import NOISE, posed
 from tests.parity import Peer
 
@@ -97,9 +100,69 @@ def red_and_public():
     return torch.cat(ours), torch.cat(theirs)
 
 
+def unrolled_and_public():
+    """deepinv's unfolded PGD with a network and a step size for each iteration, copied; and the steps' gradients."""
+    problem = posed("bicubic")
+    net = ready(unrolled_pgd, Unrolled(1, steps=4, width=4, levels=1), problem).requires_grad_(True)
+    L = problem.f.norm**2
+    ours = unrolled_pgd(problem, net=net)
+    model = optim.PGD(
+        data_fidelity=optim.L2(),
+        prior=[optim.PnP(Copied(prox)) for prox in net.prox],
+        stepsize=[float(eta) / L for eta in net.eta.detach()],
+        sigma_denoiser=1.0,
+        max_iter=4,
+        early_stop=False,
+        unfold=True,
+        trainable_params=["stepsize"],
+    ).double()
+    physics = Physics(problem.f, problem.shape[1:])
+    theirs = model(problem.y, physics, init=middle(problem))
+    steps = [p for name, p in model.named_parameters() if "stepsize" in name]
+    slopes = torch.autograd.grad(ours.square().sum(), net.eta)[0]
+    public = torch.stack(torch.autograd.grad(theirs.square().sum(), steps)).flatten() / L  # theirs are eta / |A|^2
+    return tuple(torch.cat([x.detach().flatten(), s]) for x, s in ((ours, slopes), (theirs, public)))
+
+
+def modl_and_public():
+    """The public code's makeModel: dc0 = A^T y, then dw and dc in turns, each dc by conjugate gradients from zero."""
+    problem, many = posed("bicubic"), {"iterations": 3, "cg_iterations": 80}
+    net = ready(modl, Denoiser(1, width=4, depth=3), problem, **many)
+    lam, images = net.log_lam.exp(), []
+    for i in range(len(problem.y)):
+        A = dense.matrix(problem.f.select(slice(i, i + 1)), problem.shape[1:]) / net.norm.value
+        back = A.T @ problem.y[i].flatten() / net.norm.value
+        x = back
+        for _ in range(3):
+            right = back + lam * net.denoiser(x.view(1, *problem.shape[1:])).flatten()
+            x, r = torch.zeros_like(right), right
+            p, energy, n = r, r @ r, 0
+            while n < 200 and energy > 1e-26:
+                q = A.T @ (A @ p) + lam * p
+                step = energy / (p @ q)
+                x, r, before = x + step * p, r - step * q, energy
+                energy = r @ r
+                p, n = r + energy / before * p, n + 1
+        images.append(x.view(problem.shape[1:]))
+    return modl(problem, net=net, **many), torch.stack(images)
+
+
+class Copied(torch.nn.Module):
+    """A network as a denoiser that ignores the noise level."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, sigma):
+        return self.network(x)
+
+
 PEERS = {
     "admm_pnp": Peer("deepinv/deepinv", admm_and_public, 1e-8),
     "dpir": Peer("cszn/DPIR", dpir_and_public, 1e-8),
     "pgd_pnp": Peer("deepinv/deepinv", pgd_and_public, 1e-8),
+    "modl": Peer("hkaggarwal/modl", modl_and_public, 1e-8),
+    "unrolled_pgd": Peer("deepinv/deepinv", unrolled_and_public, 1e-6),
     "red_pnp": Peer("deepinv/deepinv", red_and_public, 1e-8),
 }
