@@ -20,7 +20,7 @@ from sipbench.operators.unknowns import UNKNOWNS
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.training.images import Images
 from sipbench.training.loop import Loss
-from sipbench.training.losses import denoising_loss, generator_loss, posed, restoration_loss
+from sipbench.training.losses import denoising_loss, generator_loss, network_denoising_loss, posed, restoration_loss
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ def _restoration(lesson: Lesson) -> Loss:
 
 LOSSES: dict[str, Callable[[Lesson], Loss]] = {
     RESTORATION: _restoration,
+    "denoising": lambda lesson: network_denoising_loss(lesson.error),
     "prior": lambda lesson: denoising_loss(lesson.scheduler or {}),
     "generator": lambda lesson: made_of_pictures(lesson, generator_loss()),
 }
