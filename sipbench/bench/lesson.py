@@ -6,6 +6,7 @@ that ask for the same one share it, and a run that was killed finds what was fin
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sipbench import checkpoints, configs
-from sipbench.bench.identity import digest
+from sipbench.bench import protocol
+from sipbench.bench.identity import PLACES, digest, targets
+from sipbench.errors import UserError
 
 Node = dict[str, Any]
 RESTORATION = "restoration"  # through the solver; the other objectives ask nothing of the degradation
@@ -60,20 +63,24 @@ class Lesson:
 
     @cached_property
     def made_of(self) -> Node:
-        """What names it: without places, and with the code of what is trained and trained through."""
-        kept = asdict(self) | {"version": VERSION, "dataset": self._without(self.dataset, ("root", "path", "split"))}
+        """What names it: without places; images and files count by what they are, code without comments."""
+        solver = (self.method or {}).get("solver") or {}
+        kept = asdict(self) | {"version": VERSION, "protocol": protocol.solving()}
+        kept["dataset"] = self._without(self.dataset, ("root", "path", "split")) | {"version": self._images}
         if self.target == "truth":
             del kept["target"]
         if self.unknown == "image":
             del kept["unknown"]
-        kept["code"] = {}
-        for node in (self.network, (self.method or {}).get("solver") or {}):
-            target = node.get("_target_", "")
-            if target and not target.startswith("diffusers."):
-                kept["code"][configs.without_place(target)] = configs.code_hash(target)
-        kept["method"] = (self.method or {}).get("solver", {}).get("_target_")
+        parts = [self.network, self.dataset, self.options, self.degradation, {"_target_": solver.get("_target_", "")}]
+        own = sorted(t for t in targets(parts) if not t.startswith("diffusers."))
+        kept["code"] = {configs.without_place(target): configs.code_hash(target) for target in own}
+        kept["method"] = solver.get("_target_")
         if self.degradation is not None:
+            operator = self.degradation["operator"]
             kept["degradation"] = self._without(self.degradation, ("protocol", "range", "check"))
+            kept["degradation"]["operator"] = {k: v for k, v in operator.items() if k not in PLACES}
+            if file := operator_file(operator, self.degradation["name"]):
+                kept["degradation"]["file"] = checkpoints.sha256(file)
         kept["schedule"] = {k: v for k, v in self.schedule.items() if k != "save_every"}
         kept["widths"] = sorted(self.widths)
         return configs.without_place(kept)
@@ -84,6 +91,20 @@ class Lesson:
         learner = (self.method or {}).get("name", self.part)
         many = "all" if self.images is None else self.images
         return f"{learner}-{self.dataset['name']}-{self.size}-n{many}-s{self.subset}-{digest(self.made_of)[:12]}"
+
+    def split(self, name: str) -> Any:
+        """A split of the dataset that it learns from, at its size."""
+        node = {k: v for k, v in self.dataset.items() if k != "split"}
+        known = inspect.signature(configs.locate(node["_target_"])).parameters
+        found = configs.build(node | {k: v for k, v in {"split": name, "size": self.size}.items() if k in known})
+        if found.measured:
+            raise UserError(f"{node['name']} holds measurements, and nothing is trained on such: trained_on=NAME")
+        return found
+
+    @property
+    def _images(self) -> list[str]:
+        """The versions of the images that it sees; a memory looks at no validation images."""
+        return [self.split(name).version for name in ("train", "validation")[: 1 + (self.objective != "memory")]]
 
     def folder(self, results: str | Path) -> Path:
         return Path(results) / "trained" / self.name
@@ -99,6 +120,14 @@ class Lesson:
     @staticmethod
     def _without(node: Mapping[str, Any], names: tuple[str, ...]) -> Node:
         return {k: v for k, v in node.items() if k not in (*names, *configs.META)} | {"name": node.get("name")}
+
+
+def operator_file(node: Node, who: str) -> Path | None:
+    """The checkpoint or the file that an operator is made of."""
+    if "checkpoint" in node:
+        options = {k: v for k, v in node.items() if k != "_target_"}
+        return configs.locate(node["_target_"]).weight_file(**options)
+    return checkpoints.existing(node["path"], who) if node.get("path") else None
 
 
 def architecture(node: Mapping[str, Any]) -> Node:

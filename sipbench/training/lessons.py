@@ -41,9 +41,9 @@ class Class:
 
     @classmethod
     def of(cls, lesson: Lesson, seed: int = 0) -> Class:
-        images = Images(split_of(lesson, "train"), lesson.images, lesson.subset)
+        images = Images(lesson.split("train"), lesson.images, lesson.subset)
         loss = LOSSES[lesson.objective](lesson)
-        held_out = first(split_of(lesson, "validation"), lesson.validation)
+        held_out = first(lesson.split("validation"), lesson.validation)
         return cls(lesson, begun(lesson.network, seed, loss, images), images, held_out, loss)
 
     def validate(self, network: nn.Module, batch: int = 16) -> float:
@@ -66,15 +66,6 @@ def begun(node: dict[str, Any], seed: int, loss: Loss, images: Callable[[range],
             with torch.no_grad():
                 loss(network, images(range(1)), Rng.of(seed, "first", [0]))
     return network
-
-
-def split_of(lesson: Lesson, split: str) -> Any:
-    """A split of the dataset that a lesson learns from, at its size."""
-    import inspect
-
-    node = {k: v for k, v in lesson.dataset.items() if k != "split"}
-    known = inspect.signature(configs.locate(node["_target_"])).parameters
-    return configs.build(node | {k: v for k, v in {"split": split, "size": lesson.size}.items() if k in known})
 
 
 def first(dataset: Any, count: int) -> Tensor:
