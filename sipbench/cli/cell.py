@@ -40,10 +40,12 @@ def run(cell: Cell) -> str:
 
 
 def _train(cell: Cell) -> None:
-    """What its recipe asks for and is not there yet."""
+    """What its recipe asks for and is not there yet; what cannot be done at all is said before."""
     if cell.recipe:
+        from sipbench.bench.run import Bench
         from sipbench.training.learned import prepare
 
+        Bench.of(cell)
         prepare(cell)
 
 
