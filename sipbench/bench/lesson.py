@@ -21,6 +21,13 @@ from sipbench.errors import UserError
 Node = dict[str, Any]
 RESTORATION = "restoration"  # through the solver; the other objectives ask nothing of the degradation
 WHOLE = ("generator", "memory")  # of what is made of a picture: these ask what that is
+UNHEEDED = {
+    "denoising": ("target",),
+    "prior": ("target", "error"),
+    "generator": ("target", "error"),
+    "memory": ("target", "error", "schedule", "widths", "validation"),
+}
+"""What an objective does not look at, and so is no part of its lesson's name."""
 VERSION = 1  # of the training itself: raised where the same lesson gives another network
 
 
@@ -82,15 +89,23 @@ class Lesson:
             if file := operator_file(operator, self.degradation["name"]):
                 kept["degradation"]["file"] = checkpoints.sha256(file)
         kept["schedule"] = {k: v for k, v in self.schedule.items() if k != "save_every"}
-        kept["widths"] = sorted(self.widths)
-        return configs.without_place(kept)
+        kept["widths"] = sorted(self.widths) if "width" in self.network else []
+        if kept["widths"]:
+            kept["network"] = {k: v for k, v in self.network.items() if k != "width"}
+        kept["subset"] = self._which
+        return configs.without_place({k: v for k, v in kept.items() if k not in UNHEEDED.get(self.objective, ())})
+
+    @property
+    def _which(self) -> int:
+        """The subset; of all images there is one."""
+        return 0 if self.images is None else self.subset
 
     @cached_property
     def name(self) -> str:
         """Of the folder that it is laid down in."""
         learner = (self.method or {}).get("name", self.part)
         many = "all" if self.images is None else self.images
-        return f"{learner}-{self.dataset['name']}-{self.size}-n{many}-s{self.subset}-{digest(self.made_of)[:12]}"
+        return f"{learner}-{self.dataset['name']}-{self.size}-n{many}-s{self._which}-{digest(self.made_of)[:12]}"
 
     def split(self, name: str) -> Any:
         """A split of the dataset that it learns from, at its size."""

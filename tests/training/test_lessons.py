@@ -66,6 +66,24 @@ def test_the_kernel_in_a_file_counts_by_its_content(tmp_path):
     assert names[0] != names[1] == names[2]
 
 
+@pytest.mark.parametrize(
+    ("words", "ignored"),
+    [
+        (["method=nearest_neighbour"], ["recipe.schedule.steps=9", "recipe.error=l1", "recipe.validation=3"]),
+        (["method=csgm"], ["recipe.error=l1", "recipe.target=measurement", "degradation=inpaint70"]),
+        (["method=admm_dncnn"], ["recipe.target=measurement", "degradation=inpaint70"]),
+        (["method=unet"], ["method.networks.net.width=12", "recipe.widths=[8,4]"]),
+        (["method=lista"], ["recipe.widths=[16]"]),
+        (["method=unet", "recipe.images=null"], ["recipe.subset=2"]),
+    ],
+)
+def test_what_changes_nothing_trains_nothing_anew(tmp_path, words, ignored):
+    (one,) = cell(tmp_path, *words).lessons.values()
+    for word in ignored:
+        (other,) = cell(tmp_path, *words, word).lessons.values()
+        assert other.name == one.name, word
+
+
 def test_nothing_is_trained_on_measurements(tmp_path):
     Image.new("RGB", (32, 32)).save(tmp_path / "y.png")
     words = ["dataset=measured", f"dataset.root={tmp_path}", "degradation=denoise", "noise=gaussian"]
