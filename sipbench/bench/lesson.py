@@ -32,6 +32,7 @@ class Lesson:
         images, subset: how many of its images, None for all, and which: subsets of one number lie within each other.
         method: the method whose solver is trained through, with `options`; of restoration alone.
         degradation: what y is measured with: as the solver is told it; of restoration alone.
+        unknown: what of a picture the others learn: image, grey, complex or object.
         scheduler: the noise levels of a prior.
         widths: the values of the network's `width` that are trained; the best on validation images is taken.
         validation: how many validation images.
@@ -47,6 +48,7 @@ class Lesson:
     method: Node | None = None
     options: Node = field(default_factory=dict)
     degradation: Node | None = None
+    unknown: str = "image"
     scheduler: Node | None = None
     schedule: Node = field(default_factory=dict)
     error: str = "l1"
@@ -57,6 +59,8 @@ class Lesson:
     def made_of(self) -> Node:
         """What names it: without places, and with the code of what is trained and trained through."""
         kept = asdict(self) | {"version": VERSION, "dataset": self._without(self.dataset, ("root", "path", "split"))}
+        if self.unknown == "image":
+            del kept["unknown"]
         kept["code"] = {}
         for node in (self.network, (self.method or {}).get("solver") or {}):
             target = node.get("_target_", "")
@@ -109,7 +113,8 @@ def lessons(cell: Any) -> dict[str, Lesson]:
     found = {part: of_network(cell, part) for part in cell.method.get("networks") or {}}
     if cell.takes_prior and cell.prior and cell.prior.get("learned"):
         learned = cell.prior["learned"]
-        found["prior"] = Lesson("prior", "prior", learned["network"], scheduler=learned["scheduler"], **_shared(cell))
+        own = {"scheduler": learned["scheduler"], "unknown": _unknown(cell)}
+        found["prior"] = Lesson("prior", "prior", learned["network"], **own, **_shared(cell))
     return found
 
 
@@ -119,7 +124,14 @@ def of_network(cell: Any, part: str) -> Lesson:
     through: Node = {}
     if goal == RESTORATION:
         through = {"method": cell.method, "options": cell.options, "degradation": _as_told(cell.degradation)}
+    else:
+        through = {"unknown": _unknown(cell)}
     return Lesson(part, goal, node, **through, **_shared(cell))
+
+
+def _unknown(cell: Any) -> str:
+    """What the cell's unknown is made of a picture."""
+    return cell.degradation.get("unknown") or "image"
 
 
 def _shared(cell: Any) -> Node:

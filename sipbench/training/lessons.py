@@ -16,6 +16,7 @@ from sipbench.bench.lesson import RESTORATION, Lesson
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError
 from sipbench.metrics import as_image
+from sipbench.operators.unknowns import UNKNOWNS
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.training.images import Images
 from sipbench.training.loop import Loss
@@ -41,7 +42,7 @@ class Class:
     @classmethod
     def of(cls, lesson: Lesson, seed: int = 0) -> Class:
         images = Images(split_of(lesson, "train"), lesson.images, lesson.subset)
-        loss = LOSSES[lesson.objective](lesson)
+        loss = made_of_pictures(lesson, LOSSES[lesson.objective](lesson))
         held_out = first(split_of(lesson, "validation"), lesson.validation)
         return cls(lesson, begun(lesson.network, seed, loss, images), images, held_out, loss)
 
@@ -106,6 +107,14 @@ def through(lesson: Lesson) -> Callable[[Problem, nn.Module], Tensor]:
         return out.x if isinstance(out, Estimate) else out
 
     return solved
+
+
+def made_of_pictures(lesson: Lesson, loss: Loss) -> Loss:
+    """A loss of what the lesson's unknown is made of pictures; restoration makes it itself, with the measurement."""
+    if lesson.objective == RESTORATION or lesson.unknown == "image":
+        return loss
+    make = UNKNOWNS[lesson.unknown]
+    return lambda network, x, rng: loss(network, make(x, rng.child("unknown")), rng)
 
 
 def _restoration(lesson: Lesson) -> Loss:
