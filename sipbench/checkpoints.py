@@ -52,9 +52,26 @@ def existing(path: str, who: str) -> Path:
     return found
 
 
-@cache
+def made_elsewhere(path: str | None, weights: str | Path, who: str, how: str = "") -> Path:
+    """A network's file that was made elsewhere: as named or below the weights, or an error that says how to get it."""
+    if not path:
+        raise UserError(f"{who} is a network made elsewhere: name its file, as in path=network.pth")
+    own = [Path(path).expanduser(), Path(weights).expanduser() / path]
+    found = next((place for place in own if place.is_file()), None)
+    if found is None:
+        looked = " and ".join(dict.fromkeys(map(str, own)))
+        raise UserError(f"{who} waits for {path}. Looked for: {looked}. {f'To get it: {how}' if how else ''}".rstrip())
+    return found.resolve()
+
+
 def sha256(path: Path) -> str:
-    """The hash of a file, read in pieces."""
+    """The hash of a file, read in pieces; read again where the file has changed since."""
+    known = path.stat()
+    return _sha256(path, known.st_mtime_ns, known.st_size)
+
+
+@cache
+def _sha256(path: Path, changed: int, size: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

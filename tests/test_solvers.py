@@ -55,6 +55,7 @@ SAMPLE = [(m, out[i % len(out)]) for i, (m, out) in enumerate(LEFT_OUT.items()) 
 
 DOES = {m: [d for n, d in PAIRS if n == m] for m in listed.METHODS}
 TRIED = {m: [d for d in does if d in KINDS] or does[:1] for m, does in DOES.items() if does}  # by `make test`
+TRIED["dpir_official"] = ["sr4"]  # its network is the published one, of 33 million weights
 
 
 def case(method, degradation):

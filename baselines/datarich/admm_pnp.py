@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.common.algebra import each, norm
 from baselines.common.linear import conditioning
@@ -22,6 +22,7 @@ from sipbench.problem import Problem
 def admm_pnp(
     problem: Problem,
     *,
+    net: nn.Module | None = None,
     denoiser: Name = "prior",
     iterations: int = 50,
     lam: float = 1.0,
@@ -42,7 +43,8 @@ def admm_pnp(
     conjugate gradients. Returns v. Cost: one denoising an iteration. More: docs/notes/pnp.md.
 
     Args:
-        denoiser: prior, the diffusion prior at sigma; or tv, total variation.
+        net: a denoiser that was trained, for `network`.
+        denoiser: prior, the diffusion prior at sigma; network, `net`; bm3d; or tv, total variation.
         iterations: number of iterations.
         lam: weight of g, in the units of sigma_n^2.
         rho: the penalty at the start.
@@ -51,7 +53,7 @@ def admm_pnp(
         eta: of the adaptive rule.
     """
     y, f, sigma_n = problem.y, problem.linear, noise_of(problem)
-    D, gain = denoiser_of(problem, denoiser), conditioning(f, y.dtype)
+    D, gain = denoiser_of(problem, denoiser, net), conditioning(f, y.dtype)
     x = v = u = y.new_zeros(problem.shape)
     rhos, change = y.new_full((len(y),), rho, dtype=torch.float64), y.new_full((len(y),), torch.inf)
     for _ in problem.steps(iterations):

@@ -7,20 +7,36 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.common.algebra import each
+from baselines.common.block_matching import block_matching
 from baselines.common.differences import differences
 from sipbench.problem import Problem
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # the images; a noise level, or one for each
-Name = Literal["prior", "tv"]
+Name = Literal["prior", "network", "bm3d", "tv"]
 LEAST_SIGMA = 0.002  # the least noise of a measurement that is assumed, 0.255 of 255
 
 
-def denoiser_of(problem: Problem, name: Name) -> Denoiser:
-    """The diffusion prior, which gives E[x | x + sigma z], or total variation, which knows no data."""
-    return total_variation if name == "tv" else prior_denoiser(problem)
+def denoiser_of(problem: Problem, name: Name, net: nn.Module | None = None) -> Denoiser:
+    """The diffusion prior, which gives E[x | x + sigma z]; a network; or one that knows no data: BM3D or TV."""
+    match name:
+        case "prior":
+            return prior_denoiser(problem)
+        case "network":
+            return network_denoiser(net)
+        case "bm3d":
+            return bm3d_denoiser()
+        case "tv":
+            return total_variation
+
+
+def network_denoiser(net: nn.Module | None) -> Denoiser:
+    """net(x, sigma) with a noise level for each image, in the network's own precision."""
+    assert net is not None, "denoiser network is one that the method's config names under networks: net"
+    weight = next(net.parameters())
+    return lambda x, sigma: net(x.to(weight.dtype), sigma.to(weight).expand(len(x))).to(x.dtype)
 
 
 def prior_denoiser(problem: Problem) -> Denoiser:
@@ -31,6 +47,17 @@ def prior_denoiser(problem: Problem) -> Denoiser:
         t = prior.time_at(sigma)
         alpha, _ = prior.scales(t)
         return prior.denoise(prior.spread(alpha, x) * x, t)
+
+    return denoise
+
+
+def bm3d_denoiser() -> Denoiser:
+    """BM3D, one image after another on the CPU."""
+    filtered = block_matching()
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        images, levels = ((x + 1) / 2).double().cpu(), (sigma / 2).expand(len(x)).tolist()
+        return (2 * torch.stack(list(map(filtered, images, levels))) - 1).to(x)
 
     return denoise
 

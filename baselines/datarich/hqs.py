@@ -7,7 +7,7 @@ https://arxiv.org/abs/2008.13751
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.common.linear import conditioning
 from baselines.datarich.denoisers import Name, denoiser_of, noise_of, of_255, spaced
@@ -18,6 +18,7 @@ from sipbench.problem import Problem
 def hqs(
     problem: Problem,
     *,
+    net: nn.Module | None = None,
     denoiser: Name = "prior",
     iterations: int = 8,
     lam: float = 0.23,
@@ -33,14 +34,15 @@ def hqs(
     value decomposition, else by conjugate gradients. Returns z. Cost: `iterations` denoisings. More: docs/notes/pnp.md.
 
     Args:
-        denoiser: prior, the diffusion prior at sigma; or tv, total variation.
+        net: a denoiser that was trained, for `network`.
+        denoiser: prior, the diffusion prior at sigma; network, `net`; bm3d; or tv, total variation.
         iterations: number of levels; published are 8 for deblurring and 24 for super-resolution.
         lam: weight of the denoiser.
         sigma_1: the first level, out of 255.
         sigma_K: the last one; None takes sigma_n, the noise of y.
     """
     y, f, sigma_n = problem.y, problem.linear, noise_of(problem)
-    D, gain, z = denoiser_of(problem, denoiser), conditioning(f, y.dtype), y.new_zeros(problem.shape)
+    D, gain, z = denoiser_of(problem, denoiser, net), conditioning(f, y.dtype), y.new_zeros(problem.shape)
     sigmas = spaced(of_255(sigma_1), sigma_n if sigma_K is None else of_255(sigma_K), iterations)
     for k in problem.steps(iterations):
         rho = lam * sigma_n**2 / sigmas[k] ** 2

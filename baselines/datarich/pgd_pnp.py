@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.common.algebra import each
 from baselines.datarich.denoisers import Name, denoiser_of, norms, of_255, spaced
@@ -20,6 +20,7 @@ from sipbench.problem import Problem
 def pgd_pnp(
     problem: Problem,
     *,
+    net: nn.Module | None = None,
     denoiser: Name = "prior",
     iterations: int = 100,
     gamma: float = 1.0,
@@ -36,14 +37,15 @@ def pgd_pnp(
     starts from A^T y / |A|^2. Cost: one A, A^T and denoising an iteration. More: docs/notes/pnp.md.
 
     Args:
-        denoiser: prior, the diffusion prior at sigma; or tv, total variation.
+        net: a denoiser that was trained, for `network`.
+        denoiser: prior, the diffusion prior at sigma; network, `net`; bm3d; or tv, total variation.
         iterations: number of iterations.
         gamma: step size, in units of 1 / |A|^2.
         sigma: the denoiser's noise level, out of 255.
         sigma_1: the first one, where it is to fall.
         momentum: FISTA's.
     """
-    y, f, D = problem.y, problem.linear, denoiser_of(problem, denoiser)
+    y, f, D = problem.y, problem.linear, denoiser_of(problem, denoiser, net)
     x = f.T(y)
     L = each(norms(problem).square(), x)
     x = s = x / L

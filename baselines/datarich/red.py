@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.common.algebra import each
 from baselines.common.linear import conditioning
@@ -21,6 +21,7 @@ from sipbench.problem import Problem
 def red(
     problem: Problem,
     *,
+    net: nn.Module | None = None,
     denoiser: Name = "prior",
     rule: Literal["fixed_point", "steepest_descent"] = "fixed_point",
     iterations: int = 200,
@@ -39,7 +40,8 @@ def red(
     else by conjugate gradients. Cost: one denoising an iteration. More: docs/notes/pnp.md.
 
     Args:
-        denoiser: prior, the diffusion prior at sigma_f; or tv, total variation.
+        net: a denoiser that was trained, for `network`.
+        denoiser: prior, the diffusion prior at sigma_f; network, `net`; bm3d; or tv, total variation.
         rule: fixed_point or steepest_descent, which takes many more iterations.
         iterations: number of iterations; published are 200 and 1500.
         lam: the weight, for intensities out of 255.
@@ -47,7 +49,7 @@ def red(
         sigma_1: the first one, where it is to fall.
     """
     y, f, variance = problem.y, problem.linear, noise_of(problem) ** 2
-    D, gain, weight = denoiser_of(problem, denoiser), conditioning(f, y.dtype), lam / of_255(1.0) ** 2
+    D, gain, weight = denoiser_of(problem, denoiser, net), conditioning(f, y.dtype), lam / of_255(1.0) ** 2
     x = f.T(y)
     L = each(norms(problem).square(), x)
     x, mu = x / L, 2 / (L / variance + weight)

@@ -1,27 +1,22 @@
-"""End-to-end restoration: a network trained on pairs maps A^+ y to the image.
+"""A residual U-Net.
 
-Ronneberger, Fischer, Brox: U-Net, MICCAI 2015; with the residual form of Jin, McCann, Froustey, Unser: Deep
-Convolutional Neural Network for Inverse Problems in Imaging, IEEE TIP 2017, https://arxiv.org/abs/1611.03679
+Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015,
+https://arxiv.org/abs/1505.04597; in the residual form of Jin, McCann, Froustey, Unser: Deep Convolutional Neural
+Network for Inverse Problems in Imaging, IEEE TIP 2017, https://arxiv.org/abs/1611.03679
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sipbench.problem import Problem
-
-
-def unet(problem: Problem, *, net: nn.Module) -> Tensor:
-    """x = v + net(v) with v = A^+ y: one evaluation. The network was trained for this very degradation."""
-    v = problem.linear.pinv(problem.y)
-    weight = next(net.parameters())
-    return net(v.to(weight.dtype)).to(v.dtype)
+from baselines.datarich.sizing import to_multiples
 
 
 class UNet(nn.Module):
-    """A residual U-Net without normalisation over the batch: x = v + u(v).
+    """x = v + u(v), without normalisation over the batch; it starts as the identity. Sides may be of any length.
 
     Args:
+        channels: of the image.
         width: channels at full resolution; they double at each of the `levels` below.
         blocks: residual blocks a level, on the way down and on the way up.
     """
@@ -38,10 +33,11 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList(_blocks(w, blocks) for w in widths[:-1])
         self.tail = nn.Conv2d(width, channels, 3, padding=1)
-        nn.init.zeros_(self.tail.weight)
+        for parameter in self.tail.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, v: Tensor) -> Tensor:
-        x, skips = self.head(v), []
+        x, skips = self.head(to_multiples(v, 2 ** len(self.shrink))), []
         for block, shrink in zip(self.down, self.shrink, strict=True):
             x = block(x)
             skips.append(x)
@@ -49,7 +45,8 @@ class UNet(nn.Module):
         x = self.middle(x)
         for block, grow in zip(reversed(self.up), reversed(self.grow), strict=True):  # pyright: ignore
             x = block(grow(x) + skips.pop())
-        return v + self.tail(x)
+        h, w = v.shape[-2:]
+        return v + self.tail(x)[..., :h, :w]
 
 
 class _Residual(nn.Module):

@@ -259,10 +259,19 @@ class Cell:
         how += "; or take one of another dataset: trained_on=NAME"
         for name, node in (self.method.get("networks") or {}).items():
             learned = self.lessons.get(name)
-            found[name] = (
-                learned.weights(self.results) if learned else self._weight_file(node["weights"], node.get("get", how))
-            )
+            if "path" in node:
+                who = self.method["name"]
+                found[name] = checkpoints.made_elsewhere(node["path"], self.weights_folder, who, node.get("get", ""))
+            elif learned:
+                found[name] = learned.weights(self.results)
+            else:
+                found[name] = self._weight_file(node["weights"], node.get("get", how))
         return found
+
+    @property
+    def waits(self) -> bool:
+        """Whether its method is a network made elsewhere: what needs its file can do without, where that is absent."""
+        return any("path" in node for node in (self.method.get("networks") or {}).values())
 
     @cached_property
     def lessons(self) -> dict[str, Lesson]:

@@ -16,16 +16,18 @@ PLACES = (*LEFT_OUT, "path", "learned")
 def identity(cell: Any) -> dict[str, Any]:
     """Of a Cell. No device, batch size, launcher or logging; files count by their content, code without comments."""
     degradation, target = cell.degradation, cell.method["solver"]["_target_"]
+    networks = cell.method.get("networks") or {}
     there = {name: path for name, path in cell.weights.items() if name not in cell.lessons}
+    own = {name: path for name, path in there.items() if "path" not in networks.get(name, {})}  # not made elsewhere
     found = {
         "protocol": protocol.solving(),
         "dataset": [cell.source["name"], cell.dataset.version, cell.split, cell.size, _without(cell.source, PLACES)],
         "degradation": _degradation(degradation),
         "method": [cell.method["name"], *configs.without_place([target, configs.code_hash(target), cell.options])],
-        "networks": {k: _without(node, LEFT_OUT) for k, node in (cell.method.get("networks") or {}).items()},
+        "networks": {k: _without(node, (*PLACES, "trusted")) for k, node in networks.items()},
         "prior": _without(cell.prior, PLACES) if cell.prior and _in_use(cell, cell.prior) else None,
         "weights": {name: checkpoints.sha256(path) for name, path in there.items()},
-        "settings": {name: checkpoints.settings_sha256(path) for name, path in there.items()},
+        "settings": {name: checkpoints.settings_sha256(path) for name, path in own.items()},
         "budget": cell.budget_seconds,
         "seed": cell.seed,
     }

@@ -29,11 +29,12 @@ def obstacle(cell: Cell) -> str | None:
     return None
 
 
-def files(cell: Cell) -> Iterator[str]:
-    """Every file that a cell lacks, one line each."""
+def files(cell: Cell, *, waiting: bool = True) -> Iterator[str]:
+    """Every file that a cell lacks, one line each; `waiting` names those of networks made elsewhere too."""
     yield from _dataset(cell)
     yield from _images(cell)
-    yield from _checkpoints(cell)
+    if waiting or not cell.waits:
+        yield from _checkpoints(cell)
 
 
 def _dataset(cell: Cell) -> Iterator[str]:

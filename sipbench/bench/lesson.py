@@ -110,7 +110,8 @@ def lessons(cell: Any) -> dict[str, Lesson]:
     """Of a Cell with a recipe: what each part that it trains is trained for, by the part's name."""
     if not cell.recipe:
         return {}
-    found = {part: of_network(cell, part) for part in cell.method.get("networks") or {}}
+    networks = cell.method.get("networks") or {}
+    found = {part: of_network(cell, part) for part, node in networks.items() if "path" not in node}
     if cell.takes_prior and cell.prior and cell.prior.get("learned"):
         learned = cell.prior["learned"]
         own = {"scheduler": learned["scheduler"], "unknown": _unknown(cell)}

@@ -77,5 +77,8 @@ def untrained(cell: Cell) -> list[str]:
 def _network(node: str, file: str, device: torch.device) -> torch.nn.Module:
     from pathlib import Path
 
-    network = checkpoints.load_into(configs.build(json.loads(node)), Path(file))
+    own = json.loads(node)
+    if "path" in own:  # made elsewhere: the file is all of it, its mode too
+        return configs.build(own | {"path": file}).requires_grad_(False).to(device)
+    network = checkpoints.load_into(configs.build(own), Path(file))
     return network.requires_grad_(False).eval().to(device)

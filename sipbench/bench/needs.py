@@ -31,10 +31,34 @@ def _has(*names: str) -> Callable[[Given], bool]:
     return lambda given: all(hasattr(given.f, name) for name in names)
 
 
+def _is_fixed(given: Given) -> bool:
+    return not given.f.per_image
+
+
 def _denoises(given: Given) -> bool:
     from sipbench.operators.colour import Denoise
 
     return isinstance(given.f, Denoise)
+
+
+def _pictures(given: Given) -> bool:
+    """Whether y is a picture of x: in colour or grey, as large or smaller by a whole number."""
+    if isinstance(given.f, type):  # its file is not here: what it measures is not known yet
+        return True
+    x, y = tuple(given.f.shape[1:]), _y_shape(given.f)
+    if len(y) != 3 or {x[0], y[0]} - {1, 3} or y[0] > x[0]:
+        return False
+    return all(n % m == 0 for n, m in zip(x[1:], y[1:], strict=True)) and x[1] * y[2] == x[2] * y[1]
+
+
+def _y_shape(f: Any) -> tuple[int, ...]:
+    """The shape of a measurement, without the batch."""
+    import torch
+
+    theta = {name: torch.zeros(f.shape[0], *shape) for name, shape in f.theta_shapes.items()} if f.blind else None
+    with torch.no_grad():
+        y = f.measure(torch.zeros(f.shape), *([] if theta is None else [theta]))
+    return tuple(y.shape[1:])
 
 
 TOLD = Need(lambda g: not g.f.blind, "{method} is told f; {degradation} leaves a part of it open")
@@ -48,7 +72,11 @@ NEEDS: dict[str, Need] = {
     "phase": Need(_has("lift", "lower"), "{method} is for phase retrieval; {degradation} is none"),
     # one whose linear map is the Fourier transform of a frame, in and out of which it leads
     "far_field": Need(_has("embed", "crop"), "{method} is for phase retrieval from far fields; {degradation} is none"),
+    "tomography": Need(_has("views", "detectors"), "{method} is for tomography; {degradation} is none"),
+    # the same forward map for every image, so that a network can learn it
+    "fixed": Need(_is_fixed, "{method} learns one forward map; {degradation} draws one for each image"),
     "denoising": Need(_denoises, "{method} only denoises; {degradation} does more than add noise"),
+    "y.image": Need(_pictures, "{method} is given y as an image; {degradation} measures something else"),
     "blind": Need(
         lambda g: g.f.blind, "{method} is for forward maps that leave a part open; {degradation} is told whole"
     ),

@@ -24,7 +24,7 @@ PARTS = {
     "datasets": ("datasets",),
     "metrics": ("metrics",),
     "priors": ("priors", "checkpoints.py"),
-    "bench": ("bench",),
+    "bench": ("bench", "foreign"),
 }
 
 

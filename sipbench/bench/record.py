@@ -133,8 +133,12 @@ def about(cell: Cell, at: torch.device) -> dict[str, Any]:
 
 
 def trained_on(cell: Cell) -> str:
-    """The datasets that its networks and its prior come from; empty where nothing was trained."""
-    own = [cell.trained_on] if cell.method.get("networks") else []
+    """The datasets that its networks and its prior come from; empty where nothing was trained.
+
+    Of a network made elsewhere that is its maker's word.
+    """
+    nodes = (cell.method.get("networks") or {}).values()
+    own = [node.get("trained") or "unknown" if "path" in node else cell.trained_on for node in nodes]
     if cell.takes_prior and cell.prior and "prior" in cell.weights:
         lesson = cell.lessons.get("prior")
         own.append(lesson.dataset["name"] if lesson else (cell.prior.get("trained") or {}).get("dataset", "unknown"))

@@ -8,7 +8,6 @@ x goes round the solver, never through it: it is loaded to make y, let go, and l
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -17,18 +16,17 @@ from typing import Any
 import torch
 
 from sipbench import configs, device
-from sipbench.bench import exact, given, guard, probe, record, store
-from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench import applies, exact, given, guard, probe, record, store
+from sipbench.bench.cell import Cell
 from sipbench.bench.draws import drawn
 from sipbench.bench.load import forget, load_networks, load_prior, load_priors, untrained
-from sipbench.bench.needs import unmet
 from sipbench.bench.record import Outcome
 from sipbench.bench.score import Truth
 from sipbench.bench.watch import Counted, Follow, PeakMemory, counting
 from sipbench.datasets.reading import BadImage
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError
-from sipbench.metrics import METRICS, available, deblurred
+from sipbench.metrics import deblurred
 from sipbench.operators.base import BlindOperator, Operator
 from sipbench.problem import Problem, Rng
 
@@ -80,12 +78,12 @@ class Bench:
         at = device.choose(cell.device)
         device.make_deterministic(at)
         prior = Counted(load_prior(cell, at)) if "prior" in cell.weights or _analytic(cell) else None
-        if prior is not None and cell.method.get("needs") is None and not _fits(prior, cell):
+        if prior is not None and cell.method.get("needs") is None and not applies.fits(prior, cell):
             prior = None  # a solver that states no needs is handed what there is, and here there is none
         degradation, networks = Degradation.of(cell.degradation), load_networks(cell, at)
         bench = cls(cell, degradation, prior, networks, at, load_priors(cell, at))
         if check:
-            bench.check()
+            applies.check(bench)
         return bench
 
     def rows(self, images: list[int], report: Report | None, at_once: int = 0) -> list[dict[str, Any]]:
@@ -143,11 +141,6 @@ class Bench:
         if said is None:
             return problem
         f = said.build(problem.shape, self.streams(images))
-        shape = None if f.blind else tuple(f.measure(torch.zeros(f.shape)).shape)
-        if shape not in (None, tuple(problem.y.shape)):
-            raise UserError(
-                f"degradation.told: such an f gives measurements of {shape[1:]}, and y is {tuple(problem.y.shape)[1:]}"
-            )
         f = f.sealed() if isinstance(f, BlindOperator) else f
         return replace(problem, f=f.to(self.device), noise=said.noise if said.reveal_noise else None)
 
@@ -235,35 +228,6 @@ class Bench:
         """A copy of y in the precision that the solver is to work in."""
         return y.to(torch.promote_types(y.dtype, getattr(torch, self.cell.precision)), copy=True)
 
-    def check(self) -> None:
-        """Whether the method can do this cell at all; if not, NotApplicable says why."""
-        cell, (_, degradation, method) = self.cell, self.cell.names
-        for name in cell.metrics:
-            available(name)
-        if cell.probe:
-            probe.check(cell.probe)
-        said = self.degradation.told or self.degradation
-        f = said.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
-        noise = said.noise if said.reveal_noise else None
-        if cell.probe and cell.draws > 1:
-            raise NotApplicable("a probe watches one draw: use draws=1")
-        reason = unmet(cell.method, degradation, f, noise, self.prior)
-        if reason:
-            raise NotApplicable(reason)
-        of_draws = next((name for name in cell.metrics if METRICS[name].of_draws), None)
-        if of_draws and (reason := exact.lacks(cell, f, self.degradation.noise)):
-            raise NotApplicable(f"{of_draws} compares draws with an exact posterior: {reason}")
-        if self.prior is not None and cell.prior is not None and not _fits(self.prior, cell):
-            raise NotApplicable(f"prior {cell.prior['name']} is for {self.prior.image_shape}, not {_shape(cell)}")
-        for name, prior in self.priors.items():
-            box = cell.theta_shapes[name.removesuffix("_prior")]
-            if not _within(prior.shape, box):
-                raise NotApplicable(f"{name} is for {tuple(prior.shape)}, which does not fit into {box}")
-        given = {**cell.options, **self.networks, **self.priors}
-        missing = [n for n in _required(cell.solver) if n not in given]
-        if missing:
-            raise NotApplicable(f"{method} is given no {', '.join(missing)}: set it in its config")
-
     def _load_anew(self) -> None:
         """Priors and networks as they were: a solver wrote into what it was lent."""
         forget()
@@ -293,24 +257,5 @@ def _chunks(images: list[int], size: int) -> Iterator[list[int]]:
     return (images[i : i + size] for i in range(0, len(images), size))
 
 
-def _fits(prior: Any, cell: Cell) -> bool:
-    return tuple(prior.image_shape) == _shape(cell)
-
-
-def _shape(cell: Cell) -> tuple[int, ...]:
-    """(C, H, W) of the unknown."""
-    return Degradation.of(cell.degradation).x_shape(cell.dataset)
-
-
-def _within(shape: Sequence[int], box: Sequence[int]) -> bool:
-    """Whether it has the box's channels and no longer sides: a smaller kernel lies in the middle of its box."""
-    return len(shape) == len(box) and shape[0] == box[0] and all(n <= m for n, m in zip(shape, box, strict=True))
-
-
 def _analytic(cell: Cell) -> bool:
     return cell.takes_prior and cell.prior is not None and "path" not in cell.prior
-
-
-def _required(solver: Callable[..., Any]) -> list[str]:
-    parameters = inspect.signature(solver).parameters.values()
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]

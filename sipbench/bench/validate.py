@@ -13,7 +13,7 @@ from sipbench.errors import UserError, unknown
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 WANDB = ("disabled", "offline", "online")
-FLAGS = ("tuned", "retry_failed", "keep_images")
+FLAGS = ("tuned", "retry_failed", "keep_images", "trusted")
 FOLDERS = ("data", "weights", "results")
 LARGEST_SEED = 2**63 - 1  # what a column of whole numbers holds
 

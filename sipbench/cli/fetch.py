@@ -100,6 +100,9 @@ def _all(kind: str, name: str, typed: Overrides, cfg: Any) -> Iterator[str]:
         elif _address(sort, one):
             for line in _thing(sort, one, cfg):
                 print(line, file=sys.stderr)
+    for name, address in {n["weights"]: n["fetch"] for cell in cells for n in _networks(cell)}.items():
+        if line := _network(name, address, cfg["weights"]):
+            print(line, file=sys.stderr)
     yield from dict.fromkeys(line for cell in cells for line in files(cell))
 
 
@@ -128,6 +131,11 @@ def _things(cell: Cell) -> Iterator[tuple[str, str]]:
         yield "prior", cell.prior["name"]
     if any(METRICS[metric].backbone for metric in cell.metrics if metric in METRICS):
         yield LPIPS, LPIPS
+
+
+def _networks(cell: Cell) -> Iterator[dict[str, Any]]:
+    """Those of the method's networks whose weights have an address."""
+    yield from (node for node in (cell.method.get("networks") or {}).values() if node.get("fetch"))
 
 
 def _get(kind: str, name: str, cfg: Any) -> Iterator[str]:
@@ -166,17 +174,48 @@ def _address(kind: str, name: str) -> dict[str, str]:
 def _download(name: str, address: dict[str, str], weights: Path) -> None:
     """Get a checkpoint into its folder; one of guided-diffusion is imported, and its own file goes."""
     from sipbench.fetch import hub
-    from sipbench.fetch.download import download, sha256_of
     from sipbench.priors.adm import import_prior
 
     if repo := address.get("hub"):
         return hub.snapshot(repo, weights / name, _meter(repo))
+    file = _file(address, weights)
+    import_prior(str(file), weights=str(weights), name=name, force=True)
+    file.unlink()
+
+
+def _network(name: str, address: dict[str, str], folder: str) -> str:
+    """Get the weights of a network, if they are not here; why they did not come. Its own file goes."""
+    from sipbench import checkpoints
+    from sipbench.fetch import hub
+
+    weights = Path(folder).expanduser()
+    try:
+        print(f"network {name}: here: {checkpoints.find(name, weights)}")
+        return ""
+    except UserError:
+        pass
+    try:
+        if repo := address.get("hub"):
+            hub.snapshot(repo, weights / name, _meter(repo))
+        else:
+            file = _file(address, weights)
+            (weights / name).mkdir(parents=True, exist_ok=True)
+            hub.unpickled(file, weights / name / checkpoints.WEIGHTS[-1])
+    except UserError as error:
+        return f"network {name} did not come: {error}"
+    print(f"network {name}: here: {weights / name}")
+    return ""
+
+
+def _file(address: dict[str, str], weights: Path) -> Path:
+    """One file by its address, unless it was put into the folder of weights by hand."""
+    from sipbench.fetch.download import download, sha256_of
+
     url, sha256 = address["url"], address.get("sha256") or ""
     file = weights / urlsplit(url).path.rpartition("/")[2]
     if not file.is_file() or (sha256 and sha256_of(file) != sha256):
         download(url, file, sha256, _meter(file.name))
-    import_prior(str(file), weights=str(weights), name=name, force=True)
-    file.unlink()
+    return file
 
 
 def _lpips() -> Iterator[str]:

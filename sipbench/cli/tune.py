@@ -157,7 +157,11 @@ def _searched(words: Iterable[str], named: set[str]) -> list[str]:
                 f"the search of {methods[0]} is one for each of {', '.join(search)}: name one as degradation="
             )
         search = search[tasks[0]]
-    return [f"method.solver.{name}={','.join(map(str, values))}" for name, values in search.items()]
+    return [f"method.solver.{name}={','.join(map(_word, values))}" for name, values in search.items()]
+
+
+def _word(value: Any) -> str:
+    return "null" if value is None else str(value)
 
 
 def _nothing(words: Overrides) -> str:
@@ -193,7 +197,7 @@ def _conclude(cells: list[Cell], by: str, higher: bool, words: Overrides) -> Non
     if frame[by].isna().all():
         raise UserError(f"no setting has a {by}: {', '.join(c for c in frame.columns if frame[c].notna().any())}")
     frame = frame.sort_values(by, ascending=not higher, na_position="last")
-    best, varied = cells[frame.index[0]], [n for n in _flat(cells[0].typed) if frame[n].astype(str).nunique() > 1]
+    best, varied = cells[frame.index[0]], [n for n in _flat(cells[0].typed) if len({str(v) for v in frame[n]}) > 1]
     path = Path(best.results, "tuning", f"{file_name(best)}.csv")
     store.write_whole(path, frame.to_csv(index=False).encode())
     print(frame.to_string(index=False, float_format=lambda v: f"{v:.4g}"))

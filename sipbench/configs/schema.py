@@ -44,11 +44,33 @@ class PartPrior(Node):
 
 
 @dataclass
+class Address:
+    """Where `sipbench fetch` gets it: a model of the hub, or one file by its address."""
+
+    hub: str | None = key("a model of the hub in diffusers format, owner/name")
+    url: str | None = key("the address of a file: a prior's of guided-diffusion, a network's of its tensors")
+    sha256: str | None = key("the hash of that file, where it is known")
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Two addresses, none, or a hash of nothing."""
+        if (node.get("hub") is None) == (node.get("url") is None):
+            raise UserError(f"{where}: fetch says hub or url, one of the two")
+        if node.get("sha256") is not None and node.get("url") is None:
+            raise UserError(f"{where}: fetch.sha256 is that of the file at fetch.url")
+
+
+@dataclass
 class Network(Node):
     """An architecture with trained weights; its other keys are the options of the architecture."""
 
     weights: str | None = key("the checkpoint: its name below weights/, or a folder")
-    get: str | None = key("the command that makes or fetches the checkpoint")
+    path: str | None = key(
+        "in its place, the file of a network made elsewhere, which the `_target_` loads: docs/external.md"
+    )
+    trained: str | None = key("of a network made elsewhere, what its maker says that it was trained on")
+    get: str | None = key("the command that makes or fetches it, or what to do by hand")
+    fetch: Address = key("a plain address of the checkpoint, where there is one")
 
 
 @dataclass
@@ -246,23 +268,6 @@ class Degradation:
 @dataclass
 class Noise(Node):
     """A noise model; its other keys are the options of its `_target_`."""
-
-
-@dataclass
-class Address:
-    """Where `sipbench fetch` gets it: a model of the hub, or one file by its address."""
-
-    hub: str | None = key("a model of the hub in diffusers format, owner/name")
-    url: str | None = key("the address of a guided-diffusion checkpoint, which is then imported")
-    sha256: str | None = key("the hash of that file, where it is known")
-
-    @staticmethod
-    def refuse(node: Mapping[str, Any], where: str) -> None:
-        """Two addresses, none, or a hash of nothing."""
-        if (node.get("hub") is None) == (node.get("url") is None):
-            raise UserError(f"{where}: fetch says hub or url, one of the two")
-        if node.get("sha256") is not None and node.get("url") is None:
-            raise UserError(f"{where}: fetch.sha256 is that of the file at fetch.url")
 
 
 @dataclass

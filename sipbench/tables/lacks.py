@@ -11,12 +11,13 @@ from sipbench.tables.spec import TableSpec
 def missing(spec: TableSpec) -> list[str]:
     """Every file that the table lacks, one line each: where it was looked for, how to get it, who needs it.
 
-    Nothing is opened or computed. Metric weights are not among them (see `notes`): a table can do without.
+    Nothing is opened or computed. Metric weights are not among them (see `notes`), nor networks made elsewhere, whose
+    rows are n/a with what they wait for: a table can do without.
     """
     users: dict[str, list[str]] = {}
     for entry in spec.planned:
         for cell in entry.cells:
-            for line in files(cell):
+            for line in files(cell, waiting=False):
                 users.setdefault(line, []).append(cell.label)
     return [f"{line} Needed by {some(list(dict.fromkeys(labels)))}." for line, labels in users.items()]
 

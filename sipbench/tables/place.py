@@ -16,6 +16,7 @@ SAME = (
     "jobs",
     "keep_images",
     "retry_failed",
+    "trusted",
 )  # it shows the same
 
 

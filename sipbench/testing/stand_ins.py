@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from sipbench import configs
 from sipbench.bench.cell import Cell, NotApplicable
@@ -77,13 +78,35 @@ def remembering(f: Operator, memory: dict[Any, Tensor]) -> Operator:
     return f
 
 
+def unsized(networks: Mapping[str, nn.Module]) -> bool:
+    """Whether there is a part that the first measurement sizes."""
+    return any(is_lazy(part) for net in networks.values() for part in (*net.parameters(), *net.buffers()))
+
+
+class Elsewhere(nn.Module):
+    """Stands for a network made elsewhere, of an image or of y and an operator: three taps down each column."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taps = nn.Parameter(torch.tensor([0.2, 0.5, 0.2]), requires_grad=False)
+
+    def forward(self, v: Tensor, physics: Any = None) -> Tensor:
+        x = nn.functional.pad(v if physics is None else physics.A_adjoint(v), (0, 0, 1, 1), "replicate")
+        return sum(t * x[..., i : x.shape[-2] - 2 + i, :] for i, t in enumerate(self.taps))  # pyright: ignore
+
+
 def untrained(node: Mapping[str, Any]) -> nn.Module:
     """The architecture with random weights: the contract does not depend on what was learnt."""
+    if "path" in node:
+        return Elsewhere().eval()
     architecture = {k: v for k, v in node.items() if k not in ("weights", "get")}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = configs.build(architecture)
         for parameter in network.parameters():
+            if is_lazy(parameter):
+                continue
             if not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.01)
-    return network.requires_grad_(False).eval()
+            parameter.requires_grad_(False)
+    return network.eval()

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from sipbench import configs, device
+from sipbench.bench import applies
 from sipbench.bench.run import Bench
 from sipbench.bench.watch import counting
 from sipbench.degradation import Degradation, small
 from sipbench.errors import UserError, unknown
 from sipbench.problem import Estimate, Problem
 from sipbench.testing import surroundings
-from sipbench.testing.stand_ins import prior_for, priors_of_theta, remembering, small_cell, untrained
+from sipbench.testing.stand_ins import prior_for, priors_of_theta, remembering, small_cell, unsized, untrained
 from sipbench.testing.tracing import Trace
 
 
@@ -96,7 +97,7 @@ class Trial:
         nodes = cell.method.get("networks") or {}
         networks = {name: untrained(node).to(at) for name, node in nodes.items()}
         bench = Bench(cell, Degradation.of(cell.degradation), prior_for(cell), networks, at, priors_of_theta(cell))
-        bench.check()
+        applies.check(bench)
         return cls(bench, list(networks))
 
     @property
@@ -114,6 +115,7 @@ class Trial:
 
     @cached_property
     def base(self) -> Run:
+        self._size_networks()
         return self.run(self.problem, traced=self.traced)
 
     @cached_property
@@ -131,6 +133,18 @@ class Trial:
             return trial if trial.base.x.dtype == torch.float64 else None
         except Broke:
             return None
+
+    def _size_networks(self) -> None:
+        """One run for networks that the first measurement sizes; trained ones get their sizes from their weights."""
+        if unsized(self.bench.networks):
+            solver = partial(self.bench.cell.solver, **configs.built(self.bench.cell.options), **self.bench.networks)
+            try:
+                with torch.random.fork_rng():
+                    solver(replace(self.problem, f=remembering(self.problem.f, self.memory)), **self.bench.priors)
+            except Exception as error:
+                raise Broke(_where(error)) from error
+            for network in self.bench.networks.values():
+                network.requires_grad_(False)
 
     def run(self, problem: Problem, *, seed: int = 0, limit: int | None = None, traced: bool = False) -> Run:
         """Run the solver once on a copy of the problem, with everything around it watched and put back."""

@@ -62,6 +62,22 @@ def card(kind: str, cfg: dict[str, Any], facts: dict[str, Any], network: nn.Modu
     return "\n".join(lines)
 
 
+def memory_card(cfg: dict[str, Any], facts: dict[str, Any]) -> str:
+    """The card of training images that are kept as they are."""
+    which = f"{facts['images']:,} images of {cfg['dataset']['name']}, split {cfg['split']}, subset {cfg['subset']}"
+    lines = [
+        f"# {cfg['name']}",
+        "",
+        f"{which}, {cfg['size']} x {cfg['size']} pixels, 8 bits a value: {cfg['part']} of {cfg['method']['name']}.",
+        "",
+        "- made by: `sipbench train net`",
+        "",
+        "![the first of them](sheet.png)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def seen(shown: int, of: int) -> str:
     """How often the training showed each of the split's images; it goes through them in order, again and again."""
     if shown <= of:
@@ -77,7 +93,9 @@ def _best(facts: dict[str, Any]) -> str:
 
 def _what(kind: str, cfg: dict[str, Any]) -> str:
     if kind == "net":
-        return f"{cfg['part']} of {cfg['method']['name']}, for {cfg['degradation']['name']}"
+        goal = (cfg["method"].get("training") or {}).get(cfg["part"], "restoration")
+        task = f", for {cfg['degradation']['name']}" if goal == "restoration" else ""
+        return f"{cfg['part']} of {cfg['method']['name']}{task}"
     if kind == "autoencoder":
         return "An autoencoder"
     prior = PRIORS[prediction_of(cfg["scheduler"])]

@@ -17,6 +17,7 @@ from sipbench.bench.lesson import Lesson
 from sipbench.training.folder import architecture
 from sipbench.training.lessons import Class
 from sipbench.training.loop import Schedule, fit
+from sipbench.training.memory import remember
 
 Report = Callable[[str], None]
 
@@ -63,6 +64,8 @@ def train(lesson: Lesson, results: str | Path, on: str = "auto", report: Report 
 
 
 def _one(lesson: Lesson, schedule: Schedule, place: Path, at: Any, report: Report) -> tuple[nn.Module, dict[str, Any]]:
+    if lesson.objective == "memory":
+        return remember(lesson, report)
     room = Class.of(lesson, schedule.seed)
     return fit(
         room.network,

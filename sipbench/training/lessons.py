@@ -20,7 +20,7 @@ from sipbench.operators.unknowns import UNKNOWNS
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.training.images import Images
 from sipbench.training.loop import Loss
-from sipbench.training.losses import denoising_loss, posed, restoration_loss
+from sipbench.training.losses import denoising_loss, generator_loss, network_denoising_loss, posed, restoration_loss
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def begun(node: dict[str, Any], seed: int, loss: Loss, images: Callable[[range],
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = configs.build(node)
-        if any(is_lazy(p) for p in network.parameters()):
+        if any(is_lazy(p) for p in (*network.parameters(), *network.buffers())):
             with torch.no_grad():
                 loss(network, images(range(1)), Rng.of(seed, "first", [0]))
     return network
@@ -83,12 +83,21 @@ def first(dataset: Any, count: int) -> Tensor:
 
 
 def pictures(lesson: Lesson, network: nn.Module, x: Tensor) -> Tensor:
-    """The truth, what is measured of it (as A^+ y, where that is to be had) and what comes back, in this order."""
+    """The truth, what is measured of it (as A^+ y, where that is to be had) and what comes back, in this order.
+
+    Of a generator the truth, the images of its codes, and images of codes that are drawn.
+    """
+    rng = Rng.of(0, lesson.dataset["name"], range(len(x)), x.device)
+    if lesson.objective == "generator":
+        x = UNKNOWNS[lesson.unknown](x, rng)
+        with torch.no_grad():
+            codes, drawn = network.encode(x)[0], rng.normal(*network.latent)  # pyright: ignore
+            return torch.cat([as_image(row) for row in (x, network(codes), network(drawn))])
     if lesson.degradation is None:
         return x
     degradation = Degradation.of(lesson.degradation)
     with torch.no_grad():
-        x, problem = posed(degradation, x, Rng.of(0, lesson.dataset["name"], range(len(x)), x.device))
+        x, problem = posed(degradation, x, rng)
         rows = [x, *([problem.linear.pinv(problem.y)] if problem.f.linear else []), through(lesson)(problem, network)]
     return torch.cat([as_image(row) for row in rows])
 
@@ -124,6 +133,8 @@ def _restoration(lesson: Lesson) -> Loss:
 
 LOSSES: dict[str, Callable[[Lesson], Loss]] = {
     RESTORATION: _restoration,
+    "denoising": lambda lesson: network_denoising_loss(lesson.error),
     "prior": lambda lesson: denoising_loss(lesson.scheduler or {}),
+    "generator": lambda lesson: generator_loss(),
 }
 """By objective, the loss that a lesson makes small."""

@@ -1,4 +1,4 @@
-"""What a prior, an autoencoder and a restoration network are trained to make small."""
+"""What a prior, an autoencoder, a generator, a denoiser and a restoration network are trained to make small."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sipbench.degradation import Degradation
-from sipbench.errors import UserError
+from sipbench.errors import UserError, unknown
 from sipbench.operators.base import BlindOperator
 from sipbench.priors.schedules import prediction_of, schedule_of
 from sipbench.problem import Problem, Rng
@@ -85,6 +85,41 @@ ERRORS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def network_denoising_loss(
+    error: str = "l1", least: float = 0.01, most: float = 1.0, evenly: str = "ratios", width: float = 0.16
+) -> Loss:
+    """The error of net(x + sigma z, sigma) for a noise level sigma of each image, drawn on [least, most], x on [-1, 1].
+
+    Evenly in `ratios` (log sigma) or in `levels`: DRUNet has even levels on [0, 0.39], and l1. With d = net - x it is
+
+        l1: mean |d|;  mse: mean d^2;  rms: the root of that of each image;
+        matching: the mean over images of 1 - exp(-mean d^2 / width^2).
+
+    Proximal matching (Fang, Buchanan, Sulam: Learned Proximal Networks, ICLR 2024) asks for the likeliest image as the
+    width goes to zero. It is flat far from there: the paper trains by l1 first, then from a width of 1.28 down to 0.16.
+    """
+    if error not in OF_DENOISERS:
+        raise unknown("error", error, list(OF_DENOISERS))
+    if evenly not in ("ratios", "levels"):
+        raise unknown("spread of noise levels", evenly, ["ratios", "levels"])
+
+    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        u = rng.uniform()
+        sigma = least * (most / least) ** u if evenly == "ratios" else least + (most - least) * u
+        noisy = x + sigma.view(-1, *[1] * (x.ndim - 1)) * rng.normal_like(x)
+        return OF_DENOISERS[error](network(noisy, sigma).float() - x, width)
+
+    return loss
+
+
+OF_DENOISERS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "l1": lambda d, _: d.abs().mean(),
+    "mse": lambda d, _: d.square().mean(),
+    "rms": lambda d, _: ERRORS["rms"](d),
+    "matching": lambda d, width: (1 - (-d.square().flatten(1).mean(1) / width**2).exp()).mean(),
+}
+
+
 def autoencoder_loss(kl: float = 1e-4, edges: float = 1.0) -> Loss:
     """| x - x_hat | + edges | grad x - grad x_hat | + kl KL( N(mu, s^2) || N(0, I) ), means over all entries.
 
@@ -97,7 +132,27 @@ def autoencoder_loss(kl: float = 1e-4, edges: float = 1.0) -> Loss:
         z = mean + (0.5 * logvar).exp() * rng.normal_like(mean)
         d = network.decode(z).sample.float() - x  # pyright: ignore
         across, down = d.diff(dim=-1).abs().mean(), d.diff(dim=-2).abs().mean()
-        divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
-        return d.abs().mean() + edges * (across + down) + kl * divergence
+        return d.abs().mean() + edges * (across + down) + kl * divergence(mean, logvar).mean()
 
     return loss
+
+
+def generator_loss(beta: float = 0.01) -> Loss:
+    """| x - G(mu + s z) |^2 + beta KL( N(mu, s^2) || N(0, I) ), for each image, over the number of its entries.
+
+    That is the evidence lower bound of a decoder G with noise of variance beta / 2 an entry. The network has
+    `encode(x)`, with mu and log s^2 of the whole image's code, and G as its call.
+    """
+
+    def loss(network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        mean, logvar = (part.float() for part in network.encode(x))  # pyright: ignore
+        z = mean + (0.5 * logvar).exp() * rng.normal_like(mean)
+        error = (network(z).float() - x).square().mean()
+        return error + beta * divergence(mean, logvar).sum() / x.numel()
+
+    return loss
+
+
+def divergence(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL( N(mu, s^2) || N(0, 1) ) of each entry."""
+    return 0.5 * (mean**2 + logvar.exp() - 1 - logvar)

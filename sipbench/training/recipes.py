@@ -15,6 +15,7 @@ from sipbench.bench.lesson import RESTORATION, Lesson, objective
 from sipbench.bench.lesson import architecture as lesson_architecture
 from sipbench.bench.options import resolve
 from sipbench.errors import UserError, unknown
+from sipbench.metrics import as_image
 from sipbench.priors.latent import Autoencoder
 from sipbench.priors.load import autoencoder
 from sipbench.priors.network import NetworkPrior
@@ -24,6 +25,7 @@ from sipbench.training import folder
 from sipbench.training.lessons import Class, first, pictures
 from sipbench.training.loop import Loss, Schedule, fit
 from sipbench.training.losses import autoencoder_loss, denoising_loss
+from sipbench.training.memory import remember
 
 Report = Callable[[str], None]
 Sheet = Callable[[nn.Module, Path], None]
@@ -83,6 +85,8 @@ def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
     """Train a method's network: through its solver, on pairs of one degradation, or for what its config says."""
     cfg = _named(cfg)
     lesson, schedule, at = _lesson(cfg), _schedule(cfg["schedule"]), device.choose(cfg["device"])
+    if lesson.objective == "memory":
+        return _stored(cfg, lesson, report)
     room = Class.of(lesson, schedule.seed)
     if cfg["init"]:
         checkpoints.load_into(room.network, checkpoints.weight_file(checkpoints.find(cfg["init"], cfg["weights"])))
@@ -109,6 +113,17 @@ def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
     return _present("net", cfg, average, facts | {"of": room.images.size}, sheet, at, report)
 
 
+def _stored(cfg: dict[str, Any], lesson: Lesson, report: Report) -> Path:
+    """Training images laid down as they are, with a sheet of the first and a card."""
+    network, facts = remember(lesson, report)
+    target = Path(cfg["weights"]) / cfg["name"]
+    checkpoints.write(target, network, folder.architecture(network, lesson.network))
+    folder.save_sheet(as_image(network.recall(slice(0, 16), torch.float32)), target / "sheet.png")  # pyright: ignore
+    (target / "README.md").write_text(folder.memory_card(cfg, facts), encoding="utf-8")
+    report(f"stored: {target}")
+    return target
+
+
 def _lesson(cfg: dict[str, Any]) -> Lesson:
     """What `sipbench train net` was asked for."""
     _only_training(cfg)
@@ -129,6 +144,7 @@ def _lesson(cfg: dict[str, Any]) -> Lesson:
         method=method if goal == RESTORATION else None,
         options=options,
         degradation=degradation if goal == RESTORATION else None,
+        unknown=(degradation.get("unknown") or "image") if goal != RESTORATION else "image",
         schedule=cfg["schedule"],
         error=cfg["error"],
         validation=cfg["validation"],

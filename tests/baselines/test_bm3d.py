@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from baselines.classical import bm3d as module
 from baselines.classical.bm3d import bm3d
+from baselines.common import block_matching as module
 from sipbench.bench import needs
 from sipbench.operators import Inpainting
 from sipbench.operators.colour import Denoise

@@ -5,7 +5,14 @@ import pytest
 import torch
 from deepinv.models.tv import TVDenoiser
 
-from baselines.datarich.denoisers import prior_denoiser, spaced, total_variation
+from baselines.datarich.denoisers import (
+    bm3d_denoiser,
+    denoiser_of,
+    network_denoiser,
+    prior_denoiser,
+    spaced,
+    total_variation,
+)
 from tests.baselines.plugged import Dense, posed
 from tests.baselines.posed import far, pose
 from tests.baselines.reference import SCHEDULES, gap
@@ -41,3 +48,47 @@ def test_the_prior_is_asked_at_the_level(schedule):
 
 def test_levels_fall_in_even_ratios():
     assert torch.stack(spaced(0.8, 0.1, 4)).tolist() == pytest.approx([0.8, 0.4, 0.2, 0.1])
+
+
+class Told(torch.nn.Module):
+    """What it was called with."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x, sigma):
+        self.x, self.sigma = x, sigma
+        return self.weight.detach() * x
+
+
+def witness_network_denoiser(make):
+    """It is told the level of each image in its own precision; a scalar, as a schedule has it, counts for all."""
+    for sigma in ([0.3], [0.3, 0.5]):
+        net, x = Told(), pose().y
+        x_hat = make(net)(x, torch.tensor(sigma, dtype=torch.float64).squeeze())
+        assert net.x.dtype == net.sigma.dtype == torch.float32 and x_hat.dtype == torch.float64
+        assert net.sigma.tolist() == pytest.approx([sigma[0], sigma[-1]]) and torch.equal(x_hat, x.float().double())
+
+
+def test_a_network_is_told_the_level_of_each_image():
+    witness_network_denoiser(network_denoiser)
+
+
+def test_a_network_that_was_not_named_is_told():
+    with pytest.raises(AssertionError, match="networks: net"):
+        denoiser_of(pose(), "network")
+
+
+def test_bm3d_is_told_the_level_of_each_image(monkeypatch):
+    """Images and levels on [0, 1]."""
+    seen = []
+
+    def fake(profile="np"):
+        return lambda image, level: seen.append((float(image.mean()), level)) or image**2
+
+    monkeypatch.setattr("baselines.datarich.denoisers.block_matching", fake)
+    x = pose().y
+    x_hat = bm3d_denoiser()(x, torch.tensor([0.2, 0.6]))
+    assert [level for _, level in seen] == pytest.approx([0.1, 0.3])
+    assert far(x_hat, 2 * ((x + 1) / 2) ** 2 - 1) < 1e-12

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sipbench import configs, testing
+from sipbench import checkpoints, configs, testing
 from sipbench.bench.cell import NotApplicable
 from sipbench.bench.lacks import _checkpoints
 from sipbench.bench.run import Bench, run
@@ -133,3 +133,11 @@ def test_without_it_the_contract_says_what_is_missing(tmp_path):
     path.write_text("def solve(problem, *, kernel_prior):\n    return problem.y\n")
     finding = testing.check(f"{path}:solve", degradation="blind_motion")[0]
     assert finding.status == "SKIP" and "kernel_prior" in finding.seen
+
+
+def test_a_file_that_changed_is_hashed_again(tmp_path):
+    file = tmp_path / "w"
+    file.write_bytes(b"one")
+    before = checkpoints.sha256(file)
+    file.write_bytes(b"other")
+    assert checkpoints.sha256(file) != before

@@ -11,6 +11,8 @@ from PIL import Image
 
 from sipbench import checkpoints
 from sipbench.cli import fetch, main
+from sipbench.fetch import download
+from sipbench.fetch.web import FetchError
 from sipbench.metrics import backbones
 from tests.priors.adm_network import random_network
 
@@ -132,6 +134,38 @@ def test_the_demo_needs_no_file(say, attempts, monkeypatch, tmp_path, name):
     assert code == 0 and not err and "all that it needs is here" in out
 
 
+FETCH_DRUNET = ("dpir_official", "metrics=[psnr]", "degradation=sr4")
+
+
+def test_the_weights_of_a_network_come_as_tensors(say, site, tmp_path):
+    """One that was put there by hand is taken, and nothing is asked for."""
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    torch.save({"m_head.weight": torch.ones(2)}, weights / "drunet_color.pth")
+    code, out, err = say(*FETCH_DRUNET)
+    assert code == 0 and not err and f"network drunet_color: here: {weights / 'drunet_color'}" in out
+    held = checkpoints.load_state(checkpoints.weight_file(weights / "drunet_color"))
+    assert held["m_head.weight"].tolist() == [1.0, 1.0]
+    assert [path.name for path in weights.iterdir()] == ["drunet_color"]
+    assert say(*FETCH_DRUNET)[0] == 0 and site.asked == []
+
+
+def test_weights_that_do_not_come_are_told(say, monkeypatch, tmp_path):
+    """With the address of the very file that the cell names, and what to do by hand."""
+    asked = []
+
+    def refuse(url, path, *_):
+        asked.append(url)
+        raise FetchError("not today")
+
+    monkeypatch.setattr(download, "download", refuse)
+    code, _, err = say(*FETCH_DRUNET, "method.networks.net.weights=drunet_gray")
+    assert code == 1 and asked == ["https://github.com/cszn/KAIR/releases/download/v1.0/drunet_gray.pth"]
+    assert err[0] == "network drunet_gray did not come: not today"
+    assert err[1].startswith("left to do: missing checkpoint 'drunet_gray'") and "cszn/KAIR" in err[1]
+    assert not (tmp_path / "weights" / "drunet_gray").exists()
+
+
 def test_a_method_needs_what_its_cell_needs(say, attempts):
     code, _, err = say("dps", "dataset=ffhq", "degradation=sr4", "size=256", "metrics=[psnr]")
     assert code == 1 and attempts == []
@@ -173,3 +207,8 @@ def test_what_is_no_folder_is_one_line(capsys, word):
     assert main(["fetch", word]) == 2
     err = capsys.readouterr().err
     assert f"{word.partition('=')[0]} is a folder, not" in err and err.count("\n") == 1
+
+
+def test_a_network_made_elsewhere_is_told_how_to_get(say):
+    code, _, err = say("mprnet")
+    assert code == 1 and "left to do: mprnet waits for model_deblurring.pth" in err[-1] and "README" in err[-1]

@@ -200,3 +200,10 @@ def test_settings_are_ranked_over_the_images_that_were_asked_for(tmp_path, capsy
     assert tune(tmp_path, "method.solver.zeta=0.5,1,2", "images=1") == 0
     frame = pd.read_csv(tmp_path / "tuning" / "faces-inpaint70-dps.csv")
     assert frame.images.tolist() == [1, 1, 1]
+
+
+def test_null_is_a_value_like_others(tmp_path, capsys):
+    words = ["method=tv", "degradation=inpaint70", "size=32", "images=1", "method.solver.c=null,5.0"]
+    assert main(["tune", *words, f"results={tmp_path}", "widen=false"]) == 0
+    assert "options: [c]" in capsys.readouterr().out
+    assert "method.solver.sigma_1=null,128.0" in _searched(["method=pgd_pnp"], set())

@@ -9,7 +9,7 @@ from sipbench.errors import UserError
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["method=dmplg"], "unknown method 'dmplg'. Did you mean dmplug\\? Known: admm_pnp, admm_tv, blinddps"),
+        (["method=dmplg"], "unknown method 'dmplg'. Did you mean dmplug\\? Known: admm_bm3d, admm_dncnn, admm_drunet"),
         (["dataset=face"], "unknown dataset 'face'. Did you mean faces\\?"),
         (["degradation=inpaint71"], "unknown degradation 'inpaint71'. Did you mean inpaint70\\?"),
         (["profile=papr"], "unknown profile 'papr'. Did you mean paper\\?"),
@@ -31,3 +31,10 @@ def test_a_negative_sigma(cell):
 
     with pytest.raises(UserError, match="sigma must be zero or positive, not -1"):
         Bench.of(cell("degradation.noise.sigma=-1"))
+
+
+@pytest.mark.parametrize("name", configs.names("table"))
+def test_the_solver_of_every_row_of_a_table_is_there(name):
+    rows = [row for of_family in configs.read("table", name)["rows"].values() for row in (of_family or {}).items()]
+    wanted = {(said.get("method") if isinstance(said, dict) else None) or row for row, said in rows}
+    assert wanted <= set(configs.names("method"))

@@ -9,9 +9,9 @@ import importlib
 
 import pytest
 
-from tests.mutants import Mutant, classical, datarich, diffusion, single
+from tests.mutants import Mutant, classical, datarich, diffusion, generators, single
 
-MUTANTS = [*classical.MUTANTS, *datarich.MUTANTS, *diffusion.MUTANTS, *single.MUTANTS]
+MUTANTS = [*classical.MUTANTS, *datarich.MUTANTS, *diffusion.MUTANTS, *generators.MUTANTS, *single.MUTANTS]
 WITNESSES = sorted({(mutant.solver, mutant.witness) for mutant in MUTANTS})
 
 

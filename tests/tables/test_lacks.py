@@ -84,3 +84,17 @@ def test_a_missing_prior_does_not_hide_a_missing_network(tmp_path):
     spec.__dict__["planned"] = (replace(spec.planned[0], cells=(both,)),)
     lines = " ".join(tables.missing(spec))
     assert "google/ddpm-celebahq-256" in lines and "unet-celeba-256-sr4" in lines
+
+
+def test_a_network_made_elsewhere_stops_no_table_and_its_row_says_what_it_waits_for(tmp_path):
+    places = [f"{name}={tmp_path / name}" for name in ("results", "weights", "data")]
+    spec = tables.load("table3", "demo", [*places, "method=pan_l0,deblurgan_v2,stripformer,mprnet", "images=2"])
+    assert tables.missing(spec) == []
+    said = {entry.row.name: entry for entry in spec.entries() if entry.row.name != "pan_l0"}
+    for name, file in (
+        ("deblurgan_v2", "deblurgan_v2.pt"),
+        ("stripformer", "stripformer.pt"),
+        ("mprnet", "model_deblurring.pth"),
+    ):
+        assert said[name].status == "n/a" and f"waits for {file}" in said[name].reason, said[name]
+    assert all(cell.method["name"] == "pan_l0" for cell, _ in tables.pending(spec))

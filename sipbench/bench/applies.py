@@ -1,0 +1,87 @@
+"""Whether a method can do a cell at all."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sipbench.bench import exact, probe
+from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.needs import unmet
+from sipbench.degradation import Degradation
+from sipbench.metrics import METRICS, available
+from sipbench.operators.base import Operator
+from sipbench.problem import Rng
+
+if TYPE_CHECKING:
+    from sipbench.bench.run import Bench
+
+
+def check(bench: Bench) -> None:
+    """If it cannot, NotApplicable says why."""
+    cell, degradation = bench.cell, bench.degradation
+    for name in cell.metrics:
+        available(name)
+    if cell.probe:
+        probe.check(cell.probe)
+    said = degradation.told or degradation
+    f = said.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
+    if said is degradation.told and not f.blind:
+        _same_shape(degradation, f)
+    if cell.probe and cell.draws > 1:
+        raise NotApplicable("a probe watches one draw: use draws=1")
+    noise = said.noise if said.reveal_noise else None
+    if reason := unmet(cell.method, cell.names[1], f, noise, bench.prior):
+        raise NotApplicable(reason)
+    of_draws = next((name for name in cell.metrics if METRICS[name].of_draws), None)
+    if of_draws and (reason := exact.lacks(cell, f, degradation.noise)):
+        raise NotApplicable(f"{of_draws} compares draws with an exact posterior: {reason}")
+    _priors(bench)
+    given = {**cell.options, **bench.networks, **bench.priors}
+    missing = [n for n in _required(cell.solver) if n not in given]
+    if missing:
+        raise NotApplicable(f"{cell.names[2]} is given no {', '.join(missing)}: set it in its config")
+
+
+def fits(prior: Any, cell: Cell) -> bool:
+    """Whether a prior is of images such as the unknown."""
+    return tuple(prior.image_shape) == _shape(cell)
+
+
+def _priors(bench: Bench) -> None:
+    """Whether each prior is of what it stands for."""
+    cell, prior = bench.cell, bench.prior
+    if prior is not None and cell.prior is not None and not fits(prior, cell):
+        raise NotApplicable(f"prior {cell.prior['name']} is for {prior.image_shape}, not {_shape(cell)}")
+    for name, further in bench.priors.items():
+        box = cell.theta_shapes[name.removesuffix("_prior")]
+        if not _within(further.shape, box):
+            raise NotApplicable(f"{name} is for {tuple(further.shape)}, which does not fit into {box}")
+
+
+def _same_shape(degradation: Degradation, told: Operator) -> None:
+    """A solver cannot take a y that the f it is told has no place for."""
+    x = torch.zeros(told.shape)
+    y, _ = degradation.measure(x, Rng.of(0, "check", [0]))
+    shape = tuple(told.measure(x).shape)
+    if shape != tuple(y.shape):
+        why = f"such an f gives measurements of {shape[1:]}, and y is {tuple(y.shape)[1:]}"
+        raise NotApplicable(f"degradation.told: {why}")
+
+
+def _shape(cell: Cell) -> tuple[int, ...]:
+    """(C, H, W) of the unknown."""
+    return Degradation.of(cell.degradation).x_shape(cell.dataset)
+
+
+def _within(shape: Sequence[int], box: Sequence[int]) -> bool:
+    """Whether it has the box's channels and no longer sides: a smaller kernel lies in the middle of its box."""
+    return len(shape) == len(box) and shape[0] == box[0] and all(n <= m for n, m in zip(shape, box, strict=True))
+
+
+def _required(solver: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(solver).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]

@@ -1,0 +1,88 @@
+"""Generators and memories: given by a lesson or by name, of whatever is made of pictures, and what runs with them."""
+
+import json
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from sipbench import checkpoints, configs
+from sipbench.bench.cell import Cell
+from sipbench.bench.load import load_networks
+from sipbench.bench.run import run
+from sipbench.datasets.faces import Faces
+from sipbench.operators.unknowns import grey
+from sipbench.training import recipes
+from sipbench.training.images import Images
+from sipbench.training.learned import prepare
+from sipbench.training.lessons import Class, pictures
+
+SHORT = ["recipe=tradeoff", "recipe.images=3", "recipe.schedule.steps=2", "recipe.schedule.batch_size=2", "images=1"]
+SHORT += ["recipe.schedule.validate_every=1", "recipe.validation=2", "recipe.widths=[4]", "size=32", "metrics=[psnr]"]
+CODES = ["method.networks.generator.code=4", "method.solver.iterations=2"]
+
+
+def cell(folder, *words):
+    words = [*SHORT, f"results={folder}", *words]
+    return Cell.of(configs.compose(words), words)
+
+
+def silent(_):
+    pass
+
+
+def only(one, folder):
+    prepare(one, silent)
+    (row,) = next(run(one))
+    assert row["status"] == "ok", row["reason"]
+    return row
+
+
+def test_a_generator_serves_every_problem_of_the_same_unknown(tmp_path):
+    one = cell(tmp_path, "method=csgm", "degradation=sr4", *CODES)
+    assert only(one, tmp_path)["training_images"] == 3
+    names = {d: cell(tmp_path, "method=csgm", f"degradation={d}", *CODES).lessons["generator"].name
+             for d in ("sr4", "inpaint70", "ct_sparse")}  # fmt: skip
+    assert names["sr4"] == names["inpaint70"] != names["ct_sparse"]
+
+
+def test_a_generator_of_grey_images(tmp_path):
+    one = cell(tmp_path, "method=csgm", "degradation=ct_sparse", *CODES, "degradation.operator.views=4")
+    assert one.lessons["generator"].unknown == "grey"
+    only(one, tmp_path)
+
+
+@pytest.mark.parametrize(("degradation", "make"), [("sr4", lambda x, rng: x), ("ct_sparse", grey)])
+def test_a_memory_holds_the_images_of_its_subset(tmp_path, degradation, make):
+    one = cell(tmp_path, "method=nearest_neighbour", f"degradation={degradation}", "recipe.subset=1")
+    row = only(one, tmp_path)
+    assert (row["training_images"], row["training_subset"]) == (3, 1)
+    memory = load_networks(one, torch.device("cpu"))["memory"]
+    expected = make(Images(Faces("train", 32), 3, 1)(range(3)), None)
+    assert memory.images.dtype == torch.uint8 and len(memory.images) == 3
+    assert (memory.recall(slice(None), torch.float32) - expected).abs().max() <= 1 / 255 + 1e-6
+
+
+def test_a_training_image_that_is_measured_is_found(tmp_path):
+    one = cell(tmp_path, "method=nearest_neighbour", "degradation=sr4", "split=train")
+    assert only(one, tmp_path)["psnr"] > 40
+
+
+def test_a_sheet_of_a_generator_has_images_their_codes_and_draws(tmp_path):
+    room = Class.of(cell(tmp_path, "method=csgm", "degradation=ct_sparse", *CODES).lessons["generator"])
+    rows = pictures(room.lesson, room.network, room.held_out)
+    assert len(rows) == 6 and rows.shape[2:] == (32, 32)
+
+
+def test_by_name_they_are_laid_down_where_the_method_looks(tmp_path):
+    words = ["size=32", "images=3", f"weights={tmp_path}/w", f"results={tmp_path}/r", "validation=2"]
+    words += ["schedule.steps=2", "schedule.batch_size=2", "schedule.validate_every=0"]
+    for method, made, run_by in (("csgm", CODES[:1], CODES), ("nearest_neighbour", [], [])):
+        cfg = OmegaConf.to_container(configs.compose([f"method={method}", *words, *made], "train_net"), resolve=True)
+        folder = recipes.train_net(cfg, silent)
+        card, said = (folder / "README.md").read_text(), json.loads((folder / "config.json").read_text())
+        assert "faces" in card and "sr4" not in card and (folder / "sheet.png").is_file()
+        assert checkpoints.weight_file(folder).is_file() and "_target_" in said
+        run_with = [f"method={method}", "size=32", "images=1", "metrics=[psnr]", *words[2:4], *run_by]
+        (row,) = next(run(Cell.of(configs.compose(run_with), run_with)))
+        assert row["status"] == "ok", row["reason"]
