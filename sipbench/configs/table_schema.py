@@ -73,6 +73,8 @@ class TableProfile:
     datasets: list[str] | None = key("the datasets")
     problems: dict[str, Problem] | None = key("other problems of these names")
     sweep: dict[str, list[Any]] | None = key("other values of the sweep")
+    only: list[str] | None = key("its rows, if not all of the table's")
+    seeds: list[int] | None = key("other seeds, for every problem")
     notes: list[str] | None = key("what else is to be known of this profile, a paragraph each")
     words: list[str] | None = key("words of the command line for every cell")
 
@@ -114,7 +116,7 @@ class Table:
         problems = node.get("problems") or node.get("degradations") or []
         _against(node, where)
         known = {name for rows in (node.get("rows") or {}).values() for name in rows or {}}
-        for name in set(node.get("references") or ()) - known:
+        for name in {n for part in (node, *(node.get("profiles") or {}).values()) for n in _named(part)} - known:
             raise UserError(f"{where}: {unknown('row', str(name), known)}")
         for rows in (node.get("rows") or {}).values():
             for row in (row for row in (rows or {}).values() if isinstance(row, Mapping)):
@@ -123,6 +125,11 @@ class Table:
                         raise UserError(f"{where}: {unknown('problem', str(name), problems)}")
         for profile in (node.get("profiles") or {}).values():
             _choices("dataset", (profile or {}).get("datasets"), where)
+
+
+def _named(part: Mapping[str, Any] | None) -> list[str]:
+    """The rows that a table, or a profile of it, names again."""
+    return [*((part or {}).get("references") or ()), *((part or {}).get("only") or ())]
 
 
 def _against(node: Mapping[str, Any], where: str) -> None:

@@ -27,6 +27,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
     node = _checked(name)
     if profile not in node["profiles"]:
         raise unknown(f"profile of table {name}", profile, node["profiles"])
+    own = node["profiles"][profile]
     overrides = tuple(overrides)
     axes, typed = _axes(overrides)
     rows = [_row(m, family, p) for family, methods in node["rows"].items() for m, p in (methods or {}).items()]
@@ -40,16 +41,14 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         profile=profile,
         headings=node["headings"],
         measures=measures.declared(node, f"conf/table/{name}.yaml"),
-        datasets=_choices("dataset", axes.get("dataset") or node["profiles"][profile]["datasets"]),
-        tasks=_tasks(node | node["profiles"][profile], axes.get("degradation"), axes.get("seed")),
-        rows=_rows(rows, axes.get("method")),
-        seeds=tuple(_seed(s) for s in axes.get("seed") or node["seeds"]),
+        datasets=_choices("dataset", axes.get("dataset") or own["datasets"]),
+        tasks=_tasks(node | own, axes.get("degradation"), axes.get("seed") or own.get("seeds")),
+        rows=_rows(rows, axes.get("method") or own.get("only")),
+        seeds=tuple(_seed(s) for s in axes.get("seed") or own.get("seeds") or node["seeds"]),
         published=published,
         overrides=tuple(typed),
-        notes=tuple(
-            " ".join(line.split()) for part in (node, node["profiles"][profile]) for line in part.get("notes") or ()
-        ),
-        words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
+        notes=tuple(" ".join(line.split()) for part in (node, own) for line in part.get("notes") or ()),
+        words=tuple(node.get("words") or ()) + tuple(own.get("words") or ()),
         views=_views(node, f"conf/table/{name}.yaml"),
         references=tuple(node.get("references") or ()),
         partial=is_partial(overrides),
@@ -99,10 +98,10 @@ def _axes(overrides: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     return axes, typed
 
 
-def _tasks(node: dict[str, Any], wanted: list[str] | None, seeds: list[str] | None) -> dict[str, Task]:
+def _tasks(node: dict[str, Any], wanted: list[str] | None, seeds: list[Any] | None) -> dict[str, Task]:
     """The degradations, or the problems in their place, at every value of the sweep; or what is wanted of them.
 
-    Of a problem that is swept its name wants all values. Seeds that were typed are those of every problem.
+    Of a problem that is swept its name wants all values. Seeds of the profile, or typed ones, hold for every problem.
     """
     if node.get("problems") is None:
         names = _choices("degradation", wanted if wanted and not node.get("sweep") else node["degradations"])
