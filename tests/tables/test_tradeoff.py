@@ -101,7 +101,7 @@ def test_curves_and_crossings_that_are_known(tmp_path):
     assert one.psnr == pytest.approx(25.0) and one.low < one.psnr < one.high and one.problem == "sr4"
     assert (one.training_seconds, one.width, one.steps, one.data) == (3.0, 16, 7, "pairs") and "f" in one.knowledge
     passed = pd.read_csv(written["tradeoff-crossings.csv"]).set_index("method")
-    assert passed.loc["unet", "value"] == pytest.approx(128) and passed.loc["unet", "said"] == "128"
+    assert passed.loc["unet", "value"] == pytest.approx(128) and str(passed.loc["unet", "said"]) == "128"
     page = written["tradeoff.md"].read_text()
     assert "| U-Net | 128 |" in page and "n = 4,096" in page and "One recipe for all" in page
 
@@ -157,3 +157,15 @@ def test_one_that_was_killed_goes_on(tmp_path):
     assert run_table("tradeoff", [*words, "jobs=1"]) == 0
     after = {path.parent.name: path.stat().st_mtime_ns for path in done.glob("*/facts.json")}
     assert len(after) == 2 and first.items() <= after.items()
+
+
+def test_a_shift_trains_nothing_of_its_own(tmp_path):
+    """What a network is trained for is what is told, which is what the curve trained it for."""
+    words = [f"results={tmp_path}", *TINY, "method=unet,unrolled_pgd,pgd_dncnn,diffpir", "seed=0"]
+    curve = tables.load("tradeoff", "study", [*words, "degradation=ct_sparse-images256,sr4-images256"])
+    shift = tables.load("tradeoff_shift", "study", words)
+    trained, wanted = (
+        {lesson.name for e in spec.planned for c in e.cells for lesson in c.lessons.values()} for spec in (curve, shift)
+    )
+    assert len(wanted) == 6 and wanted == trained
+    assert len({c.hash for e in shift.planned for c in e.cells}) == 4 * 5
