@@ -27,10 +27,10 @@ def lista(problem: Problem, *, net: Lista) -> Tensor:
     where this is ISTA for min_a |D a - y|^2 / 2 + lam |D|^2 |a|_1. For small images, and one map for all of them.
     """
     W, S, theta = net.matrices(problem)
-    b = problem.y.to(S.dtype).flatten(1) @ W.T
+    b = problem.y.to(W.dtype).flatten(1) @ W.T
     a = torch.zeros_like(b)
     for _ in problem.steps(net.layers):
-        a = net(a, b)
+        a = net(a, b, S, theta)
         problem.show(synthesis(a, problem.shape))
     return synthesis(a, problem.shape).to(problem.y.dtype)
 
@@ -47,21 +47,25 @@ class Lista(nn.Module):
         super().__init__()
         self.layers, self.matrices = layers, Matrices(lam)
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+    def forward(self, a: Tensor, b: Tensor, S: Tensor, theta: Tensor) -> Tensor:
         """shrink(b + S a, theta) for b = W y."""
-        u, theta = b + a @ self.matrices.S.T, self.matrices.theta
+        u = b + a @ S.T
         return u.sign() * F.relu(u.abs() - theta)
 
 
 class Matrices(Sized):
-    """W, S and theta of the first problem."""
+    """W, S and theta of the first problem.
 
-    W: Tensor
-    S: Tensor
+    What is learned is n W, n (I - S) and theta: a step of Adam changes each entry by as much as the learning rate, and
+    so the map by as little.
+    """
+
+    nW: Tensor
+    nG: Tensor
     theta: Tensor
 
     def __init__(self, lam: float) -> None:
-        super().__init__(parameters=["W", "S", "theta"])
+        super().__init__(parameters=["nW", "nG", "theta"])
         self.lam = lam
 
     def size(self, problem: Problem) -> None:
@@ -73,11 +77,16 @@ class Matrices(Sized):
         units = torch.eye(n, dtype=torch.float64, device=problem.device)
         D = problem.linear(synthesis(units, (n, *shape))).flatten(1).T
         D = (D / problem.linear.norm).float()
-        eye = torch.eye(n, device=problem.device)
-        self.fill(W=D.T / problem.linear.norm, S=eye - D.T @ D, theta=torch.full_like(eye[0], self.lam))
+        theta = torch.full((n,), self.lam, device=problem.device)
+        self.fill(nW=n * (D.T / problem.linear.norm), nG=n * (D.T @ D), theta=theta)
+
+    @property
+    def S(self) -> Tensor:
+        n = len(self.theta)
+        return torch.eye(n, dtype=self.nG.dtype, device=self.nG.device) - self.nG / n
 
     def forward(self, problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
-        return self.W, self.S, self.theta
+        return self.nW / len(self.theta), self.S, self.theta
 
 
 def synthesis(a: Tensor, shape: tuple[int, ...]) -> Tensor:

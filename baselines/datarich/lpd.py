@@ -41,10 +41,10 @@ class PrimalDual(nn.Module):
         channels: of the image.
         steps: how many iterations.
         memory: parts of x and of h.
-        width: channels between the convolutions.
+        width: channels between the convolutions; published are 32, and 10 iterations.
     """
 
-    def __init__(self, channels: int = 3, steps: int = 8, memory: int = 5, width: int = 32) -> None:
+    def __init__(self, channels: int = 3, steps: int = 8, memory: int = 5, width: int = 16) -> None:
         super().__init__()
         self.norm, self.memory = Norm(), memory
         self.primal = nn.ModuleList(Convolutions(memory + 1, memory, width, channels) for _ in range(steps))

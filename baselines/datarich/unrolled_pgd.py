@@ -45,7 +45,7 @@ class Unrolled(nn.Module):
     def __init__(
         self,
         channels: int = 3,
-        steps: int = 8,
+        steps: int = 5,
         shared: bool = False,
         width: int = 16,
         levels: int = 2,

@@ -11,7 +11,7 @@ MANY = {"iterations": 3, "cg_iterations": 80}
 
 
 def reference(problem, net, iterations=3):
-    """The network first, then the data: the paper's (10) and (11)."""
+    """The network first, then the data, as the paper has it."""
     lam, L = float(net.log_lam.exp()), float(net.norm.value) ** 2
 
     def one(A, y):

@@ -40,7 +40,7 @@ def saved(request, net, tmp_path):
     path = tmp_path / "net.pth"
     wrapped = {"epoch": 3, "state_dict": {f"module.{k}": t for k, t in net.state_dict().items()}}
     torch.save({"module": net, "state dict": net.state_dict(), "wrapped": wrapped}[kind], path)
-    return path, {"trusted": True} if kind == "module" else {"architecture": SMALL}
+    return path, {"trusted": True} if kind == "module" else {"architecture": SMALL, "trusted": files.OLD}
 
 
 def test_every_format_is_the_network_that_was_saved(net, saved):
@@ -147,7 +147,7 @@ def test_spandrels_networks_are_as_spandrel_calls_them(name, ending, tmp_path):
             nn.init.constant_(parameter, 0.1)
     path = tmp_path / f"net.{ending}"
     torch.save({"params": made.state_dict()}, path) if ending == "pth" else files.weights(made, path)
-    theirs, ours = spandrel.ModelLoader().load_from_file(path), network(path)
+    theirs, ours = spandrel.ModelLoader().load_from_file(path), network(path, trusted=files.OLD)
     v = files.images(3, 3, 16, 24)
     expected = torch.cat([theirs(one) for one in v.split(1)])
     assert (expected - v).abs().max() > 1e-3

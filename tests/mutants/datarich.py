@@ -61,7 +61,7 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
     "lista.lista": {
         "no thresholds": ("F.relu(u.abs() - theta)", "u.abs()"),
         "one layer fewer": ("problem.steps(net.layers)", "problem.steps(net.layers - 1)"),
-        "mixing transposed": ("a @ self.matrices.S.T", "a @ self.matrices.S"),
+        "mixing transposed": ("a @ S.T", "a @ S"),
         "norm not squared": ("D.T / problem.linear.norm", "D.T"),
         "not orthonormal": ("torch.where(k == 0, ANY, C)", "C"),
         "no signs": ("u.sign() * ANY", "ANY"),
