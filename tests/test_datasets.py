@@ -27,7 +27,7 @@ def data(tmp_path_factory):
 PICTURES = [
     name
     for name in listed.DATASETS
-    if name not in ("measured", "crystals", "kernels", "field_white", "field_smooth", "mixture")
+    if name not in ("measured", "crystals", "kernels", "field_white", "field_smooth", "mixture", "ball")
     and name not in ("pairs", "levin", "koehler", "lai", "sidd", "ntire", "bragg")
 ]  # they have tests of their own
 

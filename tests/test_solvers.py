@@ -15,6 +15,7 @@ from sipbench.testing.trial import Trial
 from tests import listed
 
 AMPLIFIED = {"deblur_defocus", "deblur_motion"}  # A^+ makes noise so large that what starts from it leaves [-1, 1]
+POINTS = {"far_field"}  # before it has learnt phases, its image is a point that holds all of the light
 
 
 # One of each kind of forward map; the others are run by make fulltest.
@@ -75,7 +76,10 @@ def test_the_contract(method, degradation):
     if lacking:
         pytest.skip(lacking[0])
     fine = [
-        f.status == "PASS" or (f.status, f.check) == ("WARN", "range") and degradation in AMPLIFIED for f in findings
+        f.status == "PASS"
+        or (f.status, f.check) == ("WARN", "range")
+        and (degradation in AMPLIFIED or method in POINTS)
+        for f in findings
     ]
     assert all(fine), testing.render(findings)
 

@@ -34,6 +34,7 @@ class Lesson:
         degradation: what y is measured with: as the solver is told it; of restoration alone.
         unknown: what of a picture the others learn: image, grey, complex or object.
         scheduler: the noise levels of a prior.
+        target: what an estimate is held against: truth, representative or measurement; of restoration alone.
         widths: the values of the network's `width` that are trained; the best on validation images is taken.
         validation: how many validation images.
     """
@@ -52,6 +53,7 @@ class Lesson:
     scheduler: Node | None = None
     schedule: Node = field(default_factory=dict)
     error: str = "l1"
+    target: str = "truth"
     widths: tuple[int, ...] = ()
     validation: int = 64
 
@@ -59,6 +61,8 @@ class Lesson:
     def made_of(self) -> Node:
         """What names it: without places, and with the code of what is trained and trained through."""
         kept = asdict(self) | {"version": VERSION, "dataset": self._without(self.dataset, ("root", "path", "split"))}
+        if self.target == "truth":
+            del kept["target"]
         if self.unknown == "image":
             del kept["unknown"]
         kept["code"] = {}

@@ -70,6 +70,11 @@ NEEDS: dict[str, Need] = {
     ),
     # a forward map that loses the phase of a linear one, whose field and its adjoint it gives
     "phase": Need(_has("lift", "lower"), "{method} is for phase retrieval; {degradation} is none"),
+    # the same, of real images: its channels have the forward map in common
+    "phase.real": Need(
+        lambda g: _has("lift", "lower")(g) and "phase" not in g.f.symmetries,
+        "{method} is for phase retrieval of real images; {degradation} is none",
+    ),
     # one whose linear map is the Fourier transform of a frame, in and out of which it leads
     "far_field": Need(_has("embed", "crop"), "{method} is for phase retrieval from far fields; {degradation} is none"),
     "tomography": Need(_has("views", "detectors"), "{method} is for tomography; {degradation} is none"),

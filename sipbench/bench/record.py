@@ -223,9 +223,10 @@ def _lost(estimate: Estimate, draws: Draws | None) -> list[str]:
 
 
 def _png(x: Tensor) -> bytes:
-    """The image at 8 bits, lossless, for looking at; of a complex image the magnitude."""
+    """The image at 8 bits, lossless, for looking at; of a complex one its magnitude, of many channels a column."""
     from PIL import Image
 
+    x = x if len(x) < 4 else x.flatten(0, 1)[None]
     pixels = ((metrics.as_image(x[None])[0].clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
     buffer = io.BytesIO()
     Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(buffer, "png")

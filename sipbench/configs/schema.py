@@ -355,6 +355,9 @@ class Recipe:
     widths: list[int] | None = key("the values of a network's width; the best on validation images is taken")
     validation: int = key("how many validation images")
     error: str = key("l1 or rms: what is asked of a network")
+    target: Literal["truth", "representative", "measurement"] = key(
+        "what an estimate is held against: x, x with its symmetries broken, or y; truth, unless this says otherwise"
+    )
     schedule: Settings = key("how long and how fast: see sipbench train", required=True)
 
 

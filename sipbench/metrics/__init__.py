@@ -17,7 +17,15 @@ from torch import Tensor
 
 from sipbench.errors import unknown
 from sipbench.metrics import backbones, perception
-from sipbench.metrics.alignment import align, error_ratio, psnr_aligned, ratio_below, relative_error, success
+from sipbench.metrics.alignment import (
+    align,
+    error_ratio,
+    point_error,
+    psnr_aligned,
+    ratio_below,
+    relative_error,
+    success,
+)
 from sipbench.metrics.deconvolution import deblurred
 from sipbench.metrics.feasibility import feasibility, residual
 from sipbench.metrics.fidelity import psnr, psnr_y, ssim, ssim_gaussian
@@ -40,6 +48,7 @@ __all__ = [
     "lpips_alex",
     "lpips_vgg",
     "obstacle",
+    "point_error",
     "psnr",
     "psnr_aligned",
     "psnr_y",
@@ -72,6 +81,7 @@ class Metric:
         channels: the numbers of channels it takes; empty says any.
         backbone: the network whose weights it needs, or None.
         whole: of a complex image it compares real and imaginary part; the others compare magnitudes.
+        aligned: whether the estimate is first moved over the symmetries of the problem.
         against_best: it also takes a deblurring with the true kernel, which only blind deblurring has.
         places: the decimals that a table prints, where it has no unit.
         proportion: it is 0 or 1 of an image, so that its mean is a share.
@@ -87,6 +97,7 @@ class Metric:
     channels: tuple[int, ...] = ()
     backbone: str | None = None
     whole: bool = False
+    aligned: bool = True
     against_best: bool = False
     of_draws: bool = False
     places: int = 3
@@ -117,6 +128,8 @@ METRICS: dict[str, Metric] = {
     "lpips_vgg": Metric(lpips_vgg, False, "LPIPS (VGG)", smallest=perception.SMALLEST, channels=(1, 3), backbone="vgg"),
     "psnr_y": Metric(psnr_y, True, "PSNR (luma)", unit="dB", smallest=9, channels=(3,)),
     "relative_error": Metric(relative_error, False, "relative error", whole=True),
+    "relative_error_unaligned": Metric(relative_error, False, "relative error, not aligned", whole=True, aligned=False),
+    "point_error": Metric(point_error, False, "error × 10³", whole=True, places=2),
     "success": Metric(success, True, "success", whole=True, proportion=True),
     "error_ratio": Metric(error_ratio, False, "error ratio", against_best=True),
     "success_2": Metric(partial(ratio_below, 2.0), True, "ratio < 2", against_best=True, proportion=True),
@@ -171,8 +184,9 @@ def evaluate(
 ) -> dict[str, Tensor]:
     """Each metric by name, (B,) in double precision on the CPU; NaN where it is unavailable or undefined.
 
-    x_hat is first aligned with x over the symmetries, and both lose the margin. ``best`` makes the deblurring with the
-    true kernel where a metric asks for it. Nothing is downloaded: ask ``available(name, download=True)`` before.
+    x_hat is first aligned with x over the symmetries, unless a metric takes it as it is; both lose the margin. ``best``
+    makes the deblurring with the true kernel where a metric asks for it. Nothing is downloaded: ask
+    ``available(name, download=True)`` before.
     """
     whole = (inside(align(x_hat, x, symmetries, margin), margin), inside(x, margin))
     images = tuple(as_image(v) for v in whole)
@@ -180,6 +194,7 @@ def evaluate(
     for name in names:
         metric = _metric(name)
         pair = whole if metric.whole else images
+        pair = pair if metric.aligned else (inside(x_hat, margin), whole[1])
         if metric.against_best:
             goal = best()
             pair = (*pair, inside(align(goal.to(x), x, symmetries, margin), margin)) if goal is not None else ()

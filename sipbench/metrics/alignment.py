@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
 from sipbench.metrics.fidelity import psnr
 from sipbench.metrics.shifts import Pair, inside, nearest_shift
-from sipbench.operators.symmetries import PAIRED, SYMMETRIES
+from sipbench.operators.symmetries import COMPLEX, PAIRED, SYMMETRIES, field, flips, turn
 
 FARTHEST = 10  # pixels: published evaluations of blind deblurring shift by 5, and by 10 where that is too few
-FLIPS = ("flip", "conjugate_flip")
-COMPLEX = ("phase", "conjugate_flip")
 
 
 @torch.no_grad()
@@ -31,7 +27,7 @@ def align(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...], margin: Pair = 
     if "bounded_shift" in symmetries:
         return nearest_shift(x_hat, x, margin, margin)
     best, score = x_hat, x.new_full((len(x),), -torch.inf, dtype=torch.float64)
-    for candidate in _flips(x_hat, symmetries):
+    for candidate in flips(x_hat, symmetries):
         moved, now = _move(candidate, x, symmetries)
         best = torch.where((now > score).view(-1, 1, 1, 1), moved, best)
         score = torch.maximum(score, now)
@@ -70,21 +66,16 @@ def relative_error(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...] = ()) -
     return error.flatten(1).norm(dim=1) / x.double().flatten(1).norm(dim=1)
 
 
+def point_error(x_hat: Tensor, x: Tensor) -> Tensor:
+    """1000 times the mean over channels of min_s |s x_hat - x|^2 / n, s = 1 or -1: each channel is a point of R^n."""
+    a, b = x_hat.double().flatten(2), x.double().flatten(2)
+    nearest = torch.minimum((a - b).square().sum(2), (a + b).square().sum(2))
+    return 1000 * nearest.mean(1) / a.shape[2]
+
+
 def success(x_hat: Tensor, x: Tensor) -> Tensor:
     """1 where the relative error is below 0.1, else 0: whether a start of a phase retrieval found the object."""
     return (relative_error(x_hat, x) < 0.1).double()
-
-
-def _flips(x: Tensor, symmetries: tuple[str, ...]) -> Iterator[Tensor]:
-    """x, and x under every product of the declared flips."""
-    conjugate = x.new_tensor([1, -1]).view(1, 2, 1, 1) if "conjugate_flip" in symmetries else x.new_ones(1)
-    yield x
-    if "flip" in symmetries:
-        yield x.flip(-2, -1)
-    if "conjugate_flip" in symmetries:
-        yield x.flip(-2, -1) * conjugate
-    if all(flip in symmetries for flip in FLIPS):
-        yield x * conjugate
 
 
 def _move(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...]) -> tuple[Tensor, Tensor]:
@@ -98,7 +89,7 @@ def _move(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...]) -> tuple[Tensor
         down, right = (place // x.shape[-1]).tolist(), (place % x.shape[-1]).tolist()
         x_hat = torch.stack([row.roll(by, (-2, -1)) for row, *by in zip(x_hat, down, right, strict=True)])
     if phased:
-        return _turn(x_hat, product), score
+        return turn(x_hat, product), score
     negated = (product.real < 0) & signed
     return torch.where(negated.view(-1, 1, 1, 1), -x_hat, x_hat), score
 
@@ -108,26 +99,10 @@ def _products(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
 
     The imaginary part is nothing to go by unless the images are complex: then it says how far the phases are apart.
     """
-    a, b = _field(x_hat, symmetries), _field(x, symmetries)
+    a, b = field(x_hat, symmetries), field(x, symmetries)
     if "shift" not in symmetries:
         return (a.conj() * b).sum((1, 2, 3)).view(-1, 1, 1)
     return torch.fft.ifft2((torch.fft.fft2(a).conj() * torch.fft.fft2(b)).sum(1))
-
-
-def _field(x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
-    """In double precision, and complex where the symmetries speak of complex images."""
-    x = x.double()
-    paired = any(name in COMPLEX for name in symmetries)
-    return torch.complex(x[:, :1], x[:, 1:]) if paired else x.to(torch.complex128)
-
-
-def _turn(x: Tensor, product: Tensor) -> Tensor:
-    """e^{i theta} x with the angle of the product; as it is where the product is zero."""
-    size = product.abs()
-    cos = torch.where(size > 0, product.real / size, 1).to(x).view(-1, 1, 1)
-    sin = torch.where(size > 0, product.imag / size, 0).to(x).view(-1, 1, 1)
-    real, imaginary = x.unbind(1)
-    return torch.stack([cos * real - sin * imaginary, sin * real + cos * imaginary], 1)
 
 
 def _check(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ Those of blind operators move theta along: f(g (x, theta)) = f(x, theta).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -64,6 +64,36 @@ def _first(line: Tensor) -> int:
     return int(line.to(torch.uint8).argmax())
 
 
+def flips(x: Tensor, symmetries: tuple[str, ...]) -> Iterator[Tensor]:
+    """x, and x under every product of the declared flips."""
+    conjugate = x.new_tensor([1, -1]).view(1, 2, 1, 1) if "conjugate_flip" in symmetries else x.new_ones(1)
+    yield x
+    if "flip" in symmetries:
+        yield x.flip(-2, -1)
+    if "conjugate_flip" in symmetries:
+        yield x.flip(-2, -1) * conjugate
+    if all(flip in symmetries for flip in FLIPS):
+        yield x * conjugate
+
+
+def field(x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
+    """In double precision, and complex where the symmetries speak of complex images."""
+    x = x.double()
+    paired = any(name in COMPLEX for name in symmetries)
+    return torch.complex(x[:, :1], x[:, 1:]) if paired else x.to(torch.complex128)
+
+
+def turn(x: Tensor, product: Tensor) -> Tensor:
+    """e^{i theta} x with the angle of the product; as it is where the product is zero."""
+    size = product.abs()
+    cos = torch.where(size > 0, product.real / size, 1).to(x).view(-1, 1, 1)
+    sin = torch.where(size > 0, product.imag / size, 0).to(x).view(-1, 1, 1)
+    real, imaginary = x.unbind(1)
+    return torch.stack([cos * real - sin * imaginary, sin * real + cos * imaginary], 1)
+
+
+FLIPS = ("flip", "conjugate_flip")
+COMPLEX = ("phase", "conjugate_flip")
 SYMMETRIES: dict[str, Callable[[Tensor, Rng], Tensor]] = {
     "sign": sign,
     "phase": phase,

@@ -197,4 +197,4 @@ def _gap(a: Tensor, b: Tensor) -> float:
 
 
 def _work(run: Run) -> float:
-    return run.evaluations + run.meter.calls
+    return run.evaluations + run.meter.calls + run.meter.own

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from sipbench import configs, device
 from sipbench.bench import applies
@@ -33,11 +34,12 @@ class Broke(Exception):
 
 @dataclass
 class Meter:
-    """Watches a run: counts its steps, and ends it after `limit` of them."""
+    """Watches a run: counts its steps, and ends it after `limit` of them; uses of f, and of any module at all."""
 
     limit: int | None = None
     steps: int = 0
     calls: int = 0
+    own: int = 0
 
     def step(self, k: int, n: int) -> bool:
         go_on = self.limit is None or self.steps < self.limit
@@ -50,6 +52,10 @@ class Meter:
     def count_call(self, *_: object) -> None:
         """A use of the forward map."""
         self.calls += 1
+
+    def count_own(self, *_: object) -> None:
+        """A use of a module, such as a network that the solver made itself."""
+        self.own += 1
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,7 @@ class Trial:
         y, rng = self.bench.handed(problem.y), problem.rng.select(slice(None))
         posed = replace(problem, y=y, f=remembering(problem.f, self.memory), rng=rng, _watch=meter)
         posed.f.register_forward_pre_hook(meter.count_call)
+        counted = register_module_forward_pre_hook(meter.count_own)
         began = time.perf_counter()
         try:
             counter = counting(posed, networks, priors.values())
@@ -164,6 +171,8 @@ class Trial:
                     device.wait(self.bench.device)
         except Exception as error:
             raise Broke(_where(error)) from error
+        finally:
+            counted.remove()
         seconds = time.perf_counter() - began
         estimate = result if isinstance(result, Estimate) else Estimate(result)
         if y.dtype != problem.y.dtype and isinstance(estimate.x, Tensor) and estimate.x.dtype == y.dtype:

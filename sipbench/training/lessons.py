@@ -128,7 +128,7 @@ def made_of_pictures(lesson: Lesson, loss: Loss) -> Loss:
 
 def _restoration(lesson: Lesson) -> Loss:
     assert lesson.degradation is not None
-    return restoration_loss(Degradation.of(lesson.degradation), through(lesson), lesson.error)
+    return restoration_loss(Degradation.of(lesson.degradation), through(lesson), lesson.error, lesson.target)
 
 
 LOSSES: dict[str, Callable[[Lesson], Loss]] = {

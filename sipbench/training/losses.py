@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sipbench.degradation import Degradation
 from sipbench.errors import UserError, unknown
 from sipbench.operators.base import BlindOperator
+from sipbench.operators.breaking import break_symmetry
 from sipbench.priors.schedules import prediction_of, schedule_of
 from sipbench.problem import Problem, Rng
 from sipbench.training.loop import Loss
@@ -54,18 +55,21 @@ TARGETS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]] = 
 Solve = Callable[[Problem, nn.Module], Tensor]
 
 
-def restoration_loss(degradation: Degradation, solve: Solve, error: str = "l1") -> Loss:
+def restoration_loss(degradation: Degradation, solve: Solve, error: str = "l1", target: str = "truth") -> Loss:
     """The error of what the solver returns for fresh measurements y of x: `l1`, or `rms` (root mean square, an image).
 
     `rms` asks for what PSNR rewards, the posterior mean; `l1` trains faster at first. What is trained is what is run:
-    the solver itself, on a problem that is posed as a cell poses it.
+    the solver itself, on a problem that is posed as a cell poses it. What it returns is held against a `target`: x, the
+    `representative` of x where the symmetries of f are broken, or y, which f of it is to explain (`measurement`).
     """
     if error not in ERRORS:
         raise UserError(f"unknown error {error!r}: use {' or '.join(ERRORS)}")
+    if target not in TARGETED:
+        raise unknown("target", target, TARGETED)
 
     def loss(network: nn.Module, pictures: Tensor, rng: Rng) -> Tensor:
         x, problem = posed(degradation, pictures, rng)
-        return ERRORS[error](solve(problem, network) - x)
+        return ERRORS[error](TARGETED[target](problem, solve(problem, network), x))
 
     return loss
 
@@ -83,6 +87,14 @@ ERRORS: dict[str, Callable[[Tensor], Tensor]] = {
     "l1": lambda difference: difference.abs().mean(),
     "rms": lambda difference: difference.abs().square().flatten(1).mean(1).sqrt().mean(),
 }
+
+
+TARGETED: dict[str, Callable[[Problem, Tensor, Tensor], Tensor]] = {
+    "truth": lambda problem, x_hat, x: x_hat - x,
+    "representative": lambda problem, x_hat, x: x_hat - break_symmetry(x, problem.f.symmetries),
+    "measurement": lambda problem, x_hat, x: problem.f(x_hat) - problem.y,
+}
+"""What an estimate is held against, as the difference that is made small."""
 
 
 def network_denoising_loss(

@@ -147,6 +147,7 @@ def _lesson(cfg: dict[str, Any]) -> Lesson:
         unknown=(degradation.get("unknown") or "image") if goal != RESTORATION else "image",
         schedule=cfg["schedule"],
         error=cfg["error"],
+        target=cfg["target"],
         validation=cfg["validation"],
     )
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sipbench.metrics import psnr, psnr_aligned
-from sipbench.metrics.alignment import align, relative_error
+from sipbench.metrics.alignment import align, point_error, relative_error
 from sipbench.metrics.shifts import inside
 from sipbench.operators.symmetries import SYMMETRIES
 from sipbench.problem import Rng
@@ -164,3 +164,23 @@ def test_the_aligned_psnr_forgives_a_small_shift(by):
     assert same(psnr_aligned(noisy.roll(by, (-2, -1)), x), expected, 1e-9)
     assert (psnr_aligned(noisy.roll(3, -1), x) < expected - 10).all()
     assert psnr_aligned(torch.full_like(x, torch.nan), x).shape == (3,)
+
+
+def each_point_has_a_sign():
+    x = Rng.of(0, "points", [0, 1]).normal(6, 1, 5)
+    signs = torch.tensor([1.0, -1.0]).repeat(3).view(1, 6, 1, 1)
+    assert (point_error(signs * x, x) == 0).all()
+    assert torch.allclose(point_error(x + 0.1, x), torch.full((2,), 10.0, dtype=torch.float64), rtol=1e-4)
+    off = (2 * x).double().square().mean((1, 2, 3))
+    assert (point_error(3 * x, x) - 1000 * off).abs().max() < 1e-2  # -3 x would be twice as far
+
+
+def test_each_point_has_a_sign_of_its_own():
+    each_point_has_a_sign()
+
+
+def test_one_sign_for_all_points_or_none_is_seen(monkeypatch):
+    for wrong in (lambda a, b: a, lambda a, b: torch.where((a.sum(1) < b.sum(1))[:, None], a, b), torch.maximum):
+        monkeypatch.setattr("sipbench.metrics.alignment.torch.minimum", wrong)
+        with pytest.raises(AssertionError):
+            each_point_has_a_sign()

@@ -112,6 +112,28 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "rules exchanged": ("rule == 'fixed_point'", "rule != 'fixed_point'"),
         "weight not scaled": ("weight * variance", "weight"),
     },
+    "far_field.far_field_net": {
+        "origin at the corner": ("torch.fft.fftshift(u, dim=ANY)", "u"),
+        "magnitudes squared": ("m * omega", "m * m * omega"),
+        "phases turned round": ("omega = u / ANY", "omega = u.conj() / ANY"),
+        "magnitudes of its own": ("m * omega", "m * u"),
+        "no logarithm": ("ANY.log1p() / ANY1", "ANY / 1000"),
+    },
+    "regression.knn": {
+        "one neighbour too few": ("near(ANY, y, k)", "near(ANY, y, k - 1)"),
+        "one neighbour too many": ("near(ANY, y, k)", "near(ANY, y, k + 1)"),
+        "before for after": ("ANY if breaking else ANY1", "ANY1 if breaking else ANY"),
+        "never broken": ("ANY if breaking else ANY1", "ANY1"),
+        "a ball that is full in the middle": ("u ** ANY", "u"),
+        "trained on a quarter": ("0.8 * points", "0.2 * points"),
+    },
+    "regression.mlp": {
+        "uphill": ("net(y[i]) - x[i]", "net(y[i]) + x[i]"),
+        "no rate": ("lr * min(1.0, ANY)", "lr * 1e-3"),
+        "another's target": ("x[i]", "x[i - 1]"),
+        "broken both times": ("ANY if breaking else ANY1", "ANY"),
+        "broken neither time": ("ANY if breaking else ANY1", "ANY1"),
+    },
     "external.external": {
         "range not undone": ("(x - low) / (high - low) * 2 - 1", "x"),
         "images on [0, 1]": ("(v + 1) / 2 * (high - low) + low", "v * (high - low) + low"),

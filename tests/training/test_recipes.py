@@ -149,8 +149,8 @@ def test_a_network_of_one_dataset_runs_on_another():
 def test_what_learns_images_learns_them_as_the_unknown_is_made_of_them(tmp_path, method, part):
     """Of grey problems grey images: one network then serves them all, and another one those of colour."""
     own = ["method=" + method, "prior=learned", "prior.learned.network.block_out_channels=[8,8,8]"]
-    grey = [cell(tmp_path, *own, *words).lessons[part] for words in
-            (["degradation=ct_sparse", "degradation.operator.views=4"], ["degradation=sr4", "+degradation.unknown=grey"])]  # fmt: skip
+    ct, sr = ["degradation=ct_sparse", "degradation.operator.views=4"], ["degradation=sr4", "+degradation.unknown=grey"]
+    grey = [cell(tmp_path, *own, *words).lessons[part] for words in (ct, sr)]
     colour = cell(tmp_path, *own, "degradation=sr4").lessons[part]
     assert grey[0].name == grey[1].name != colour.name
     room = Class.of(grey[0])

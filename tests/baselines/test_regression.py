@@ -1,0 +1,80 @@
+"""Regression from pairs: k-NN errs as theory says, a network tends to the mean of what it cannot tell apart."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from baselines.datarich import regression
+from sipbench.datasets.ball import Ball
+from sipbench.metrics import point_error
+from sipbench.noise import Gaussian
+from sipbench.operators.phase_random import GaussianMagnitude
+from sipbench.problem import Problem, Rng
+
+
+def pose(n=5, points=1000, images=(0,), ratio=4.0, sigma=0.0):
+    x, rng = Ball("test", n, points=points).load(images), Rng.of(0, "regression", images)
+    f = GaussianMagnitude(tuple(x.shape), rng.child("operator").portable, ratio=ratio, measure="intensity")
+    noise = Gaussian(sigma)
+    return Problem(noise(f(x), rng.child("noise").portable), f, noise, tuple(x.shape), None, rng.child("solver")), x
+
+
+def witness_knn(knn):
+    """The published figures of n = 5 and 20 000 pairs, for any A: 68 ± 2 before; and far less after."""
+    problem, x = pose(points=4000, images=(0, 1))
+    before = point_error(knn(problem, points=20_000, breaking=False), x)
+    after = point_error(knn(problem, points=20_000), x)
+    assert (before - 68).abs().max() < 2
+    assert 9 < after.min() and after.max() < 17
+    exactly_the_mean_of_five(knn)
+
+
+def exactly_the_mean_of_five(knn):
+    """An independent writing in numpy, on the pairs of the same streams."""
+    problem, _ = pose(points=50)
+    y, x = regression._pairs(problem, 500, True)
+    assert len(y) == 400 and float(x[:, -1].min()) > 0
+    distance = ((problem.y[0].double()[:, None] - y.double()) ** 2).sum(2).numpy()
+    nearest = np.argsort(distance, axis=1)[:, :5]
+    expected = torch.from_numpy(x.numpy()[nearest].mean(1))
+    assert (knn(problem, points=500)[0, :, 0] - expected).abs().max() < 1e-6
+
+
+def witness_mlp(mlp):
+    """y = (a x)^2: the mean of the two roots before breaking, the positive root after."""
+    problem, x = pose(n=1, points=200, ratio=1.0)
+    settings = {"points": 4000, "steps": 250, "batch": 256, "widths": (32, 32)}
+    before, after = mlp(problem, **settings, breaking=False), mlp(problem, **settings)
+    assert before.abs().mean() < 0.1 and before.abs().max() < 0.3
+    assert (after - x.abs()).abs().mean() < 0.03
+    assert point_error(after, x) < 2 and point_error(before, x) > 250
+
+
+def test_a_draw_of_the_map_has_pairs_and_a_network_of_its_own():
+    problem, _ = pose(images=(0, 1), points=30)
+    settings = {"points": 200, "steps": 20, "batch": 16, "widths": (8,)}
+    both = regression.mlp(problem, **settings)
+    alone = [regression.mlp(problem.select(slice(b, b + 1)), **settings) for b in range(2)]
+    assert torch.equal(both, torch.cat(alone)) and not torch.equal(both[0], both[1])
+    assert both.flatten(2).norm(dim=2).max() <= 1 + 1e-6
+
+
+def test_the_same_pairs_serve_before_and_after():
+    problem, _ = pose(points=10)
+    (y, x), (same, broken) = (regression._pairs(problem, 100, breaking) for breaking in (False, True))
+    assert torch.equal(y, same) and torch.equal(x * x[:, -1:].sign(), broken)
+    assert torch.allclose(problem.f(x.view(1, 80, 1, 5))[0], y)
+
+
+def test_pairs_are_as_noisy_as_what_is_measured():
+    problem, _ = pose(points=10)
+    loud = replace(problem, noise=Gaussian(0.1))
+    clean, noisy = (regression._pairs(p, 1000, True)[0] for p in (problem, loud))
+    assert abs(float((noisy - clean).std()) - 0.1) < 0.005
+
+
+def test_the_tree_and_all_distances_find_the_same():
+    y, among = (Rng.of(s, "rows", [0]).normal(n, 8)[0] for s, n in ((0, 40), (1, 300)))
+    for k in (1, 5):
+        assert torch.equal(regression.tree(y, among, k), regression.neighbours(y, among, k))
