@@ -21,7 +21,6 @@ from torch import Tensor
 
 from sipbench.operators.symmetries import COMPLEX, FLIPS, SYMMETRIES, field, flips, turn
 
-
 HALF_WAY = 1e-6  # pixels: what lies nearer to half way between two pixels is taken to lie there
 
 
