@@ -131,6 +131,15 @@ class Lesson:
         """Its facts are written last: where they are, all is."""
         return (self.folder(results) / "facts.json").is_file()
 
+    def trained(self, results: str | Path) -> Path:
+        """The folder with what was trained: its weights are the ones that its facts tell of."""
+        folder = self.folder(results)
+        told = checkpoints.read_json(folder / "facts.json").get("sha256")
+        file = self.weights(results)
+        if not file.is_file() or checkpoints.sha256(file) != told:
+            raise UserError(f"{folder} does not hold the weights that were trained: delete it, and they are made anew")
+        return folder
+
     @staticmethod
     def _without(node: Mapping[str, Any], names: tuple[str, ...]) -> Node:
         return {k: v for k, v in node.items() if k not in (*names, *configs.META)} | {"name": node.get("name")}
@@ -159,7 +168,8 @@ def lessons(cell: Any) -> dict[str, Lesson]:
     if not cell.recipe:
         return {}
     networks = cell.method.get("networks") or {}
-    found = {part: of_network(cell, part) for part, node in networks.items() if "path" not in node}
+    given = ("path", "fetch")  # made elsewhere, or released: nothing to train
+    found = {part: of_network(cell, part) for part, node in networks.items() if not any(key in node for key in given)}
     if cell.takes_prior and cell.prior and cell.prior.get("learned"):
         learned = cell.prior["learned"]
         own = {"scheduler": learned["scheduler"], "unknown": _unknown(cell)}

@@ -21,7 +21,7 @@ def load_prior(cell: Cell, device: torch.device) -> Any:
     if lesson is None:
         return _ready(cell, node, device)
     if lesson.done(cell.results):
-        return _ready(cell, node | {"path": str(lesson.folder(cell.results))}, device)
+        return _ready(cell, node | {"path": str(lesson.trained(cell.results))}, device)
     from sipbench.priors.network import NetworkPrior
 
     return NetworkPrior(configs.build(lesson.network).eval().to(device), lesson.scheduler or {})
@@ -42,8 +42,9 @@ def _ready(cell: Cell, node: dict[str, Any], device: torch.device, part: str = "
 
 @cache
 def _prior(node: str, content: str, device: torch.device) -> Any:
-    content = json.loads(node)
-    return configs.build(content, device=device) if "path" in content else configs.build(content)
+    """The prior of a node, by the hash of its weights too."""
+    own = json.loads(node)
+    return configs.build(own, device=device) if "path" in own else configs.build(own)
 
 
 def forget() -> None:
@@ -64,7 +65,7 @@ def load_networks(cell: Cell, device: torch.device) -> dict[str, torch.nn.Module
             found[name] = configs.build(own).eval().to(device)
             continue
         if lesson is not None:  # of several widths the best was taken; no code is named by what lies beside weights
-            laid_down = checkpoints.read_json(file.with_name("config.json"))
+            laid_down = checkpoints.read_json(lesson.trained(cell.results) / "config.json")
             own |= {k: laid_down[k] for k in ("width",) if k in own and k in laid_down}
         found[name] = _network(json.dumps(own, sort_keys=True), str(file), checkpoints.sha256(file), device)
     return found

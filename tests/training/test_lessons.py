@@ -11,10 +11,11 @@ from sipbench import checkpoints, configs
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.load import load_networks
 from sipbench.bench.record import trained_on
+from sipbench.bench.run import run
 from sipbench.cli import cell as one_cell
 from sipbench.errors import UserError
 from sipbench.training.learned import alone, prepare
-from tests.training.test_recipes import cell, silent
+from tests.training.test_recipes import SMALL_PRIOR, cell, silent
 
 PLUGIN = """
 import torch
@@ -102,6 +103,24 @@ def test_what_lies_beside_trained_weights_names_no_code(tmp_path):
     checkpoints.write_json(config, content | {"_target_": f"{mark}:Anything"})
     net = load_networks(one, torch.device("cpu"))["net"]
     assert type(net).__name__ == "UNet" and net.head.weight.shape[0] == content["width"]
+
+
+@pytest.mark.parametrize("words", [["method=unet"], ["method=ddrm", *SMALL_PRIOR]])
+def test_half_of_what_was_trained_is_refused(tmp_path, words):
+    """A folder that was copied in pieces, or whose weights are others."""
+    one = cell(tmp_path, *words)
+    prepare(one, silent)
+    (lesson,) = one.lessons.values()
+    lesson.weights(tmp_path).unlink()
+    with pytest.raises(UserError, match="delete it"):
+        next(run(cell(tmp_path, *words)))
+    lesson.weights(tmp_path).write_bytes(b"others")
+    with pytest.raises(UserError, match="delete it"):
+        next(run(cell(tmp_path, *words)))
+
+
+def test_released_weights_are_not_trained_by_a_recipe(tmp_path):
+    assert cell(tmp_path, "method=dpir_official").lessons == {}
 
 
 def test_a_network_that_was_trained_on_is_loaded_anew(tmp_path):
