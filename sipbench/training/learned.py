@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from sipbench.training.folder import architecture
 from sipbench.training.lessons import Class
 from sipbench.training.loop import Schedule, fit
 from sipbench.training.memory import remember
+from sipbench.training.state import alone
 
 Report = Callable[[str], None]
 
@@ -55,8 +54,7 @@ def _laid_down(lesson: Lesson, results: Path, on: str, report: Report) -> Path:
         own = lesson if width is None else replace(lesson, network=lesson.network | {"width": width}, widths=())
         report(f"training {lesson.name}" + ("" if width is None else f", width {width}"))
         place = results / "training" / own.name
-        with alone(place, report):
-            runs.append((own, *_one(own, schedule, place, at, report)))
+        runs.append((own, *_one(own, schedule, place, at, report)))
     best, network, facts = min(runs, key=lambda run: run[2].get("best", run[2]["loss"]))
     seconds = sum(run[2]["seconds"] for run in runs)
     widths = {str(one.network["width"]): fact.get("best") for one, _, fact in runs if "width" in one.network}
@@ -78,19 +76,6 @@ def _laid_down(lesson: Lesson, results: Path, on: str, report: Report) -> Path:
         with alone(place, report):
             shutil.rmtree(place, ignore_errors=True)
     return folder
-
-
-@contextmanager
-def alone(place: Path, report: Report = print) -> Iterator[None]:
-    """One process at a time works on a folder; the lock goes with its process, however that ends."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{place}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report(f"waiting for another process that trains {place.name}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _one(lesson: Lesson, schedule: Schedule, place: Path, at: Any, report: Report) -> tuple[nn.Module, dict[str, Any]]:

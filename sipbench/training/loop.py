@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from sipbench.problem import Rng
-from sipbench.training.state import State, patient
+from sipbench.training.state import State, alone, patient
 
 Loss = Callable[[nn.Module, Tensor, Rng], Tensor]
 
@@ -78,17 +78,19 @@ def fit(
         about: what else the result depends on; a run that began with other settings is refused.
         validate: the loss of a network on validation images, the same ones each time.
         sheet: draws what the averaged network can do, at each save.
+
+    One process at a time trains in a folder; another waits, and finds it done.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    network = network.to(device).train()
-    average = copy.deepcopy(network).requires_grad_(False).eval()
-    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
-    state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser)
-    facts = state.restore(device)
-    running = torch.tensor(facts["loss"], device=device) if facts["step"] else None
-    best = Best(validate if schedule.validate_every else None, schedule, state)
-    speed = Speed(schedule, facts["step"])
-    with patient() as interrupted:
+    with alone(folder, report), patient() as interrupted:
+        folder.mkdir(parents=True, exist_ok=True)
+        network = network.to(device).train()
+        average = copy.deepcopy(network).requires_grad_(False).eval()
+        optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
+        state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser)
+        facts = state.restore(device)
+        running = torch.tensor(facts["loss"], device=device) if facts["step"] else None
+        best = Best(validate if schedule.validate_every else None, schedule, state)
+        speed = Speed(schedule, facts["step"])
         for step in range(facts["step"], schedule.steps):
             if best.stale:
                 break

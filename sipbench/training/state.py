@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import signal
@@ -87,6 +88,19 @@ class State:
             shown = "; ".join(f"{name} was {then.get(name)}, now {now.get(name)}" for name in others[:3])
             more = f"; and {len(others) - 3} more" if len(others) > 3 else ""
             raise UserError(f"{self.folder} began with other settings: {shown}{more}: {_anew(self.folder)}")
+
+
+@contextmanager
+def alone(place: Path, report: Callable[[str], None] = print) -> Iterator[None]:
+    """One process at a time works on a folder; the lock goes with its process, however that ends."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{place}.lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(f"waiting for another process that trains {place.name}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from sipbench.bench.record import trained_on
 from sipbench.bench.run import run
 from sipbench.cli import cell as one_cell
 from sipbench.errors import UserError
-from sipbench.training.learned import alone, prepare
+from sipbench.training.learned import prepare
+from sipbench.training.loop import Schedule, fit
+from sipbench.training.state import alone
 from tests.training.test_recipes import SMALL_PRIOR, cell, silent
 
 PLUGIN = """
@@ -172,8 +174,13 @@ def test_who_waits_is_told_of_it(tmp_path):
     process = fork.Process(target=_hold, args=(tmp_path / "a", held))
     process.start()
     held.wait(5)
-    with alone(tmp_path / "a", said.append):
-        assert said == ["waiting for another process that trains a"]
+    schedule = Schedule(steps=1, warmup=0, batch_size=1)
+    loss = lambda net, x, rng: net(x).square().mean()  # noqa: E731
+    on = torch.device("cpu")
+    fit(
+        torch.nn.Linear(1, 1), loss, lambda n: torch.ones(1, 1), schedule, tmp_path / "a", device=on, report=said.append
+    )
+    assert said[0] == "waiting for another process that trains a" and len(said) == 2
     process.join()
 
 
