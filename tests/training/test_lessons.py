@@ -7,17 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
+import sipbench
 from sipbench import checkpoints, configs
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.load import load_networks
 from sipbench.bench.record import trained_on
-from sipbench.bench.run import run
+from sipbench.bench.run import Bench, run
 from sipbench.cli import cell as one_cell
 from sipbench.errors import UserError
 from sipbench.training.learned import prepare
 from sipbench.training.loop import Schedule, fit
 from sipbench.training.state import alone
-from tests.training.test_recipes import SMALL_PRIOR, cell, silent
+from tests.training.test_recipes import SHORT, SMALL_PRIOR, cell, silent
 
 PLUGIN = """
 import torch
@@ -105,6 +106,20 @@ def test_what_lies_beside_trained_weights_names_no_code(tmp_path):
     checkpoints.write_json(config, content | {"_target_": f"{mark}:Anything"})
     net = load_networks(one, torch.device("cpu"))["net"]
     assert type(net).__name__ == "UNet" and net.head.weight.shape[0] == content["width"]
+
+
+def test_nothing_is_solved_by_a_network_that_is_not_trained(tmp_path):
+    words = [word for word in SHORT if not word.startswith(("images", "size"))]
+    problem, _ = sipbench.pose(size=32, images=1, overrides=[*words, f"results={tmp_path}"])
+    with pytest.raises(UserError, match="not trained yet"):
+        sipbench.solve(problem, "unet")
+    one = cell(tmp_path, "method=unet")
+    early = Bench.of(one)
+    prepare(one, silent)
+    with pytest.raises(UserError, match="not trained yet"):
+        early.rows([0], None)
+    assert next(run(cell(tmp_path, "method=unet")))[0]["status"] == "ok"
+    assert sipbench.solve(problem, "unet").x.shape == (1, 3, 32, 32)
 
 
 @pytest.mark.parametrize("words", [["method=unet"], ["method=ddrm", *SMALL_PRIOR]])
