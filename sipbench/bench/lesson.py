@@ -182,7 +182,7 @@ def of_network(cell: Any, part: str) -> Lesson:
     node, goal = architecture(cell.method["networks"][part]), objective(cell.method, part)
     through: Node = {}
     if goal == RESTORATION:
-        through = {"method": cell.method, "options": cell.options, "degradation": _as_told(cell.degradation)}
+        through = {"method": cell.method, "options": cell.options, "degradation": heard(cell.degradation)}
     else:
         through = {"unknown": _unknown(cell)}
     return Lesson(part, goal, node, **through, **_shared(cell))
@@ -209,7 +209,7 @@ def _dataset(cell: Any) -> Node:
     return OmegaConf.to_container(configs.compose(words).dataset, resolve=True)  # pyright: ignore
 
 
-def _as_told(node: Node) -> Node:
+def heard(node: Node) -> Node:
     """What a solver hears is what its networks have learned from."""
     from sipbench.degradation import as_told
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 import sipbench
@@ -15,6 +16,7 @@ from sipbench.bench.record import trained_on
 from sipbench.bench.run import Bench, run
 from sipbench.cli import cell as one_cell
 from sipbench.errors import UserError
+from sipbench.training import recipes
 from sipbench.training.learned import prepare
 from sipbench.training.loop import Schedule, fit
 from sipbench.training.state import alone
@@ -106,6 +108,13 @@ def test_what_lies_beside_trained_weights_names_no_code(tmp_path):
     checkpoints.write_json(config, content | {"_target_": f"{mark}:Anything"})
     net = load_networks(one, torch.device("cpu"))["net"]
     assert type(net).__name__ == "UNet" and net.head.weight.shape[0] == content["width"]
+
+
+def test_the_command_trains_for_what_a_solver_is_told_too():
+    words = ["method=unet", "degradation.noise.sigma=0.2", "+degradation.told.noise.sigma=0.05"]
+    node = OmegaConf.to_container(configs.compose(words, "train_net"), resolve=True)
+    lesson = recipes._lesson(node | {"part": "net"})
+    assert lesson.degradation["noise"]["sigma"] == 0.05 and "told" not in lesson.degradation
 
 
 def test_nothing_is_solved_by_a_network_that_is_not_trained(tmp_path):
