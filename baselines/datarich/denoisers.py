@@ -16,6 +16,7 @@ from sipbench.problem import Problem
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # the images; a noise level, or one for each
 Name = Literal["prior", "network", "bm3d", "tv"]
+LEAST_LEARNED = 0.01  # the least noise level that `sipbench train net` shows a denoiser
 LEAST_SIGMA = 0.002  # the least noise of a measurement that is assumed, 0.255 of 255
 
 
@@ -33,10 +34,15 @@ def denoiser_of(problem: Problem, name: Name, net: nn.Module | None = None) -> D
 
 
 def network_denoiser(net: nn.Module | None) -> Denoiser:
-    """net(x, sigma) with a noise level for each image, in the network's own precision."""
+    """net(x, sigma) with a noise level for each image, not below those it has learned, in its own precision."""
     assert net is not None, "denoiser network is one that the method's config names under networks: net"
     weight = next(net.parameters())
-    return lambda x, sigma: net(x.to(weight.dtype), sigma.to(weight).expand(len(x))).to(x.dtype)
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        level = sigma.to(weight).clamp(min=LEAST_LEARNED).expand(len(x))
+        return net(x.to(weight.dtype), level).to(x.dtype)
+
+    return denoise
 
 
 def prior_denoiser(problem: Problem) -> Denoiser:

@@ -27,7 +27,6 @@ UNHEEDED = {
     "memory": ("target", "error", "schedule", "widths", "validation"),
 }
 """What an objective does not look at, and so is no part of its lesson's name."""
-VERSION = 1  # of the training itself: raised where the same lesson gives another network
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Lesson:
     def made_of(self) -> Node:
         """What names it: without places; images and files count by what they are, code without comments."""
         solver = (self.method or {}).get("solver") or {}
-        kept = asdict(self) | {"version": VERSION, "protocol": protocol.solving()}
+        kept = asdict(self) | {"version": protocol.versions().get("training", 1), "protocol": protocol.solving()}
         kept["dataset"] = self._without(self.dataset, ("root", "path", "split")) | {"version": self._images}
         if self.target == "truth":
             del kept["target"]

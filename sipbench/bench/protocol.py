@@ -24,6 +24,7 @@ PARTS = {
     "datasets": ("datasets",),
     "metrics": ("metrics",),
     "priors": ("priors", "checkpoints.py"),
+    "training": ("training",),
     "bench": ("bench", "foreign"),
 }
 
@@ -47,9 +48,11 @@ def text() -> str:
 def solving() -> Any:
     """What is part of a cell's identity: 1, as long as no part that a solver's result rests on was raised.
 
-    Metrics are not: a score is computed from what is stored, anew where its version was raised.
+    Metrics are not: a score is computed from what is stored, anew where its version was raised. Training is part of the
+    name of what a recipe trains, and of no other cell's.
     """
-    raised = {name: version for name, version in versions().items() if version > 1 and name != "metrics"}
+    left_out = ("metrics", "training")
+    raised = {name: version for name, version in versions().items() if version > 1 and name not in left_out}
     return {"raised": raised} if raised else 1
 
 

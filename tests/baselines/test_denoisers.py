@@ -92,3 +92,20 @@ def test_bm3d_is_told_the_level_of_each_image(monkeypatch):
     x_hat = bm3d_denoiser()(x, torch.tensor([0.2, 0.6]))
     assert [level for _, level in seen] == pytest.approx([0.1, 0.3])
     assert far(x_hat, 2 * ((x + 1) / 2) ** 2 - 1) < 1e-12
+
+
+def test_a_network_is_not_asked_below_what_it_has_learned():
+    class Told(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, x, sigma):
+            self.sigma = sigma
+            return x
+
+    net = Told()
+    network_denoiser(net)(torch.zeros(2, 1, 4, 4), torch.tensor(0.001))
+    assert net.sigma.tolist() == pytest.approx([0.01, 0.01])
+    network_denoiser(net)(torch.zeros(2, 1, 4, 4), torch.tensor(0.3))
+    assert net.sigma.tolist() == pytest.approx([0.3, 0.3])
