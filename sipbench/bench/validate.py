@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sipbench import metrics
+from sipbench.configs.keys import check
+from sipbench.configs.schema import Recipe
 from sipbench.datasets import Dataset
 from sipbench.errors import UserError, unknown
 
@@ -31,6 +33,8 @@ def options(cfg: Mapping[str, Any]) -> None:
     _how(cfg)
     _metrics(cfg.get("metrics", []))
     _wandb(cfg.get("wandb") or {"mode": "disabled"})
+    if cfg.get("recipe"):
+        check(Recipe, cfg["recipe"], "recipe")
     size(cfg.get("size"))
 
 

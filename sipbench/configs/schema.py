@@ -354,11 +354,21 @@ class Recipe:
     subset: int = key("which of them, where there are fewer than all")
     widths: list[int] | None = key("the values of a network's width; the best on validation images is taken")
     validation: int = key("how many validation images")
-    error: str = key("l1 or rms: what is asked of a network")
+    error: Literal["l1", "rms"] = key("what is asked of a network")
     target: Literal["truth", "representative", "measurement"] = key(
         "what an estimate is held against: x, x with its symmetries broken, or y; truth, unless this says otherwise"
     )
     schedule: Settings = key("how long and how fast: see sipbench train", required=True)
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Numbers that are too small."""
+        for name, least in {"images": 1, "subset": 0, "validation": 1}.items():
+            if node.get(name) is not None and node[name] < least:
+                raise UserError(f"{where}: {name} is a whole number from {least} on, not {node[name]}")
+        widths = node.get("widths")
+        if widths is not None and not (widths and min(widths) > 0):
+            raise UserError(f"{where}: widths is a list of whole numbers from 1 on, or null, not {widths}")
 
 
 @dataclass

@@ -36,7 +36,7 @@ def wanted(cells: Iterable[Cell]) -> list[Lesson]:
 
 def train(lesson: Lesson, results: str | Path, on: str = "auto", report: Report = print) -> Path:
     """Train each width, keep the best on validation images, and lay it down: its facts are written last."""
-    at, schedule, runs = device.choose(on), Schedule(**lesson.schedule), []
+    at, schedule, runs = device.choose(on), Schedule.of(lesson.schedule), []
     for width in lesson.widths if "width" in lesson.network else (None,):
         own = lesson if width is None else replace(lesson, network=lesson.network | {"width": width}, widths=())
         report(f"training {lesson.name}" + ("" if width is None else f", width {width}"))

@@ -41,6 +41,8 @@ class Class:
 
     @classmethod
     def of(cls, lesson: Lesson, seed: int = 0) -> Class:
+        if type(lesson.validation) is not int or lesson.validation < 1:
+            raise UserError(f"validation is a whole number from 1 on, not {lesson.validation!r}")
         images = Images(split_of(lesson, "train"), lesson.images, lesson.subset)
         loss = LOSSES[lesson.objective](lesson)
         held_out = first(split_of(lesson, "validation"), lesson.validation)

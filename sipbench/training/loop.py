@@ -18,9 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sipbench import configs
+from sipbench.errors import UserError, unknown
 from sipbench.problem import Rng
 from sipbench.training.state import State, patient
 
+PRECISIONS = ("float32", "bfloat16", "float16")
 Loss = Callable[[nn.Module, Tensor, Rng], Tensor]
 
 
@@ -46,6 +49,27 @@ class Schedule:
     save_every: int = 500
     validate_every: int = 0
     patience: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "batch_size": 1, "save_every": 1, "validate_every": 0, "patience": 0, "warmup": 0}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is a whole number from {low} on, not {getattr(self, name)}")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr is a number above 0, not {self.lr}")
+        for name in ("decay", "ema"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a number from 0 to 1, not {getattr(self, name)}")
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
+
+    @classmethod
+    def of(cls, node: Mapping[str, Any]) -> Schedule:
+        """From a config's entries."""
+        try:
+            return cls(**configs.typed(cls, dict(node)))
+        except (ValueError, UserError) as error:
+            raise UserError(f"schedule: {error}") from error
 
     def fixed(self) -> dict[str, Any]:
         """What a run that goes on may not change: all but how long it is and how often it is saved."""

@@ -84,7 +84,7 @@ def train_autoencoder(cfg: dict[str, Any], report: Report = print) -> Path:
 def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
     """Train a method's network: through its solver, on pairs of one degradation, or for what its config says."""
     cfg = _named(cfg)
-    lesson, schedule, at = _lesson(cfg), _schedule(cfg["schedule"]), device.choose(cfg["device"])
+    lesson, schedule, at = _lesson(cfg), Schedule.of(cfg["schedule"]), device.choose(cfg["device"])
     if lesson.objective == "memory":
         return _stored(cfg, lesson, report)
     room = Class.of(lesson, schedule.seed)
@@ -163,7 +163,6 @@ def _named(cfg: dict[str, Any]) -> dict[str, Any]:
     return cfg | {"part": part, "name": cfg["name"] or Path(str(networks[part].get("weights", part))).name}
 
 
-PRECISIONS = ("float32", "bfloat16", "float16")
 TRAINEES = {"prior": train_prior, "autoencoder": train_autoencoder, "net": train_net}
 
 
@@ -171,7 +170,7 @@ def _fit(
     cfg: dict[str, Any], loss: Loss, sheet: Sheet, at: torch.device, report: Report
 ) -> tuple[nn.Module, dict[str, Any], Path]:
     """The averaged network, the facts of its training, and the folder it belongs in."""
-    dataset, schedule = _training_images(cfg), _schedule(cfg["schedule"])
+    dataset, schedule = _training_images(cfg), Schedule.of(cfg["schedule"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)
         network = configs.build(cfg["network"])
@@ -199,16 +198,6 @@ def _only_training(cfg: dict[str, Any]) -> None:
         if split != "train":
             why = "test images are for the table, validation images for choosing settings"
             raise UserError(f"training takes split=train, not {split}: {why}")
-
-
-def _schedule(node: dict[str, Any]) -> Schedule:
-    try:
-        schedule = Schedule(**configs.typed(Schedule, node))
-    except ValueError as error:
-        raise UserError(f"schedule: {error}") from error
-    if schedule.precision not in PRECISIONS:
-        raise unknown("schedule.precision", schedule.precision, PRECISIONS)
-    return schedule
 
 
 def _about(cfg: dict[str, Any], dataset: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Training takes the training split, goes on only with what it began with, and stops whole."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -138,3 +139,24 @@ def test_the_weights_are_laid_down_after_a_finished_run_too(tmp_path):
 def test_a_schedule_that_makes_no_sense_is_one_line(tmp_path, word):
     with pytest.raises(UserError, match=r"precision|steps"):
         train("net", tmp_path, 1, *NET, word)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("schedule.steps=0", "schedule: steps is a whole number from 1 on, not 0"),
+        ("schedule.batch_size=0", "schedule: batch_size is a whole number from 1 on, not 0"),
+        ("schedule.save_every=0", "schedule: save_every is a whole number from 1 on, not 0"),
+        ("schedule.lr=-1", "schedule: lr is a number above 0, not -1"),
+        ("schedule.lr=nan", "schedule: lr is a number above 0, not nan"),
+        ("schedule.ema=2", "schedule: ema is a number from 0 to 1, not 2"),
+        ("schedule.precision=int8", "schedule: unknown precision 'int8'"),
+        ("schedule.steps=x", "schedule: steps is a whole number, not 'x'"),
+        ("subset=x", "subset is a whole number from 0 on, not 'x'"),
+        ("subset=-1", "subset is a whole number from 0 on, not -1"),
+        ("validation=0", "validation is a whole number from 1 on, not 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_in_a_line(tmp_path, word, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        train("net", tmp_path, 1, *NET, "images=2", word)

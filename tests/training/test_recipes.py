@@ -1,6 +1,7 @@
 """A cell with a recipe trains its networks and its prior itself: once, by the name of what makes them."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -141,3 +142,29 @@ def test_a_network_of_one_dataset_runs_on_another():
     with pytest.raises(UserError, match="trained_on="):
         other = [w for w in words if not w.startswith("trained_on")]
         _ = Cell.of(configs.compose(other), other).weights
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("recipe.images=-1", "images is a whole number from 1 on, not -1"),
+        ("recipe.images=x", "images is a whole number or null"),
+        ("recipe.subset=x", "subset is a whole number, not 'x'"),
+        ("recipe.widths=[]", "widths is a list of whole numbers from 1 on"),
+        ("recipe.widths=[0]", "widths is a list of whole numbers from 1 on"),
+        ("recipe.widths=8", "widths "),
+        ("recipe.widths=[x]", "widths"),
+        ("recipe.validation=0", "validation is a whole number from 1 on, not 0"),
+        ("recipe.error=l2", "unknown error 'l2'"),
+        ("recipe.target=foo", "unknown target 'foo'"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused_before_anything_is_trained(tmp_path, word, said):
+    with pytest.raises(UserError, match=f"recipe: {re.escape(said)}"):
+        cell(tmp_path, "method=unet", word)
+
+
+@pytest.mark.parametrize("word", ["steps=x", "steps=0", "batch_size=0", "stepss=1"])
+def test_its_schedule_is_refused_in_a_line(tmp_path, word):
+    with pytest.raises(UserError, match="schedule"):
+        prepare(cell(tmp_path, "method=unet", f"+recipe.schedule.{word}"), silent)
