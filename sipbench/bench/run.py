@@ -40,7 +40,8 @@ def run(cell: Cell, report: Report | None = None) -> Iterator[list[dict[str, Any
     """
     bench = Bench.of(cell)
     if parts := untrained(cell):
-        raise UserError(f"{cell.label}: its {' and '.join(parts)} is not trained yet: sipbench.training.prepare(cell)")
+        how = "sipbench.training.learned.prepare(cell)"
+        raise UserError(f"{cell.label}: its {' and '.join(parts)} is not trained yet: {how}")
     store.prepare(cell)
     return _batches(bench, report)
 

@@ -40,10 +40,13 @@ def run(cell: Cell) -> str:
 
 
 def _train(cell: Cell) -> None:
-    """What its recipe asks for and is not there yet."""
+    """What its recipe asks for and is not there yet. What cannot be done at all is said before it."""
     if cell.recipe:
-        from sipbench.training.learned import prepare
+        from sipbench.bench.run import Bench
+        from sipbench.training.learned import prepare, wanted
 
+        if wanted([cell]):
+            Bench.of(cell)
         prepare(cell)
 
 

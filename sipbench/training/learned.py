@@ -18,6 +18,7 @@ from sipbench.training.folder import architecture
 from sipbench.training.lessons import Class
 from sipbench.training.loop import Schedule, fit
 from sipbench.training.memory import remember
+from sipbench.training.state import alone
 
 Report = Callable[[str], None]
 
@@ -35,6 +36,12 @@ def wanted(cells: Iterable[Cell]) -> list[Lesson]:
 
 
 def train(lesson: Lesson, results: str | Path, on: str = "auto", report: Report = print) -> Path:
+    """The folder of a lesson; it is trained where no other process did so in the meantime."""
+    with alone(Path(results) / "training" / lesson.name, report):
+        return lesson.folder(results) if lesson.done(results) else _train(lesson, results, on, report)
+
+
+def _train(lesson: Lesson, results: str | Path, on: str, report: Report) -> Path:
     """Train each width, keep the best on validation images, and lay it down: its facts are written last."""
     at, schedule, runs = device.choose(on), Schedule.of(lesson.schedule), []
     for width in lesson.widths if "width" in lesson.network else (None,):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -60,13 +61,26 @@ class Class:
 
 
 def begun(node: dict[str, Any], seed: int, loss: Loss, images: Callable[[range], Tensor]) -> nn.Module:
-    """The network as a seed begins it; one whose sizes the first measurement tells has seen one."""
+    """The network as a seed begins it; one whose sizes the first measurement tells has seen one.
+
+    A copy of it is tried first, so that what cannot be trained is said at once.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = configs.build(node)
-        if any(is_lazy(p) for p in (*network.parameters(), *network.buffers())):
-            with torch.no_grad():
-                loss(network, images(range(1)), Rng.of(seed, "first", [0]))
+        try:
+            if any(is_lazy(p) for p in (*network.parameters(), *network.buffers())):
+                with torch.no_grad():
+                    loss(network, images(range(1)), Rng.of(seed, "first", [0]))
+            tried = loss(copy.deepcopy(network), images(range(1)), Rng.of(seed, "first", [0]))
+        except (RuntimeError, ValueError, AssertionError) as error:  # such as another number of channels
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise UserError(f"the network cannot be trained on these images and measurements: {reason}") from error
+    if not tried.requires_grad:
+        why = "its method's solver passes no gradient on to it"
+        raise UserError(
+            f"the network cannot be trained through its solver: {why}; leave recipe= out, or train it by itself"
+        )
     return network
 
 
@@ -76,7 +90,11 @@ def split_of(lesson: Lesson, split: str) -> Any:
 
     node = {k: v for k, v in lesson.dataset.items() if k != "split"}
     known = inspect.signature(configs.locate(node["_target_"])).parameters
-    return configs.build(node | {k: v for k, v in {"split": split, "size": lesson.size}.items() if k in known})
+    try:
+        return configs.build(node | {k: v for k, v in {"split": split, "size": lesson.size}.items() if k in known})
+    except UserError as error:  # such as photographs, which are too few to learn from
+        other = "A cell with a recipe learns from another dataset by trained_on=NAME"
+        raise UserError(f"{str(error).rstrip('.')}. {other}.") from error
 
 
 def first(dataset: Any, count: int) -> Tensor:

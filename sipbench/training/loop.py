@@ -153,7 +153,11 @@ class Best:
 
     @property
     def said(self) -> str:
-        return "" if self.validate is None else f"  best on validation {self.value:.5f} at step {self.step}"
+        return (
+            ""
+            if self.validate is None or not self.step
+            else f"  best on validation {self.value:.5f} at step {self.step}"
+        )
 
     @property
     def stale(self) -> bool:

@@ -160,6 +160,9 @@ def _named(cfg: dict[str, Any]) -> dict[str, Any]:
     part = cfg["part"] or next(iter(networks))
     if part not in networks:
         raise unknown(f"network of {cfg['method']['name']}", part, networks)
+    if "get" in networks[part] and not cfg["name"]:  # its name is that of another training, or of its makers
+        how = networks[part]["get"]
+        raise UserError(f"{cfg['method']['name']} takes its weights from elsewhere: {how}; name=NAME trains others")
     return cfg | {"part": part, "name": cfg["name"] or Path(str(networks[part].get("weights", part))).name}
 
 

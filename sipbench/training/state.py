@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import signal
@@ -87,6 +88,19 @@ class State:
             shown = "; ".join(f"{name} was {then.get(name)}, now {now.get(name)}" for name in others[:3])
             more = f"; and {len(others) - 3} more" if len(others) > 3 else ""
             raise UserError(f"{self.folder} began with other settings: {shown}{more}: {_anew(self.folder)}")
+
+
+@contextmanager
+def alone(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
+    """One process at a time trains in a folder; another waits until it is done or gone."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(f"{folder.name} is being trained by another process: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

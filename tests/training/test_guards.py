@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sipbench import checkpoints, cli
+from sipbench.cli import train as train_command
 from sipbench.errors import UserError
 from sipbench.training import folder as laid_down
 from sipbench.training import recipes
@@ -160,3 +161,19 @@ def test_a_schedule_that_makes_no_sense_is_one_line(tmp_path, word):
 def test_numbers_that_make_no_sense_are_refused_in_a_line(tmp_path, word, said):
     with pytest.raises(UserError, match=re.escape(said)):
         train("net", tmp_path, 1, *NET, "images=2", word)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("external", "made elsewhere, which is not trained here"),
+        ("mprnet", "made elsewhere, which is not trained here"),
+        ("restoration_prior", "sipbench train net degradation=sr4"),
+        ("dpir_official", "sipbench fetch dpir_official"),
+    ],
+)
+def test_a_network_that_comes_from_elsewhere_is_not_trained_under_its_name(tmp_path, method, said):
+    words = [f"method={method}", "size=32", "schedule.steps=1", f"weights={tmp_path}", f"results={tmp_path}"]
+    with pytest.raises(UserError, match=said):
+        train_command.main(["net", *words])
+    assert not list(tmp_path.iterdir())

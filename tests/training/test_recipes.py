@@ -2,20 +2,24 @@
 
 import json
 import re
+import threading
+import time
 
 import pandas as pd
 import pytest
 import torch
 
 from sipbench import checkpoints, configs
-from sipbench.bench.cell import Cell
+from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.run import run
+from sipbench.cli import cell as cell_command
 from sipbench.datasets.faces import Faces
 from sipbench.errors import UserError
 from sipbench.training.images import ENDLESS, Images
-from sipbench.training.learned import prepare, wanted
+from sipbench.training.learned import prepare, train, wanted
 from sipbench.training.lessons import Class
 from sipbench.training.loop import Schedule, fit
+from sipbench.training.state import alone
 
 SHORT = ["recipe=tradeoff", "recipe.images=2", "recipe.schedule.steps=2", "recipe.schedule.batch_size=2"]
 SHORT += ["recipe.schedule.validate_every=1", "recipe.validation=2", "recipe.widths=[4,8]", "images=1", "size=32"]
@@ -168,3 +172,44 @@ def test_a_recipe_that_makes_no_sense_is_refused_before_anything_is_trained(tmp_
 def test_its_schedule_is_refused_in_a_line(tmp_path, word):
     with pytest.raises(UserError, match="schedule"):
         prepare(cell(tmp_path, "method=unet", f"+recipe.schedule.{word}"), silent)
+
+
+def test_of_two_processes_one_trains_and_the_other_waits(tmp_path):
+    one, told = cell(tmp_path, "method=unet"), []
+    (lesson,) = wanted([one])
+    with alone(tmp_path / "training" / lesson.name, told.append):
+        other = threading.Thread(target=train, args=(lesson, tmp_path, "auto", told.append))
+        other.start()
+        while not told:
+            time.sleep(0.01)
+        (lesson.folder(tmp_path)).mkdir(parents=True)
+        (lesson.folder(tmp_path) / "facts.json").write_text("{}")  # the first is done
+    other.join()
+    assert told == [f"{lesson.name} is being trained by another process: waiting for it"]
+
+
+def test_images_that_a_network_does_not_fit_are_refused_in_a_line(tmp_path):
+    with pytest.raises(UserError, match="cannot be trained on these images.*channels"):
+        prepare(cell(tmp_path, "method=unet", "trained_on=crystals"), silent)
+
+
+def test_a_learned_prior_without_a_recipe_says_what_to_type(tmp_path):
+    words = ["method=dps", "prior=learned", "images=1", "size=32", f"results={tmp_path}"]
+    with pytest.raises(UserError, match="recipe=tradeoff"):
+        Cell.of(configs.compose(words), words).weights  # noqa: B018
+
+
+def test_a_cell_that_cannot_be_done_is_not_trained_for(tmp_path):
+    with pytest.raises(NotApplicable):
+        cell_command.run(cell(tmp_path, "method=far_field", "degradation=sr4"))
+    assert not (tmp_path / "training").exists() and not (tmp_path / "trained").exists()
+
+
+def test_a_solver_that_passes_no_gradient_on_says_so(tmp_path):
+    with pytest.raises(UserError, match="passes no gradient on"):
+        prepare(cell(tmp_path, "method=restoration_prior", "degradation=inpaint70", "tuned=false"), silent)
+
+
+def test_a_dataset_without_training_images_says_where_else_to_learn(tmp_path):
+    with pytest.raises(UserError, match="learns from another dataset by trained_on=NAME"):
+        prepare(cell(tmp_path, "method=unet", "dataset=photos"), silent)
