@@ -92,7 +92,9 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"corrupt checkpoint {path}: {error}. Get it again.") from error
+        own = path.with_name("facts.json").is_file()  # trained by a recipe
+        again = f"Delete {path.parent}, and the same command trains it anew." if own else "Get it again."
+        raise UserError(f"corrupt checkpoint {path}: {error}. {again}") from error
 
 
 def load_into(module: Any, path: Path) -> Any:

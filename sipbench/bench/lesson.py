@@ -93,8 +93,8 @@ class Lesson:
         return self.folder(results) / checkpoints.WEIGHTS[0]
 
     def done(self, results: str | Path) -> bool:
-        """Its facts are written last: where they are, all is."""
-        return (self.folder(results) / "facts.json").is_file()
+        """Its facts are written last: where they are, all is, unless a copy broke off."""
+        return (self.folder(results) / "facts.json").is_file() and self.weights(results).is_file()
 
     @staticmethod
     def _without(node: Mapping[str, Any], names: tuple[str, ...]) -> Node:

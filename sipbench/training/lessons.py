@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from sipbench.metrics import as_image
 from sipbench.operators.unknowns import UNKNOWNS
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.training.images import Images
-from sipbench.training.loop import Loss
+from sipbench.training.loop import Loss, in_a_line
 from sipbench.training.losses import denoising_loss, generator_loss, network_denoising_loss, posed, restoration_loss
 
 
@@ -61,26 +60,13 @@ class Class:
 
 
 def begun(node: dict[str, Any], seed: int, loss: Loss, images: Callable[[range], Tensor]) -> nn.Module:
-    """The network as a seed begins it; one whose sizes the first measurement tells has seen one.
-
-    A copy of it is tried first, so that what cannot be trained is said at once.
-    """
+    """The network as a seed begins it; one whose sizes the first measurement tells has seen one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = configs.build(node)
-        try:
-            if any(is_lazy(p) for p in (*network.parameters(), *network.buffers())):
-                with torch.no_grad():
-                    loss(network, images(range(1)), Rng.of(seed, "first", [0]))
-            tried = loss(copy.deepcopy(network), images(range(1)), Rng.of(seed, "first", [0]))
-        except (RuntimeError, ValueError, AssertionError) as error:  # such as another number of channels
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise UserError(f"the network cannot be trained on these images and measurements: {reason}") from error
-    if not tried.requires_grad:
-        why = "its method's solver passes no gradient on to it"
-        raise UserError(
-            f"the network cannot be trained through its solver: {why}; leave recipe= out, or train it by itself"
-        )
+        if any(is_lazy(p) for p in (*network.parameters(), *network.buffers())):
+            with torch.no_grad(), in_a_line():
+                loss(network, images(range(1)), Rng.of(seed, "first", [0]))
     return network
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,8 @@ def fit(
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
     state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser)
     facts = state.restore(device)
+    if not facts["step"]:
+        _tried(copy.deepcopy(network), loss, images(range(1)).to(device), schedule.seed)
     running = torch.tensor(facts["loss"], device=device) if facts["step"] else None
     best = Best(validate if schedule.validate_every else None, schedule, state)
     speed = Speed(schedule, facts["step"])
@@ -133,6 +136,25 @@ def fit(
                 sheet(average, folder / f"sheet-{step + 1:07d}.png")
     best.put_back()
     return average, facts | {"images": facts["step"] * schedule.batch_size}
+
+
+def _tried(network: nn.Module, loss: Loss, x: Tensor, seed: int) -> None:
+    """Refuse at once what cannot be trained; on a copy, of which nothing is kept."""
+    with in_a_line():
+        value = loss(network, x, Rng.of(seed, "first", [0], x.device))
+    if not value.requires_grad:
+        why = "its method's solver passes no gradient on to it"
+        raise UserError(f"the network cannot be trained so: {why}; leave recipe= out, or train it by itself")
+
+
+@contextmanager
+def in_a_line() -> Iterator[None]:
+    """What does not fit, such as another number of channels, as a plain error."""
+    try:
+        yield
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"the network cannot be trained on these images and measurements: {reason}") from error
 
 
 class Best:

@@ -177,3 +177,8 @@ def test_a_network_that_comes_from_elsewhere_is_not_trained_under_its_name(tmp_p
     with pytest.raises(UserError, match=said):
         train_command.main(["net", *words])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_prior_that_does_not_fit_the_images_is_refused_in_a_line(tmp_path):
+    with pytest.raises(UserError, match="cannot be trained on these images"):
+        train("prior", tmp_path, 1, "dataset=crystals", "size=32")

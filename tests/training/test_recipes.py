@@ -183,6 +183,7 @@ def test_of_two_processes_one_trains_and_the_other_waits(tmp_path):
         while not told:
             time.sleep(0.01)
         (lesson.folder(tmp_path)).mkdir(parents=True)
+        lesson.weights(tmp_path).touch()
         (lesson.folder(tmp_path) / "facts.json").write_text("{}")  # the first is done
     other.join()
     assert told == [f"{lesson.name} is being trained by another process: waiting for it"]
@@ -213,3 +214,14 @@ def test_a_solver_that_passes_no_gradient_on_says_so(tmp_path):
 def test_a_dataset_without_training_images_says_where_else_to_learn(tmp_path):
     with pytest.raises(UserError, match="learns from another dataset by trained_on=NAME"):
         prepare(cell(tmp_path, "method=unet", "dataset=photos"), silent)
+
+
+def test_a_trained_folder_that_was_copied_in_part_is_trained_anew_or_says_how(tmp_path):
+    one = cell(tmp_path, "method=unet", "recipe.widths=[4]")
+    prepare(one, silent)
+    weights = one.lessons["net"].weights(tmp_path)
+    weights.write_bytes(weights.read_bytes()[:200])
+    with pytest.raises(UserError, match=f"Delete {re.escape(str(weights.parent))}"):
+        next(run(one))
+    weights.unlink()
+    assert [lesson.name for lesson in wanted([one])] == [one.lessons["net"].name]
