@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from sipbench import configs
 from sipbench.errors import UserError, unknown
 from sipbench.problem import Rng
-from sipbench.training.state import State, patient
+from sipbench.training.state import State, patient, writable
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 Loss = Callable[[nn.Module, Tensor, Rng], Tensor]
@@ -104,7 +104,7 @@ def fit(
         validate: the loss of a network on validation images, the same ones each time.
         sheet: draws what the averaged network can do, at each save.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    writable(folder)
     network = network.to(device).train()
     average = copy.deepcopy(network).requires_grad_(False).eval()
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)

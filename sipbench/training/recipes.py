@@ -26,6 +26,7 @@ from sipbench.training.lessons import Class, first, pictures
 from sipbench.training.loop import Loss, Schedule, fit
 from sipbench.training.losses import autoencoder_loss, denoising_loss
 from sipbench.training.memory import remember
+from sipbench.training.state import writable
 
 Report = Callable[[str], None]
 Sheet = Callable[[nn.Module, Path], None]
@@ -95,6 +96,7 @@ def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
         folder.save_sheet(pictures(lesson, average, room.held_out[:5].to(at)), path, columns=5)
 
     place = Path(cfg["results"]) / "training" / cfg["name"]
+    writable(Path(cfg["weights"]), "weights")
     made_of = {k: v for k, v in lesson.made_of.items() if k not in ("schedule", "error")} | {"init": cfg["init"]}
     average, facts = fit(
         room.network,
@@ -115,6 +117,7 @@ def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
 
 def _stored(cfg: dict[str, Any], lesson: Lesson, report: Report) -> Path:
     """Training images laid down as they are, with a sheet of the first and a card."""
+    writable(Path(cfg["weights"]), "weights")
     network, facts = remember(lesson, report)
     target = Path(cfg["weights"]) / cfg["name"]
     checkpoints.write(target, network, folder.architecture(network, lesson.network))
@@ -181,6 +184,7 @@ def _fit(
         checkpoints.load_into(network, checkpoints.weight_file(checkpoints.find(cfg["init"], cfg["weights"])))
     place = Path(cfg["results"]) / "training" / cfg["name"]
     size = len(dataset)
+    writable(Path(cfg["weights"]), "weights")
 
     def images(numbers: range) -> Tensor:
         return dataset.load([n % size for n in numbers])
