@@ -11,6 +11,7 @@ from torch import Tensor
 from sipbench import configs
 from sipbench.bench import guard
 from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.load import untrained
 from sipbench.bench.needs import unmet
 from sipbench.bench.run import Bench
 from sipbench.bench.score import Truth, score_images
@@ -100,7 +101,14 @@ def _posed(problem: Problem, method: str, options: dict[str, Any]) -> Bench:
     cell = _cell([*problem.setting["overrides"], f"method={method}"])
     if cell.draws > 1:
         raise UserError("draws are made by a cell, as in sipbench method=dps draws=8; solve makes one")
-    return Bench.of(replace(cell, typed=options))
+    cell = replace(cell, typed=options)
+    bench = Bench.of(cell)
+    if not untrained(cell):
+        return bench
+    from sipbench.training.learned import prepare
+
+    prepare(cell)
+    return Bench.of(cell)
 
 
 def _by_hand(problem: Problem, method: str, options: dict[str, Any]) -> Bench:

@@ -40,6 +40,8 @@ def options(cfg: Mapping[str, Any]) -> None:
 
 def folders(cfg: Mapping[str, Any]) -> None:
     """Refuse what is no folder's name."""
+    if not isinstance(cfg.get("path") or "", str):
+        raise UserError(f"path is a file, not {cfg['path']!r}; a number is quoted: path=\"'{cfg['path']}'\"")
     for name in FOLDERS:
         if not isinstance(cfg.get(name, ""), str):
             raise UserError(f"{name} is a folder, not {cfg[name]!r}; a number is quoted: {name}=\"'{cfg[name]}'\"")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+import sipbench
 from sipbench import checkpoints, configs
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.run import run
@@ -225,3 +226,14 @@ def test_a_trained_folder_that_was_copied_in_part_is_trained_anew_or_says_how(tm
         next(run(one))
     weights.unlink()
     assert [lesson.name for lesson in wanted([one])] == [one.lessons["net"].name]
+
+
+def test_in_python_a_recipe_trains_before_it_solves(tmp_path, capsys):
+    words = [word for word in SHORT if not word.startswith(("images", "size"))]
+    words += [f"results={tmp_path}", "recipe.widths=[4]"]
+    problem, _ = sipbench.pose(images=[0], size=32, overrides=words)
+    x = sipbench.solve(problem, method="unet").x
+    assert "training unet" in capsys.readouterr().out
+    assert torch.equal(x, sipbench.solve(problem, method="unet").x) and not capsys.readouterr().out
+    (folder,) = (tmp_path / "trained").iterdir()
+    assert (folder / "facts.json").is_file()
