@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 quick test coverage lowest slow fulltest papertest slurmtest lint style bench clean
+.PHONY: help setup table1 tradeoff quick test coverage lowest slow fulltest papertest slurmtest lint style bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ $(DONE): pyproject.toml
 
 table1: $(DONE)  ## the demo of Table 1: compute what is missing, print and write the table
 	$(BIN)/sipbench table table1 profile=$(PROFILE)
+
+tradeoff: $(DONE) ## the demo of the curve of data and knowledge: train, compute, print and write it
+	$(BIN)/sipbench table tradeoff profile=$(PROFILE)
 
 quick: $(DONE)   ## before each commit: style, floors, types of what changed, the fast tests
 	.ci/check fast

@@ -17,7 +17,6 @@ from sipbench.bench.identity import digest
 
 Node = dict[str, Any]
 RESTORATION = "restoration"  # through the solver; the other objectives ask nothing of the degradation
-WHOLE = ("generator", "memory")  # of what is made of a picture: these ask what that is
 VERSION = 1  # of the training itself: raised where the same lesson gives another network
 
 
@@ -33,7 +32,7 @@ class Lesson:
         images, subset: how many of its images, None for all, and which: subsets of one number lie within each other.
         method: the method whose solver is trained through, with `options`; of restoration alone.
         degradation: what y is measured with: as the solver is told it; of restoration alone.
-        unknown: what of a picture a generator or a memory learns: image, grey, complex or object.
+        unknown: what of a picture the others learn: image, grey, complex or object.
         scheduler: the noise levels of a prior.
         target: what an estimate is held against: truth, representative or measurement; of restoration alone.
         widths: the values of the network's `width` that are trained; the best on validation images is taken.
@@ -119,7 +118,8 @@ def lessons(cell: Any) -> dict[str, Lesson]:
     found = {part: of_network(cell, part) for part, node in networks.items() if "path" not in node}
     if cell.takes_prior and cell.prior and cell.prior.get("learned"):
         learned = cell.prior["learned"]
-        found["prior"] = Lesson("prior", "prior", learned["network"], scheduler=learned["scheduler"], **_shared(cell))
+        own = {"scheduler": learned["scheduler"], "unknown": _unknown(cell)}
+        found["prior"] = Lesson("prior", "prior", learned["network"], **own, **_shared(cell))
     return found
 
 
@@ -129,9 +129,14 @@ def of_network(cell: Any, part: str) -> Lesson:
     through: Node = {}
     if goal == RESTORATION:
         through = {"method": cell.method, "options": cell.options, "degradation": _as_told(cell.degradation)}
-    elif goal in WHOLE:
-        through = {"unknown": cell.degradation.get("unknown") or "image"}
+    else:
+        through = {"unknown": _unknown(cell)}
     return Lesson(part, goal, node, **through, **_shared(cell))
+
+
+def _unknown(cell: Any) -> str:
+    """What the cell's unknown is made of a picture."""
+    return cell.degradation.get("unknown") or "image"
 
 
 def _shared(cell: Any) -> Node:

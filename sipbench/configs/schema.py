@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sipbench.configs import methods
 from sipbench.configs.find import choice
-from sipbench.configs.keys import check, check_options, key
+from sipbench.configs.keys import check, check_options, is_open, key
 from sipbench.configs.source_text import words_of
 from sipbench.configs.table_schema import Table
 from sipbench.errors import UserError, unknown
@@ -364,10 +364,10 @@ class Recipe:
     def refuse(node: Mapping[str, Any], where: str) -> None:
         """Numbers that are too small."""
         for name, least in {"images": 1, "subset": 0, "validation": 1}.items():
-            if node.get(name) is not None and node[name] < least:
+            if isinstance(node.get(name), int) and node[name] < least:
                 raise UserError(f"{where}: {name} is a whole number from {least} on, not {node[name]}")
         widths = node.get("widths")
-        if widths is not None and not (widths and min(widths) > 0):
+        if isinstance(widths, list) and not (widths and all(is_open(w) or w > 0 for w in widths)):
             raise UserError(f"{where}: widths is a list of whole numbers from 1 on, or null, not {widths}")
 
 

@@ -28,6 +28,7 @@ class Problem:
     title: str | None = key("how its sheet is headed, if not by the degradation's own title")
     dataset: str | None = key("the only dataset that it is for, if it is for one")
     against: str | None = key("the problem of the same images that the view `glance` holds it against")
+    seeds: list[int] | None = key("the seeds that it averages, if not the table's")
     words: list[str] = key("the words of the command line that make it", required=True)
 
 
@@ -72,6 +73,8 @@ class TableProfile:
     datasets: list[str] | None = key("the datasets")
     problems: dict[str, Problem] | None = key("other problems of these names")
     sweep: dict[str, list[Any]] | None = key("other values of the sweep")
+    only: list[str] | None = key("its rows, if not all of the table's")
+    seeds: list[int] | None = key("other seeds, for every problem")
     notes: list[str] | None = key("what else is to be known of this profile, a paragraph each")
     words: list[str] | None = key("words of the command line for every cell")
 
@@ -97,6 +100,9 @@ class Table:
     )
     sweep: dict[str, list[Any]] | None = key("by a word of the command line, the values that make a problem each")
     views: list[str] | None = key("how it is shown: grid, pairs, ...; without it grid, pairs and strip")
+    references: list[str] | None = key(
+        "the rows that the view `tradeoff` asks of every trained one when it passes them"
+    )
     published: Published | None = key("published numbers of the same setting")
     words: list[str] | None = key("words of the command line for every cell")
     notes: list[str] | None = key("what else is to be known, a paragraph each")
@@ -109,6 +115,9 @@ class Table:
         _choices("profile", node.get("profiles"), where)
         problems = node.get("problems") or node.get("degradations") or []
         _against(node, where)
+        known = {name for rows in (node.get("rows") or {}).values() for name in rows or {}}
+        for name in {n for part in (node, *(node.get("profiles") or {}).values()) for n in _named(part)} - known:
+            raise UserError(f"{where}: {unknown('row', str(name), known)}")
         for rows in (node.get("rows") or {}).values():
             for row in (row for row in (rows or {}).values() if isinstance(row, Mapping)):
                 for name in [*((row.get("theory") or {}).get("exact_on") or []), *(row.get("per_problem") or {})]:
@@ -116,6 +125,11 @@ class Table:
                         raise UserError(f"{where}: {unknown('problem', str(name), problems)}")
         for profile in (node.get("profiles") or {}).values():
             _choices("dataset", (profile or {}).get("datasets"), where)
+
+
+def _named(part: Mapping[str, Any] | None) -> list[str]:
+    """The rows that a table, or a profile of it, names again."""
+    return [*((part or {}).get("references") or ()), *((part or {}).get("only") or ())]
 
 
 def _against(node: Mapping[str, Any], where: str) -> None:

@@ -27,6 +27,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
     node = _checked(name)
     if profile not in node["profiles"]:
         raise unknown(f"profile of table {name}", profile, node["profiles"])
+    own = node["profiles"][profile]
     overrides = tuple(overrides)
     axes, typed = _axes(overrides)
     rows = [_row(m, family, p) for family, methods in node["rows"].items() for m, p in (methods or {}).items()]
@@ -40,17 +41,16 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         profile=profile,
         headings=node["headings"],
         measures=measures.declared(node, f"conf/table/{name}.yaml"),
-        datasets=_choices("dataset", axes.get("dataset") or node["profiles"][profile]["datasets"]),
-        tasks=_tasks(node | node["profiles"][profile], axes.get("degradation")),
-        rows=_rows(rows, axes.get("method")),
-        seeds=tuple(_seed(s) for s in axes.get("seed") or node["seeds"]),
+        datasets=_choices("dataset", axes.get("dataset") or own["datasets"]),
+        tasks=_tasks(node | own, axes.get("degradation"), axes.get("seed") or own.get("seeds")),
+        rows=_rows(rows, axes.get("method") or own.get("only")),
+        seeds=tuple(_seed(s) for s in axes.get("seed") or own.get("seeds") or node["seeds"]),
         published=published,
         overrides=tuple(typed),
-        notes=tuple(
-            " ".join(line.split()) for part in (node, node["profiles"][profile]) for line in part.get("notes") or ()
-        ),
-        words=tuple(node.get("words") or ()) + tuple(node["profiles"][profile].get("words") or ()),
+        notes=tuple(" ".join(line.split()) for part in (node, own) for line in part.get("notes") or ()),
+        words=tuple(node.get("words") or ()) + tuple(own.get("words") or ()),
         views=_views(node, f"conf/table/{name}.yaml"),
+        references=tuple(node.get("references") or ()),
         partial=is_partial(overrides),
     )
 
@@ -98,21 +98,29 @@ def _axes(overrides: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     return axes, typed
 
 
-def _tasks(node: dict[str, Any], wanted: list[str] | None) -> dict[str, Task]:
-    """The degradations, or the problems in their place, at every value of the sweep; or what is wanted of them."""
+def _tasks(node: dict[str, Any], wanted: list[str] | None, seeds: list[Any] | None) -> dict[str, Task]:
+    """The degradations, or the problems in their place, at every value of the sweep; or what is wanted of them.
+
+    Of a problem that is swept its name wants all values. Seeds of the profile, or typed ones, hold for every problem.
+    """
     if node.get("problems") is None:
         names = _choices("degradation", wanted if wanted and not node.get("sweep") else node["degradations"])
         tasks = [Task(name, words=(f"degradation={name}",)) for name in names]
     else:
-        entries = node["problems"].items()
-        tasks = [
-            Task(n, e.get("title"), tuple(e["words"]), e.get("dataset"), against=e.get("against")) for n, e in entries
-        ]
+        tasks = [_task(name, said, seeds is None) for name, said in node["problems"].items()]
     found = {task.name: task for one in tasks for task in _swept(one, node.get("sweep") or {})}
+    known = {*found, *(task.of.name for task in found.values() if task.of)}
     for name in wanted or ():
-        if name not in found:
-            raise unknown("problem of this table", name, found)
-    return {name: task for name, task in found.items() if wanted is None or name in wanted}
+        if name not in known:
+            raise unknown("problem of this table", name, known)
+    return {n: t for n, t in found.items() if wanted is None or {n, t.of.name if t.of else n} & set(wanted)}
+
+
+def _task(name: str, said: Mapping[str, Any], own_seeds: bool) -> Task:
+    """A problem as it is declared."""
+    seeds = tuple(said.get("seeds") or ()) if own_seeds else ()
+    words, dataset, against = tuple(said["words"]), said.get("dataset"), said.get("against")
+    return Task(name, said.get("title"), words, dataset, against=against, seeds=seeds)
 
 
 def _swept(task: Task, sweep: Mapping[str, list[Any]]) -> Iterable[Task]:
@@ -124,7 +132,8 @@ def _swept(task: Task, sweep: Mapping[str, list[Any]]) -> Iterable[Task]:
         name = "-".join([task.name, *(f"{n}{v}" for n, v in swept.items())])
         title = task.title or (configs.read("degradation", task.name).get("title", task.name) if said else None)
         title = f"{title}, {said}" if said else title
-        yield replace(task, name=name, title=title, words=(*task.words, *words), swept=swept)
+        words = (*task.words, *words)
+        yield replace(task, name=name, title=title, words=words, swept=swept, of=task if swept else None)
 
 
 def _short(keys: Iterable[str]) -> list[str]:

@@ -29,6 +29,10 @@ def notes(spec: TableSpec) -> list[str]:
 
 
 def pending(spec: TableSpec) -> list[tuple[Cell, int]]:
-    """The cells that can run here and are not done, each with how many images it still misses."""
-    cells = {cell.hash: cell for entry in spec.entries() for cell in entry.cells}.values()
+    """The cells that can run here and are not done, each with how many images it still misses.
+
+    All that a first seed needs comes before the next, so that a table that was ended has whole curves.
+    """
+    placed = [(i, cell) for entry in spec.entries() for i, cell in enumerate(entry.cells)]
+    cells = {cell.hash: cell for _, cell in sorted(placed, key=lambda one: one[0])}.values()
     return [(cell, count) for cell in cells if (count := left(cell))]

@@ -15,7 +15,7 @@ from sipbench.errors import UserError
 from sipbench.report.progress import Progress
 from sipbench.report.wandb import log_stored, session
 from sipbench.tables import workers
-from sipbench.tables.views import show
+from sipbench.tables.views import show, text
 from sipbench.training.learned import prepare
 
 
@@ -23,6 +23,9 @@ def run_table(name: str, words: list[str]) -> int:
     """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking."""
     profile, others = Overrides(words).take("profile", "demo")
     jobs, others = others.take("jobs", "auto")
+    compute, others = others.take("compute", "true")
+    if compute not in ("true", "false"):
+        raise UserError(f"compute is true or false, not {compute!r}")
     spec = tables.load(name, profile, others)
     lacking = tables.missing(spec)
     if lacking:
@@ -31,7 +34,8 @@ def run_table(name: str, words: list[str]) -> int:
         metrics.available(metric, download=True)
     for note in tables.notes(spec):
         print(note, file=sys.stderr)
-    todo = tables.pending(spec)
+    left = tables.pending(spec)
+    todo = left if compute == "true" else []
     began = time.monotonic()
     beside = workers.chosen(jobs, str(spec.setting(*spec.pairs[0]).device), len(todo))
     if beside > 1:
@@ -45,13 +49,16 @@ def run_table(name: str, words: list[str]) -> int:
             log_stored(cell)
     if todo:
         print(f"{len(todo)} cells in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    elif left:
+        print(f"{len(left)} cells are still to do", file=sys.stderr)
     elif not scored:
         print("everything is done already", file=sys.stderr)
     if scored:
         print(f"{scored} stored results scored, without solving", file=sys.stderr)
     frame = tables.collect(spec)
     paths = show(spec, frame)
-    _print(tables.render_text(spec, frame))
+    own = text(spec, frame)
+    _print(tables.render_text(spec, frame)) if own is None else print(own)
     print("written: " + ", ".join(str(p) for p in paths))
     return int(bool(frame["failed"].fillna(0).gt(0).any()))
 

@@ -87,6 +87,8 @@ class Task:
         dataset: the only dataset that it is for, if it is for one.
         against: the problem of the same images that it is held against.
         swept: what the table's sweep sets of it, by the last part of the word's key: `sigma` of noise.sigma.
+        of: the problem that was swept, as it is without.
+        seeds: those that it averages, if not the table's.
     """
 
     name: str
@@ -95,6 +97,8 @@ class Task:
     dataset: str | None = None
     swept: Mapping[str, Any] = field(default_factory=dict)
     against: str | None = None
+    of: Task | None = None
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ class TableSpec:
         words: overrides of every cell.
         notes: what else is to be known, a line each.
         views: how it is shown, by the names of sipbench/tables/views.
+        references: the rows that a view asks of every other row when it passes them.
         overrides: what was typed beyond the table's own choices.
         partial: whether something that was typed changes what it shows.
     """
@@ -152,6 +157,7 @@ class TableSpec:
     words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     views: tuple[str, ...] = ("grid",)
+    references: tuple[str, ...] = ()
     partial: bool = False
 
     @property
@@ -179,6 +185,10 @@ class TableSpec:
     def setting(self, dataset: str, degradation: str) -> Cell:
         """What all methods of one problem share; its method means nothing."""
         return self._settings[dataset, degradation]
+
+    def seeds_of(self, degradation: str) -> tuple[int, ...]:
+        """The seeds that a problem averages."""
+        return self.tasks[degradation].seeds or self.seeds
 
     def settings(self) -> list[Cell]:
         """What the methods share, problem by problem."""
@@ -235,7 +245,7 @@ class TableSpec:
     def _entry(self, dataset: str, degradation: str, row: Row) -> Entry:
         if not row.exists:
             return Entry(dataset, degradation, row, status="not yet", reason="its solver is not part of sipbench yet")
-        cells = tuple(self._cell(dataset, degradation, row, seed) for seed in self.seeds)
+        cells = tuple(self._cell(dataset, degradation, row, seed) for seed in self.seeds_of(degradation))
         return Entry(dataset, degradation, row, cells)
 
     def _cell(self, dataset: str, degradation: str, row: Row, seed: int) -> Cell:

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -48,11 +48,11 @@ def compute(table: Table, todo: Sequence[tuple[Cell, int]], jobs: int) -> None:
     began, threads = time.monotonic(), max(1, torch.get_num_threads() // jobs)
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (table, threads))
     try:
-        for lesson in wait([pool.submit(_train, name) for name in _lessons(todo)]).done:
-            lesson.result()
-        running = {pool.submit(_run, cell.hash): cell for cell, _ in todo}
-        for n, (cell, rows) in enumerate(_finished(running), 1):
+        agenda = Agenda([cell for cell, _ in todo])
+        for n, (cell, rows) in enumerate(_worked(pool, agenda, jobs), 1):
             _tell(n, len(todo), cell, rows, time.monotonic() - began)
+        if agenda.failed:
+            raise UserError("\n  ".join(["these trainings failed, and their cells are left:", *agenda.failed]))
     except BrokenProcessPool as error:
         why = "a process was ended from outside, maybe for want of memory: what is done is stored"
         raise UserError(f"{why}. Run again with jobs=1, or a smaller batch_size=") from error
@@ -63,26 +63,68 @@ def compute(table: Table, todo: Sequence[tuple[Cell, int]], jobs: int) -> None:
             process.terminate()
 
 
-def _lessons(todo: Sequence[tuple[Cell, int]]) -> list[str]:
-    """The trainings that these cells still need, by name."""
-    from sipbench.training.learned import wanted
+class Agenda:
+    """What is next: the first cell whose trainings are done, or before it the first training that a cell waits for.
 
-    return [lesson.name for lesson in wanted(cell for cell, _ in todo)]
+    Attributes:
+        failed: what the trainings said that came to nothing; cells that need one are left undone.
+    """
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        from sipbench.training.learned import wanted
+
+        self._lacking = {lesson.name for lesson in wanted(cells)}
+        self._cells, self._begun, self.failed = list(cells), set[str](), list[str]()
+
+    def next(self) -> Cell | str | None:
+        """A cell, the name of a training, or None while there is nothing but to wait."""
+        for cell in self._cells:
+            lacking = [one.name for one in cell.lessons.values() if one.name in self._lacking]
+            if not lacking:
+                self._cells.remove(cell)
+                return cell
+            for name in lacking:
+                if name not in self._begun:
+                    self._begun.add(name)
+                    return name
+        return None
+
+    def trained(self, name: str) -> None:
+        self._lacking.discard(name)
+
+    def refused(self, name: str, reason: str) -> None:
+        self.failed.append(f"{name}: {reason}")
 
 
-def _train(name: str) -> None:
-    """Give a lesson of the table's cells."""
+def _worked(pool: ProcessPoolExecutor, agenda: Agenda, jobs: int) -> Iterator[tuple[Cell, list[Row]]]:
+    """Keep the processes busy; each cell with its rows as it is done."""
+    running: dict[Future[Any], Cell | str] = {}
+    while True:
+        while len(running) < jobs and (job := agenda.next()) is not None:
+            at = (_train, job) if isinstance(job, str) else (_run, job.hash)
+            running[pool.submit(*at)] = job
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            job = running.pop(future)
+            if not isinstance(job, str):
+                yield job, future.result()
+            elif reason := future.result():
+                agenda.refused(job, reason)
+            else:
+                agenda.trained(job)
+
+
+def _train(name: str) -> str:
+    """Give a lesson of the table's cells; why that failed, or nothing."""
     from sipbench.training.learned import train
 
     cell, lesson = next((c, one) for c in _cells.values() for one in c.lessons.values() if one.name == name)
-    train(lesson, cell.results, cell.device, lambda line: print(line, file=sys.stderr, flush=True))
-
-
-def _finished(running: dict[Future[list[Row]], Cell]) -> Any:
-    while running:
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield running.pop(future), future.result()
+    try:
+        train(lesson, cell.results, cell.device, lambda line: print(line, file=sys.stderr, flush=True))
+    except Exception as error:  # one that cannot be trained is told of, and the others go on
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _tell(n: int, of: int, cell: Cell, rows: Sequence[Row], seconds: float) -> None:
@@ -103,8 +145,7 @@ def _prepare(table: Table, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     torch.set_num_threads(threads)
-    entries = load(*table).entries()
-    _cells.update({cell.hash: cell for entry in entries for cell in entry.cells})
+    _cells.update({cell.hash: cell for entry in load(*table).planned for cell in entry.cells})
 
 
 def end_with_parent() -> None:

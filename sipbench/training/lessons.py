@@ -44,7 +44,7 @@ class Class:
         if type(lesson.validation) is not int or lesson.validation < 1:
             raise UserError(f"validation is a whole number from 1 on, not {lesson.validation!r}")
         images = Images(split_of(lesson, "train"), lesson.images, lesson.subset)
-        loss = LOSSES[lesson.objective](lesson)
+        loss = made_of_pictures(lesson, LOSSES[lesson.objective](lesson))
         held_out = first(split_of(lesson, "validation"), lesson.validation)
         return cls(lesson, begun(lesson.network, seed, loss, images), images, held_out, loss)
 
@@ -125,9 +125,11 @@ def through(lesson: Lesson) -> Callable[[Problem, nn.Module], Tensor]:
 
 
 def made_of_pictures(lesson: Lesson, loss: Loss) -> Loss:
-    """A loss of what the lesson's unknown makes of pictures."""
+    """A loss of what the lesson's unknown is made of pictures; restoration makes it itself, with the measurement."""
+    if lesson.objective == RESTORATION or lesson.unknown == "image":
+        return loss
     make = UNKNOWNS[lesson.unknown]
-    return lambda network, x, rng: loss(network, make(x, rng), rng)
+    return lambda network, x, rng: loss(network, make(x, rng.child("unknown")), rng)
 
 
 def _restoration(lesson: Lesson) -> Loss:
@@ -139,6 +141,6 @@ LOSSES: dict[str, Callable[[Lesson], Loss]] = {
     RESTORATION: _restoration,
     "denoising": lambda lesson: network_denoising_loss(lesson.error),
     "prior": lambda lesson: denoising_loss(lesson.scheduler or {}),
-    "generator": lambda lesson: made_of_pictures(lesson, generator_loss()),
+    "generator": lambda lesson: generator_loss(),
 }
 """By objective, the loss that a lesson makes small."""

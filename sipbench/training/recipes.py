@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sipbench import checkpoints, configs, device
-from sipbench.bench.lesson import RESTORATION, WHOLE, Lesson, objective
+from sipbench.bench.lesson import RESTORATION, Lesson, objective
 from sipbench.bench.lesson import architecture as lesson_architecture
 from sipbench.bench.options import resolve
 from sipbench.errors import UserError, unknown
@@ -147,7 +147,7 @@ def _lesson(cfg: dict[str, Any]) -> Lesson:
         method=method if goal == RESTORATION else None,
         options=options,
         degradation=degradation if goal == RESTORATION else None,
-        unknown=(degradation.get("unknown") or "image") if goal in WHOLE else "image",
+        unknown=(degradation.get("unknown") or "image") if goal != RESTORATION else "image",
         schedule=cfg["schedule"],
         error=cfg["error"],
         target=cfg["target"],

@@ -201,8 +201,11 @@ def test_a_sweep_makes_a_problem_of_each_value_and_the_value_stays_a_number(monk
     assert spec.tasks["sr4-sigma0.1"].title == "Super-resolution ×4, sigma 0.1"
     df = tables.collect(spec)
     assert sorted(set(df["sigma"])) == [0.01, 0.1]
+    for typed in ("sr4", "sr4-sigma0.01,sr4-sigma0.1"):  # the name before the sweep stands for all of its values
+        some = tables.load("table1", "demo", [f"degradation={typed}"])
+        assert some.degradations == ("sr4-sigma0.01", "sr4-sigma0.1")
     with pytest.raises(UserError, match="problem of this table"):
-        tables.load("table1", "demo", ["degradation=sr4"])
+        tables.load("table1", "demo", ["degradation=sr8"])
 
 
 def test_further_columns_may_have_a_better_side(monkeypatch):

@@ -179,11 +179,6 @@ def test_a_network_that_comes_from_elsewhere_is_not_trained_under_its_name(tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_a_prior_that_does_not_fit_the_images_is_refused_in_a_line(tmp_path):
-    with pytest.raises(UserError, match="cannot be trained on these images"):
-        train("prior", tmp_path, 1, "dataset=crystals", "size=32")
-
-
 @pytest.mark.parametrize("word", ["weights", "results"])
 def test_a_folder_that_cannot_be_written_is_said_before_the_training(tmp_path, word):
     (tmp_path / "file").touch()

@@ -48,7 +48,9 @@ def test_a_cell_trains_its_network_and_tells_of_it(tmp_path):
     best = min(facts["widths"], key=facts["widths"].get)
     folder = one.lessons["net"].folder(tmp_path)
     assert checkpoints.read_json(folder / "config.json")["width"] == int(best)
-    assert not wanted([one]) and not wanted([cell(tmp_path, "method=unet", "seed=3")])
+    assert not wanted([one]) and not wanted([cell(tmp_path, "method=unet", "seed=3", "recipe.subset=0")])
+    (other,) = wanted([cell(tmp_path, "method=unet", "seed=3")])
+    assert other.subset == 3
 
 
 def test_its_name_is_known_before_it_is_trained(tmp_path):
@@ -237,3 +239,15 @@ def test_in_python_a_recipe_trains_before_it_solves(tmp_path, capsys):
     assert torch.equal(x, sipbench.solve(problem, method="unet").x) and not capsys.readouterr().out
     (folder,) = (tmp_path / "trained").iterdir()
     assert (folder / "facts.json").is_file()
+
+
+@pytest.mark.parametrize(("method", "part"), [("pgd_dncnn", "net"), ("csgm", "generator"), ("diffpir", "prior")])
+def test_what_learns_images_learns_them_as_the_unknown_is_made_of_them(tmp_path, method, part):
+    """Of grey problems grey images: one network then serves them all, and another one those of colour."""
+    own = ["method=" + method, "prior=learned", "prior.learned.network.block_out_channels=[8,8,8]"]
+    ct, sr = ["degradation=ct_sparse", "degradation.operator.views=4"], ["degradation=sr4", "+degradation.unknown=grey"]
+    grey = [cell(tmp_path, *own, *words).lessons[part] for words in (ct, sr)]
+    colour = cell(tmp_path, *own, "degradation=sr4").lessons[part]
+    assert grey[0].name == grey[1].name != colour.name
+    room = Class.of(grey[0])
+    assert room.images(range(1)).shape[1] == 3 and room.validate(room.network) > 0
