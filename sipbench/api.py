@@ -11,7 +11,6 @@ from torch import Tensor
 from sipbench import configs
 from sipbench.bench import guard
 from sipbench.bench.cell import Cell, NotApplicable
-from sipbench.bench.load import untrained
 from sipbench.bench.needs import unmet
 from sipbench.bench.run import Bench
 from sipbench.bench.score import Truth, score_images
@@ -101,14 +100,7 @@ def _posed(problem: Problem, method: str, options: dict[str, Any]) -> Bench:
     cell = _cell([*problem.setting["overrides"], f"method={method}"])
     if cell.draws > 1:
         raise UserError("draws are made by a cell, as in sipbench method=dps draws=8; solve makes one")
-    cell = replace(cell, typed=options)
-    bench = Bench.of(cell)
-    if not untrained(cell):
-        return bench
-    from sipbench.training.learned import prepare
-
-    prepare(cell)
-    return Bench.of(cell)
+    return Bench.of(replace(cell, typed=options))
 
 
 def _by_hand(problem: Problem, method: str, options: dict[str, Any]) -> Bench:

@@ -76,11 +76,16 @@ def _sha256(path: Path, changed: int, size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@cache
 def settings_sha256(path: Path) -> str:
     """The hash of the .json files beside a weight file: its network's config, its schedule, the scale of its codes."""
     folder = path.parent.parent if path.parent.name in ("unet", "vae", "vqvae") else path.parent
-    texts = [f"{p.relative_to(folder)}\n{p.read_text(encoding='utf-8')}" for p in sorted(folder.rglob("*.json"))]
+    found = [(p, p.stat()) for p in sorted(folder.rglob("*.json"))]
+    return _settings_sha256(folder, tuple((p, now.st_mtime_ns, now.st_size) for p, now in found))
+
+
+@cache
+def _settings_sha256(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
+    texts = [f"{p.relative_to(folder)}\n{p.read_text(encoding='utf-8')}" for p, _, _ in files]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
@@ -92,9 +97,7 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        own = path.with_name("facts.json").is_file()  # trained by a recipe
-        again = f"Delete {path.parent}, and the same command trains it anew." if own else "Get it again."
-        raise UserError(f"corrupt checkpoint {path}: {error}. {again}") from error
+        raise UserError(f"corrupt checkpoint {path}: {error}. Get it again.") from error
 
 
 def load_into(module: Any, path: Path) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 from sipbench import checkpoints, configs
 from sipbench.bench import validate
 from sipbench.bench.identity import digest, identity
-from sipbench.bench.lesson import Lesson, lessons
+from sipbench.bench.lesson import Lesson, lessons, operator_file
 from sipbench.bench.needs import wants_prior
 from sipbench.bench.options import Options, resolve
 from sipbench.bench.options import typed as typed_options
@@ -281,10 +281,8 @@ class Cell:
 
     def _operator_file(self, name: str, node: Node) -> dict[str, Path]:
         """The checkpoint or the file that an operator is made of, under this name."""
-        if "checkpoint" in node:
-            options = {k: v for k, v in node.items() if k != "_target_"}
-            return {name: configs.locate(node["_target_"]).weight_file(**options)}
-        return {name: checkpoints.existing(node["path"], self.degradation["name"])} if node.get("path") else {}
+        file = operator_file(node, self.degradation["name"])
+        return {name: file} if file else {}
 
     def _prior_weights(self) -> dict[str, Path]:
         """The weights of the prior and of its codec. A solver that states no needs does without, where they lack."""

@@ -42,7 +42,7 @@ def identity(cell: Any) -> dict[str, Any]:
     if cell.probe:
         found["probe"] = _without(configs.without_place(cell.probe), configs.META)
     parts = [cell.source, degradation, _without(cell.prior or {}, ("learned",)), cell.priors, cell.options, cell.probe]
-    if others := {t for t in _targets(parts) if t != target}:
+    if others := {t for t in targets(parts) if t != target}:
         found["code"] = {configs.without_place(t): configs.code_hash(t) for t in sorted(others)}
     return json.loads(json.dumps(found, sort_keys=True, default=str))
 
@@ -61,13 +61,13 @@ def _degradation(node: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _targets(node: Any) -> set[str]:
+def targets(node: Any) -> set[str]:
     """The code that a config names outside of the harness, whose own code the protocol keeps."""
     if isinstance(node, dict):
         own = node.get("_target_", "")
         found = {own} if own and not own.startswith("sipbench.") else set()
-        return found.union(*map(_targets, node.values()))
-    return set().union(*map(_targets, node)) if isinstance(node, list | tuple) else set()
+        return found.union(*map(targets, node.values()))
+    return set().union(*map(targets, node)) if isinstance(node, list | tuple) else set()
 
 
 def _in_use(cell: Any, prior: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ that ask for the same one share it, and a run that was killed finds what was fin
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -13,10 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from sipbench import checkpoints, configs
-from sipbench.bench.identity import digest
+from sipbench.bench import protocol
+from sipbench.bench.identity import PLACES, digest, targets
+from sipbench.errors import UserError
 
 Node = dict[str, Any]
 RESTORATION = "restoration"  # through the solver; the other objectives ask nothing of the degradation
+UNHEEDED = {
+    "denoising": ("target",),
+    "prior": ("target", "error"),
+    "generator": ("target", "error"),
+    "memory": ("target", "error", "schedule", "widths", "validation"),
+}
+"""What an objective does not look at, and so is no part of its lesson's name."""
 VERSION = 1  # of the training itself: raised where the same lesson gives another network
 
 
@@ -59,30 +69,59 @@ class Lesson:
 
     @cached_property
     def made_of(self) -> Node:
-        """What names it: without places, and with the code of what is trained and trained through."""
-        kept = asdict(self) | {"version": VERSION, "dataset": self._without(self.dataset, ("root", "path", "split"))}
+        """What names it: without places; images and files count by what they are, code without comments."""
+        solver = (self.method or {}).get("solver") or {}
+        kept = asdict(self) | {"version": VERSION, "protocol": protocol.solving()}
+        kept["dataset"] = self._without(self.dataset, ("root", "path", "split")) | {"version": self._images}
         if self.target == "truth":
             del kept["target"]
         if self.unknown == "image":
             del kept["unknown"]
-        kept["code"] = {}
-        for node in (self.network, (self.method or {}).get("solver") or {}):
-            target = node.get("_target_", "")
-            if target and not target.startswith("diffusers."):
-                kept["code"][configs.without_place(target)] = configs.code_hash(target)
-        kept["method"] = (self.method or {}).get("solver", {}).get("_target_")
+        parts = [self.network, self.dataset, self.options, self.degradation, {"_target_": solver.get("_target_", "")}]
+        own = sorted(t for t in targets(parts) if not t.startswith("diffusers."))
+        kept["code"] = {configs.without_place(target): configs.code_hash(target) for target in own}
+        kept["method"] = solver.get("_target_")
         if self.degradation is not None:
+            operator = self.degradation["operator"]
             kept["degradation"] = self._without(self.degradation, ("protocol", "range", "check"))
+            kept["degradation"]["operator"] = {k: v for k, v in operator.items() if k not in PLACES}
+            if file := operator_file(operator, self.degradation["name"]):
+                kept["degradation"]["file"] = checkpoints.sha256(file)
         kept["schedule"] = {k: v for k, v in self.schedule.items() if k != "save_every"}
-        kept["widths"] = sorted(self.widths)
-        return configs.without_place(kept)
+        kept["widths"] = sorted(self.widths) if "width" in self.network else []
+        if kept["widths"]:
+            kept["network"] = {k: v for k, v in self.network.items() if k != "width"}
+        kept["subset"] = self._which
+        return configs.without_place({k: v for k, v in kept.items() if k not in UNHEEDED.get(self.objective, ())})
+
+    @property
+    def _which(self) -> int:
+        """The subset; of all images there is one."""
+        return 0 if self.images is None else self.subset
 
     @cached_property
     def name(self) -> str:
         """Of the folder that it is laid down in."""
         learner = (self.method or {}).get("name", self.part)
         many = "all" if self.images is None else self.images
-        return f"{learner}-{self.dataset['name']}-{self.size}-n{many}-s{self.subset}-{digest(self.made_of)[:12]}"
+        return f"{learner}-{self.dataset['name']}-{self.size}-n{many}-s{self._which}-{digest(self.made_of)[:12]}"
+
+    def split(self, name: str) -> Any:
+        """A split of the dataset that it learns from, at its size."""
+        node = {k: v for k, v in self.dataset.items() if k != "split"}
+        known = inspect.signature(configs.locate(node["_target_"])).parameters
+        try:
+            found = configs.build(node | {k: v for k, v in {"split": name, "size": self.size}.items() if k in known})
+        except UserError as error:  # such as photographs, which are too few to learn from
+            raise UserError(f"{str(error).rstrip('.')}. Another dataset is learned from by trained_on=NAME.") from error
+        if found.measured:
+            raise UserError(f"{node['name']} holds measurements, and nothing is trained on such: trained_on=NAME")
+        return found
+
+    @property
+    def _images(self) -> list[str]:
+        """The versions of the images that it sees; a memory looks at no validation images."""
+        return [self.split(name).version for name in ("train", "validation")[: 1 + (self.objective != "memory")]]
 
     def folder(self, results: str | Path) -> Path:
         return Path(results) / "trained" / self.name
@@ -92,12 +131,29 @@ class Lesson:
         return self.folder(results) / checkpoints.WEIGHTS[0]
 
     def done(self, results: str | Path) -> bool:
-        """Its facts are written last: where they are, all is, unless a copy broke off."""
-        return (self.folder(results) / "facts.json").is_file() and self.weights(results).is_file()
+        """Its facts are written last: where they are, all is."""
+        return (self.folder(results) / "facts.json").is_file()
+
+    def trained(self, results: str | Path) -> Path:
+        """The folder with what was trained: its weights are the ones that its facts tell of."""
+        folder = self.folder(results)
+        told = checkpoints.read_json(folder / "facts.json").get("sha256")
+        file = self.weights(results)
+        if not file.is_file() or checkpoints.sha256(file) != told:
+            raise UserError(f"{folder} does not hold the weights that were trained: delete it, and they are made anew")
+        return folder
 
     @staticmethod
     def _without(node: Mapping[str, Any], names: tuple[str, ...]) -> Node:
         return {k: v for k, v in node.items() if k not in (*names, *configs.META)} | {"name": node.get("name")}
+
+
+def operator_file(node: Node, who: str) -> Path | None:
+    """The checkpoint or the file that an operator is made of."""
+    if "checkpoint" in node:
+        options = {k: v for k, v in node.items() if k != "_target_"}
+        return configs.locate(node["_target_"]).weight_file(**options)
+    return checkpoints.existing(node["path"], who) if node.get("path") else None
 
 
 def architecture(node: Mapping[str, Any]) -> Node:
@@ -115,7 +171,8 @@ def lessons(cell: Any) -> dict[str, Lesson]:
     if not cell.recipe:
         return {}
     networks = cell.method.get("networks") or {}
-    found = {part: of_network(cell, part) for part, node in networks.items() if "path" not in node}
+    given = ("path", "fetch")  # made elsewhere, or released: nothing to train
+    found = {part: of_network(cell, part) for part, node in networks.items() if not any(key in node for key in given)}
     if cell.takes_prior and cell.prior and cell.prior.get("learned"):
         learned = cell.prior["learned"]
         own = {"scheduler": learned["scheduler"], "unknown": _unknown(cell)}
@@ -128,7 +185,7 @@ def of_network(cell: Any, part: str) -> Lesson:
     node, goal = architecture(cell.method["networks"][part]), objective(cell.method, part)
     through: Node = {}
     if goal == RESTORATION:
-        through = {"method": cell.method, "options": cell.options, "degradation": _as_told(cell.degradation)}
+        through = {"method": cell.method, "options": cell.options, "degradation": heard(cell.degradation)}
     else:
         through = {"unknown": _unknown(cell)}
     return Lesson(part, goal, node, **through, **_shared(cell))
@@ -155,7 +212,7 @@ def _dataset(cell: Any) -> Node:
     return OmegaConf.to_container(configs.compose(words).dataset, resolve=True)  # pyright: ignore
 
 
-def _as_told(node: Node) -> Node:
+def heard(node: Node) -> Node:
     """What a solver hears is what its networks have learned from."""
     from sipbench.degradation import as_told
 

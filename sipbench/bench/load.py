@@ -21,7 +21,7 @@ def load_prior(cell: Cell, device: torch.device) -> Any:
     if lesson is None:
         return _ready(cell, node, device)
     if lesson.done(cell.results):
-        return _ready(cell, node | {"path": str(lesson.folder(cell.results))}, device)
+        return _ready(cell, node | {"path": str(lesson.trained(cell.results))}, device)
     from sipbench.priors.network import NetworkPrior
 
     return NetworkPrior(configs.build(lesson.network).eval().to(device), lesson.scheduler or {})
@@ -29,20 +29,22 @@ def load_prior(cell: Cell, device: torch.device) -> Any:
 
 def load_priors(cell: Cell, device: torch.device) -> dict[str, Counted]:
     """The further priors of a method, by the name of the keyword they are passed as."""
-    return {name: Counted(_ready(cell, node, device)) for name, node in cell.priors.items()}
+    return {name: Counted(_ready(cell, node, device, name)) for name, node in cell.priors.items()}
 
 
-def _ready(cell: Cell, node: dict[str, Any], device: torch.device) -> Any:
+def _ready(cell: Cell, node: dict[str, Any], device: torch.device, part: str = "prior") -> Any:
     node = {k: v for k, v in node.items() if k != "get"}
     if "path" in node:
         node["weights"] = str(cell.weights_folder)
-    return _prior(json.dumps(node, sort_keys=True), device)
+    file = cell.weights.get(part)
+    return _prior(json.dumps(node, sort_keys=True), checkpoints.sha256(file) if file else "", device)
 
 
 @cache
-def _prior(node: str, device: torch.device) -> Any:
-    content = json.loads(node)
-    return configs.build(content, device=device) if "path" in content else configs.build(content)
+def _prior(node: str, content: str, device: torch.device) -> Any:
+    """The prior of a node, by the hash of its weights too."""
+    own = json.loads(node)
+    return configs.build(own, device=device) if "path" in own else configs.build(own)
 
 
 def forget() -> None:
@@ -62,9 +64,10 @@ def load_networks(cell: Cell, device: torch.device) -> dict[str, torch.nn.Module
         if lesson is not None and not lesson.done(cell.results):
             found[name] = configs.build(own).eval().to(device)
             continue
-        if lesson is not None:  # of several widths the best was taken
-            own = checkpoints.read_json(file.with_name("config.json"))
-        found[name] = _network(json.dumps(own, sort_keys=True), str(file), device)
+        if lesson is not None:  # of several widths the best was taken; no code is named by what lies beside weights
+            laid_down = checkpoints.read_json(lesson.trained(cell.results) / "config.json")
+            own |= {k: laid_down[k] for k in ("width",) if k in own and k in laid_down}
+        found[name] = _network(json.dumps(own, sort_keys=True), str(file), checkpoints.sha256(file), device)
     return found
 
 
@@ -74,7 +77,8 @@ def untrained(cell: Cell) -> list[str]:
 
 
 @cache
-def _network(node: str, file: str, device: torch.device) -> torch.nn.Module:
+def _network(node: str, file: str, content: str, device: torch.device) -> torch.nn.Module:
+    """The network of a file, by the hash of its content too: it may have been trained on since."""
     from pathlib import Path
 
     own = json.loads(node)

@@ -137,12 +137,18 @@ def trained_on(cell: Cell) -> str:
 
     Of a network made elsewhere that is its maker's word.
     """
-    nodes = (cell.method.get("networks") or {}).values()
-    own = [node.get("trained") or "unknown" if "path" in node else cell.trained_on for node in nodes]
+    nodes = cell.method.get("networks") or {}
+    own = [_of(node, name in cell.lessons, cell) for name, node in nodes.items()]
     if cell.takes_prior and cell.prior and "prior" in cell.weights:
         lesson = cell.lessons.get("prior")
         own.append(lesson.dataset["name"] if lesson else (cell.prior.get("trained") or {}).get("dataset", "unknown"))
     return ", ".join(dict.fromkeys(own))
+
+
+def _of(node: dict[str, Any], here: bool, cell: Cell) -> str:
+    if here:
+        return cell.trained_on
+    return node.get("trained") or ("unknown" if "path" in node else cell.trained_on)
 
 
 def learned(cell: Cell) -> dict[str, Any]:

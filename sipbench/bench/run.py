@@ -39,9 +39,7 @@ def run(cell: Cell, report: Report | None = None) -> Iterator[list[dict[str, Any
     What cannot be done at all is said at once, before the first batch is asked for.
     """
     bench = Bench.of(cell)
-    if parts := untrained(cell):
-        how = "sipbench.training.learned.prepare(cell)"
-        raise UserError(f"{cell.label}: its {' and '.join(parts)} is not trained yet: {how}")
+    bench.check_trained()
     store.prepare(cell)
     return _batches(bench, report)
 
@@ -64,6 +62,7 @@ class Bench:
     Attributes:
         networks: the method's trained networks, by the name of the keyword they are passed as.
         priors: its priors of parts of theta, likewise.
+        lacking: the parts that its recipe has not trained: they have random weights, and solve nothing.
     """
 
     cell: Cell
@@ -72,20 +71,28 @@ class Bench:
     networks: dict[str, torch.nn.Module]
     device: torch.device
     priors: dict[str, Any] = field(default_factory=dict)
+    lacking: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, cell: Cell, *, check: bool = True) -> Bench:
         """Load what the cell needs, and say at once what it lacks."""
         at = device.choose(cell.device)
         device.make_deterministic(at)
+        lacking = tuple(untrained(cell))  # asked before anything is loaded: another process may be training it
         prior = Counted(load_prior(cell, at)) if "prior" in cell.weights or _analytic(cell) else None
         if prior is not None and cell.method.get("needs") is None and not applies.fits(prior, cell):
             prior = None  # a solver that states no needs is handed what there is, and here there is none
         degradation, networks = Degradation.of(cell.degradation), load_networks(cell, at)
-        bench = cls(cell, degradation, prior, networks, at, load_priors(cell, at))
+        bench = cls(cell, degradation, prior, networks, at, load_priors(cell, at), lacking)
         if check:
             applies.check(bench)
         return bench
+
+    def check_trained(self) -> None:
+        """Refuse to solve with what is not trained yet."""
+        if self.lacking:
+            how = "sipbench.training.learned.prepare(cell)"
+            raise UserError(f"{self.cell.label}: its {' and '.join(self.lacking)} is not trained yet: {how}")
 
     def rows(self, images: list[int], report: Report | None, at_once: int = 0) -> list[dict[str, Any]]:
         """The rows of one batch. Out of memory halves it; whatever else goes wrong becomes rows with the reason.
@@ -200,6 +207,7 @@ class Bench:
 
         The solver works on a y of its own, and what else it is lent is watched: see `guard`.
         """
+        self.check_trained()
         streams = problem.rng.child("solver") if streams is None else streams
         options = configs.typed(self.cell.solver, configs.built(self.cell.options), problem)
         solver = partial(self.cell.solver, **options, **self.networks, **self.priors)

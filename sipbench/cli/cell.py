@@ -40,13 +40,12 @@ def run(cell: Cell) -> str:
 
 
 def _train(cell: Cell) -> None:
-    """What its recipe asks for and is not there yet. What cannot be done at all is said before it."""
+    """What its recipe asks for and is not there yet; what cannot be done at all is said before."""
     if cell.recipe:
         from sipbench.bench.run import Bench
-        from sipbench.training.learned import prepare, wanted
+        from sipbench.training.learned import prepare
 
-        if wanted([cell]):
-            Bench.of(cell)
+        Bench.of(cell)
         prepare(cell)
 
 

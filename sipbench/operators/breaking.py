@@ -21,6 +21,8 @@ from torch import Tensor
 
 from sipbench.operators.symmetries import COMPLEX, FLIPS, SYMMETRIES, field, flips, turn
 
+HALF_WAY = 1e-6  # pixels: what lies nearer to half way between two pixels is taken to lie there
+
 
 @torch.no_grad()
 def break_symmetry(x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
@@ -44,14 +46,17 @@ def break_symmetry(x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
 
 
 def _centred(x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
-    """x rolled by whole pixels so that the circular mean of the places of |x|^2 lies in the middle of the frame."""
+    """x rolled by whole pixels so that the circular mean of the places of |x|^2 lies in the middle of the frame.
+
+    A mean half way between two pixels, as of what is even, goes down whatever the last bits say.
+    """
     weight = field(x, symmetries).abs().square().sum(1)
     by = []
     for dim in (1, 2):
         n = weight.shape[dim]
         turns = torch.exp(2j * torch.pi * torch.arange(n, device=x.device, dtype=torch.float64) / n)
         mean = (weight.sum(3 - dim) * turns).sum(1).angle() * n / (2 * torch.pi)
-        by.append((n // 2 - mean).round().long().tolist())
+        by.append((n // 2 - mean - HALF_WAY).round().long().tolist())
     return torch.stack([row.roll(shift, (-2, -1)) for row, *shift in zip(x, *by, strict=True)])
 
 

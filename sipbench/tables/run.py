@@ -64,16 +64,22 @@ def run_table(name: str, words: list[str]) -> int:
 
 
 def _one_by_one(todo: list[tuple[Cell, int]]) -> None:
-    progress = Progress([(cell.method["name"], n) for cell, n in todo])
+    progress, failed = Progress([(cell.method["name"], n) for cell, n in todo]), []
     for cell, _ in todo:
-        if cell.recipe:
-            prepare(cell, lambda line: print(line, file=sys.stderr, flush=True))
+        try:
+            if cell.recipe:
+                prepare(cell, lambda line: print(line, file=sys.stderr, flush=True))
+        except Exception as error:  # what cannot be trained is told of, and the others go on
+            failed.append(f"{cell.label}: {type(error).__name__}: {error}")
+            continue
         progress.cell(cell.label)
         with session(cell) as log:
             for rows in run(cell, progress.step):
                 progress.landed(rows)
                 log.batch(rows)
     progress.close()
+    if failed:
+        raise UserError("\n  ".join([workers.LEFT, *failed]))
 
 
 def _print(table: Any) -> None:

@@ -22,6 +22,7 @@ from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
 
 MOST = 4  # processes, unless a number is typed
+LEFT = "these trainings failed, and their cells are left:"
 Row = dict[str, Any]
 Table = tuple[str, str, list[str]]
 """Its name, its profile, and what was typed beside them."""
@@ -52,7 +53,7 @@ def compute(table: Table, todo: Sequence[tuple[Cell, int]], jobs: int) -> None:
         for n, (cell, rows) in enumerate(_worked(pool, agenda, jobs), 1):
             _tell(n, len(todo), cell, rows, time.monotonic() - began)
         if agenda.failed:
-            raise UserError("\n  ".join(["these trainings failed, and their cells are left:", *agenda.failed]))
+            raise UserError("\n  ".join([LEFT, *agenda.failed]))
     except BrokenProcessPool as error:
         why = "a process was ended from outside, maybe for want of memory: what is done is stored"
         raise UserError(f"{why}. Run again with jobs=1, or a smaller batch_size=") from error

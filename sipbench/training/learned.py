@@ -14,6 +14,7 @@ from torch import nn
 from sipbench import checkpoints, device
 from sipbench.bench.cell import Cell
 from sipbench.bench.lesson import Lesson
+from sipbench.errors import UserError
 from sipbench.training.folder import architecture
 from sipbench.training.lessons import Class
 from sipbench.training.loop import Schedule, fit
@@ -36,18 +37,24 @@ def wanted(cells: Iterable[Cell]) -> list[Lesson]:
 
 
 def train(lesson: Lesson, results: str | Path, on: str = "auto", report: Report = print) -> Path:
-    """The folder of a lesson; it is trained where no other process did so in the meantime."""
-    with alone(Path(results) / "training" / lesson.name, report):
-        return lesson.folder(results) if lesson.done(results) else _train(lesson, results, on, report)
+    """Train each width, keep the best on validation images, and lay it down: its facts are written last.
+
+    One process at a time: another that wants the same waits, and finds it done.
+    """
+    if len(lesson.widths) > 1 and "width" in lesson.network and not lesson.schedule.get("validate_every"):
+        raise UserError("of several widths the best on validation images is taken: schedule.validate_every is above 0")
+    folder = lesson.folder(results)
+    with alone(folder, report):
+        return folder if lesson.done(results) else _laid_down(lesson, Path(results), on, report)
 
 
-def _train(lesson: Lesson, results: str | Path, on: str, report: Report) -> Path:
-    """Train each width, keep the best on validation images, and lay it down: its facts are written last."""
-    at, schedule, runs = device.choose(on), Schedule.of(lesson.schedule), []
+def _laid_down(lesson: Lesson, results: Path, on: str, report: Report) -> Path:
+    at, schedule, runs, folder = device.choose(on), Schedule.of(lesson.schedule), [], lesson.folder(results)
     for width in lesson.widths if "width" in lesson.network else (None,):
         own = lesson if width is None else replace(lesson, network=lesson.network | {"width": width}, widths=())
         report(f"training {lesson.name}" + ("" if width is None else f", width {width}"))
-        runs.append((own, *_one(own, schedule, Path(results) / "training" / own.name, at, report)))
+        place = results / "training" / own.name
+        runs.append((own, *_one(own, schedule, place, at, report)))
     best, network, facts = min(runs, key=lambda run: run[2].get("best", run[2]["loss"]))
     seconds = sum(run[2]["seconds"] for run in runs)
     widths = {str(one.network["width"]): fact.get("best") for one, _, fact in runs if "width" in one.network}
@@ -58,7 +65,6 @@ def _train(lesson: Lesson, results: str | Path, on: str, report: Report) -> Path
         "made_of": lesson.made_of,
     }
     said["parameters"] = sum(p.numel() for p in network.parameters())
-    folder = lesson.folder(results)
     checkpoints.write(folder, network, architecture(network, best.network))
     if lesson.scheduler:
         checkpoints.write_json(folder / "scheduler_config.json", lesson.scheduler)
@@ -66,7 +72,9 @@ def _train(lesson: Lesson, results: str | Path, on: str, report: Report) -> Path
     checkpoints.write_json(folder / "facts.json.tmp", said)
     os.replace(folder / "facts.json.tmp", folder / "facts.json")
     for one, _, _ in runs:  # what is done needs not be gone on with
-        shutil.rmtree(Path(results) / "training" / one.name, ignore_errors=True)
+        place = results / "training" / one.name
+        with alone(place, report):
+            shutil.rmtree(place, ignore_errors=True)
     return folder
 
 

@@ -43,9 +43,9 @@ class Class:
     def of(cls, lesson: Lesson, seed: int = 0) -> Class:
         if type(lesson.validation) is not int or lesson.validation < 1:
             raise UserError(f"validation is a whole number from 1 on, not {lesson.validation!r}")
-        images = Images(split_of(lesson, "train"), lesson.images, lesson.subset)
+        images = Images(lesson.split("train"), lesson.images, lesson.subset)
         loss = made_of_pictures(lesson, LOSSES[lesson.objective](lesson))
-        held_out = first(split_of(lesson, "validation"), lesson.validation)
+        held_out = first(lesson.split("validation"), lesson.validation)
         return cls(lesson, begun(lesson.network, seed, loss, images), images, held_out, loss)
 
     def validate(self, network: nn.Module, batch: int = 16) -> float:
@@ -68,19 +68,6 @@ def begun(node: dict[str, Any], seed: int, loss: Loss, images: Callable[[range],
             with torch.no_grad(), in_a_line():
                 loss(network, images(range(1)), Rng.of(seed, "first", [0]))
     return network
-
-
-def split_of(lesson: Lesson, split: str) -> Any:
-    """A split of the dataset that a lesson learns from, at its size."""
-    import inspect
-
-    node = {k: v for k, v in lesson.dataset.items() if k != "split"}
-    known = inspect.signature(configs.locate(node["_target_"])).parameters
-    try:
-        return configs.build(node | {k: v for k, v in {"split": split, "size": lesson.size}.items() if k in known})
-    except UserError as error:  # such as photographs, which are too few to learn from
-        other = "A cell with a recipe learns from another dataset by trained_on=NAME"
-        raise UserError(f"{str(error).rstrip('.')}. {other}.") from error
 
 
 def first(dataset: Any, count: int) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from sipbench import configs
 from sipbench.errors import UserError, unknown
 from sipbench.problem import Rng
-from sipbench.training.state import State, patient, writable
+from sipbench.training.state import State, alone, patient, writable
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 Loss = Callable[[nn.Module, Tensor, Rng], Tensor]
@@ -103,19 +103,21 @@ def fit(
         about: what else the result depends on; a run that began with other settings is refused.
         validate: the loss of a network on validation images, the same ones each time.
         sheet: draws what the averaged network can do, at each save.
+
+    One process at a time trains in a folder; another waits, and finds it done.
     """
-    writable(folder)
-    network = network.to(device).train()
-    average = copy.deepcopy(network).requires_grad_(False).eval()
-    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
-    state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser)
-    facts = state.restore(device)
-    if not facts["step"]:
-        _tried(copy.deepcopy(network), loss, images(range(1)).to(device), schedule.seed)
-    running = torch.tensor(facts["loss"], device=device) if facts["step"] else None
-    best = Best(validate if schedule.validate_every else None, schedule, state)
-    speed = Speed(schedule, facts["step"])
-    with patient() as interrupted:
+    with alone(folder, report), patient() as interrupted:
+        writable(folder)
+        network = network.to(device).train()
+        average = copy.deepcopy(network).requires_grad_(False).eval()
+        optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
+        state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser)
+        facts = state.restore(device)
+        if not facts["step"]:
+            _tried(copy.deepcopy(network), loss, images(range(1)).to(device), schedule.seed)
+        running = torch.tensor(facts["loss"], device=device) if facts["step"] else None
+        best = Best(validate if schedule.validate_every else None, schedule, state)
+        speed = Speed(schedule, facts["step"])
         for step in range(facts["step"], schedule.steps):
             if best.stale:
                 break
@@ -175,11 +177,7 @@ class Best:
 
     @property
     def said(self) -> str:
-        return (
-            ""
-            if self.validate is None or not self.step
-            else f"  best on validation {self.value:.5f} at step {self.step}"
-        )
+        return f"  best on validation {self.value:.5f} at step {self.step}" if self.step else ""
 
     @property
     def stale(self) -> bool:

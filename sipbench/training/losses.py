@@ -69,7 +69,10 @@ def restoration_loss(degradation: Degradation, solve: Solve, error: str = "l1", 
 
     def loss(network: nn.Module, pictures: Tensor, rng: Rng) -> Tensor:
         x, problem = posed(degradation, pictures, rng)
-        return ERRORS[error](TARGETED[target](problem, solve(problem, network), x))
+        x_hat = solve(problem, network)
+        if torch.is_grad_enabled() and not x_hat.requires_grad and any(p.requires_grad for p in network.parameters()):
+            raise UserError("its solver passes no gradient on to its network: `training` in its config says what for")
+        return ERRORS[error](TARGETED[target](problem, x_hat, x))
 
     return loss
 

@@ -13,7 +13,6 @@ from sipbench.bench.lesson import Lesson
 from sipbench.operators.unknowns import UNKNOWNS
 from sipbench.problem import Rng
 from sipbench.training.images import Images
-from sipbench.training.lessons import split_of
 
 AT_ONCE = 64
 
@@ -23,7 +22,7 @@ def remember(lesson: Lesson, report: Callable[[str], None] = print) -> tuple[nn.
 
     The network has an option `count`, and `store(x, begin)` keeps images from place `begin` on.
     """
-    began, dataset = time.monotonic(), split_of(lesson, "train")
+    began, dataset = time.monotonic(), lesson.split("train")
     count = lesson.images or min(int(lesson.network["count"]), len(dataset))
     images, make = Images(dataset, count, lesson.subset), UNKNOWNS[lesson.unknown]
     network = configs.build(lesson.network | {"count": count})

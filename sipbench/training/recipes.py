@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sipbench import checkpoints, configs, device
-from sipbench.bench.lesson import RESTORATION, Lesson, objective
+from sipbench.bench.lesson import RESTORATION, Lesson, heard, objective
 from sipbench.bench.lesson import architecture as lesson_architecture
 from sipbench.bench.options import resolve
 from sipbench.errors import UserError, unknown
@@ -135,7 +135,7 @@ def _lesson(cfg: dict[str, Any]) -> Lesson:
     if goal == RESTORATION:
         profile = (cfg.get("profile") or {}).get("name", "none")
         options = resolve(method, cfg["degradation"]["name"], profile, cfg["tuned"], cfg.get("typed") or {}).values
-    degradation = cfg["degradation"] | ({"noise": cfg["noise"]} if cfg.get("noise") else {})
+    degradation = heard(cfg["degradation"] | ({"noise": cfg["noise"]} if cfg.get("noise") else {}))
     return Lesson(
         part,
         goal,

@@ -102,14 +102,14 @@ def writable(folder: Path, word: str = "results") -> None:
 
 
 @contextmanager
-def alone(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
-    """One process at a time trains in a folder; another waits until it is done or gone."""
-    writable(folder.parent)
-    with folder.with_name(f"{folder.name}.lock").open("w") as file:
+def alone(place: Path, report: Callable[[str], None] = print) -> Iterator[None]:
+    """One process at a time works on a folder; the lock goes with its process, however that ends."""
+    writable(place.parent)
+    with open(f"{place}.lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            report(f"{folder.name} is being trained by another process: waiting for it")
+            report(f"waiting for another process that trains {place.name}")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

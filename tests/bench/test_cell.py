@@ -79,8 +79,6 @@ def test_options_and_settings_of_files_are_in_the_name(cell, tiny_prior, tmp_pat
     """What a dataset is told, and the schedule that lies beside a network's weights."""
     from pathlib import Path
 
-    from sipbench import checkpoints
-
     one, other = cell("dataset=crystals"), cell("dataset=crystals", "dataset.phase=1.0")
     assert one.hash != other.hash
     before = cell("method=dps", *tiny_prior).hash
@@ -88,11 +86,9 @@ def test_options_and_settings_of_files_are_in_the_name(cell, tiny_prior, tmp_pat
     text = schedule.read_text()
     try:
         schedule.write_text(text.replace("0.02", "0.03"))
-        checkpoints.settings_sha256.cache_clear()
         assert cell("method=dps", *tiny_prior).hash != before
     finally:
         schedule.write_text(text)
-        checkpoints.settings_sha256.cache_clear()
 
 
 def test_code_of_ones_own_in_a_node_is_in_the_name(cell, tmp_path):

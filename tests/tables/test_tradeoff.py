@@ -5,6 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -169,3 +172,22 @@ def test_a_shift_trains_nothing_of_its_own(tmp_path):
     )
     assert len(wanted) == 6 and wanted == trained
     assert len({c.hash for e in shift.planned for c in e.cells}) == 4 * 5
+
+
+def test_what_cannot_be_trained_keeps_no_one_from_going_on(monkeypatch):
+    """One after the other as side by side."""
+    from sipbench.tables import run
+
+    done = []
+
+    def prepare(cell, report):
+        if cell.label == "a":
+            raise ValueError("a matrix too large")
+
+    monkeypatch.setattr(run, "prepare", prepare)
+    monkeypatch.setattr(run, "run", lambda cell, step: done.append(cell.label) or iter(()))
+    monkeypatch.setattr(run, "session", lambda cell: nullcontext())
+    todo: Any = [(SimpleNamespace(label=name, recipe={"images": 2}, method={"name": "m"}), 1) for name in "ab"]
+    with pytest.raises(UserError, match="a: ValueError: a matrix too large"):
+        run._one_by_one(todo)
+    assert done == ["b"]

@@ -2,14 +2,11 @@
 
 import json
 import re
-import threading
-import time
 
 import pandas as pd
 import pytest
 import torch
 
-import sipbench
 from sipbench import checkpoints, configs
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.run import run
@@ -17,10 +14,9 @@ from sipbench.cli import cell as cell_command
 from sipbench.datasets.faces import Faces
 from sipbench.errors import UserError
 from sipbench.training.images import ENDLESS, Images
-from sipbench.training.learned import prepare, train, wanted
+from sipbench.training.learned import prepare, wanted
 from sipbench.training.lessons import Class
 from sipbench.training.loop import Schedule, fit
-from sipbench.training.state import alone
 
 SHORT = ["recipe=tradeoff", "recipe.images=2", "recipe.schedule.steps=2", "recipe.schedule.batch_size=2"]
 SHORT += ["recipe.schedule.validate_every=1", "recipe.validation=2", "recipe.widths=[4,8]", "images=1", "size=32"]
@@ -177,21 +173,6 @@ def test_its_schedule_is_refused_in_a_line(tmp_path, word):
         prepare(cell(tmp_path, "method=unet", f"+recipe.schedule.{word}"), silent)
 
 
-def test_of_two_processes_one_trains_and_the_other_waits(tmp_path):
-    one, told = cell(tmp_path, "method=unet"), []
-    (lesson,) = wanted([one])
-    with alone(tmp_path / "training" / lesson.name, told.append):
-        other = threading.Thread(target=train, args=(lesson, tmp_path, "auto", told.append))
-        other.start()
-        while not told:
-            time.sleep(0.01)
-        (lesson.folder(tmp_path)).mkdir(parents=True)
-        lesson.weights(tmp_path).touch()
-        (lesson.folder(tmp_path) / "facts.json").write_text("{}")  # the first is done
-    other.join()
-    assert told == [f"{lesson.name} is being trained by another process: waiting for it"]
-
-
 def test_images_that_a_network_does_not_fit_are_refused_in_a_line(tmp_path):
     with pytest.raises(UserError, match="cannot be trained on these images.*channels"):
         prepare(cell(tmp_path, "method=unet", "trained_on=crystals"), silent)
@@ -215,30 +196,8 @@ def test_a_solver_that_passes_no_gradient_on_says_so(tmp_path):
 
 
 def test_a_dataset_without_training_images_says_where_else_to_learn(tmp_path):
-    with pytest.raises(UserError, match="learns from another dataset by trained_on=NAME"):
+    with pytest.raises(UserError, match="learned from by trained_on=NAME"):
         prepare(cell(tmp_path, "method=unet", "dataset=photos"), silent)
-
-
-def test_a_trained_folder_that_was_copied_in_part_is_trained_anew_or_says_how(tmp_path):
-    one = cell(tmp_path, "method=unet", "recipe.widths=[4]")
-    prepare(one, silent)
-    weights = one.lessons["net"].weights(tmp_path)
-    weights.write_bytes(weights.read_bytes()[:200])
-    with pytest.raises(UserError, match=f"Delete {re.escape(str(weights.parent))}"):
-        next(run(one))
-    weights.unlink()
-    assert [lesson.name for lesson in wanted([one])] == [one.lessons["net"].name]
-
-
-def test_in_python_a_recipe_trains_before_it_solves(tmp_path, capsys):
-    words = [word for word in SHORT if not word.startswith(("images", "size"))]
-    words += [f"results={tmp_path}", "recipe.widths=[4]"]
-    problem, _ = sipbench.pose(images=[0], size=32, overrides=words)
-    x = sipbench.solve(problem, method="unet").x
-    assert "training unet" in capsys.readouterr().out
-    assert torch.equal(x, sipbench.solve(problem, method="unet").x) and not capsys.readouterr().out
-    (folder,) = (tmp_path / "trained").iterdir()
-    assert (folder / "facts.json").is_file()
 
 
 @pytest.mark.parametrize(("method", "part"), [("pgd_dncnn", "net"), ("csgm", "generator"), ("diffpir", "prior")])
