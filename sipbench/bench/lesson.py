@@ -109,7 +109,10 @@ class Lesson:
         """A split of the dataset that it learns from, at its size."""
         node = {k: v for k, v in self.dataset.items() if k != "split"}
         known = inspect.signature(configs.locate(node["_target_"])).parameters
-        found = configs.build(node | {k: v for k, v in {"split": name, "size": self.size}.items() if k in known})
+        try:
+            found = configs.build(node | {k: v for k, v in {"split": name, "size": self.size}.items() if k in known})
+        except UserError as error:  # such as photographs, which are too few to learn from
+            raise UserError(f"{str(error).rstrip('.')}. Another dataset is learned from by trained_on=NAME.") from error
         if found.measured:
             raise UserError(f"{node['name']} holds measurements, and nothing is trained on such: trained_on=NAME")
         return found

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sipbench import metrics
+from sipbench.configs.keys import check
+from sipbench.configs.schema import Recipe
 from sipbench.datasets import Dataset
 from sipbench.errors import UserError, unknown
 
@@ -31,11 +33,15 @@ def options(cfg: Mapping[str, Any]) -> None:
     _how(cfg)
     _metrics(cfg.get("metrics", []))
     _wandb(cfg.get("wandb") or {"mode": "disabled"})
+    if cfg.get("recipe"):
+        check(Recipe, cfg["recipe"], "recipe")
     size(cfg.get("size"))
 
 
 def folders(cfg: Mapping[str, Any]) -> None:
     """Refuse what is no folder's name."""
+    if not isinstance(cfg.get("path") or "", str):
+        raise UserError(f"path is a file, not {cfg['path']!r}; a number is quoted: path=\"'{cfg['path']}'\"")
     for name in FOLDERS:
         if not isinstance(cfg.get(name, ""), str):
             raise UserError(f"{name} is a folder, not {cfg[name]!r}; a number is quoted: {name}=\"'{cfg[name]}'\"")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sipbench.errors import UserError
 
 HELP = """\
@@ -11,7 +13,8 @@ sipbench train prior|autoencoder|net [key=value ...]     train, and lay the netw
   autoencoder    an autoencoder, for a prior of its codes: kl= edges=
   net            a method's network: method=NAME, through its solver: degradation=NAME error=l1|rms
 
-  images=N subset=K                  of net: so many of the training images, and which
+  images=N subset=K                  of net: so many of the training images, and which; a cell trains for itself with
+                                     recipe=NAME recipe.images=N (docs/methods.md, Training)
   dataset=NAME size=64 name=NAME     what it learns from, its training split alone, and what it is called
   schedule.steps= schedule.batch_size= schedule.lr= schedule.precision= schedule.save_every=     how long and how fast
   init=NAME                          start from the weights of this checkpoint
@@ -37,7 +40,10 @@ def main(words: list[str]) -> int:
     from sipbench.bench.validate import size
 
     try:
-        cfg = OmegaConf.to_container(configs.compose(words[1:], f"train_{words[0]}"), resolve=True)
+        composed = configs.compose(words[1:], f"train_{words[0]}")
+        if words[0] == "net":
+            _made_here(OmegaConf.to_container(composed["method"]))
+        cfg = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
     assert isinstance(cfg, dict)
@@ -48,3 +54,10 @@ def main(words: list[str]) -> int:
 
     TRAINEES[words[0]](cfg)  # pyright: ignore
     return 0
+
+
+def _made_here(method: Any) -> None:
+    """Refuse a method whose network comes as a file of somebody else's."""
+    if any("path" in node for node in (method.get("networks") or {}).values()):
+        name = method["name"]
+        raise UserError(f"{name} is a network made elsewhere, which is not trained here: sipbench fetch {name}")

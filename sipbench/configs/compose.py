@@ -98,6 +98,10 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
     if parents == ["method", "solver"] and (why := refusal(node.method.solver, key.split(".")[-1])):
         return why
     for depth, name in enumerate(parents):
+        if depth == 0 and config == "config" and name not in node and (choices := names(name)):
+            return UserError(
+                f"{key}: no {name} is chosen; name one too, as in {name}={choices[-1]}: {', '.join(choices)}"
+            )
         if not hasattr(node, "keys") or name not in node:
             return unknown("option", ".".join(parents[: depth + 1]), [str(k) for k in node])
         node = node[name]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sipbench.configs import methods
 from sipbench.configs.find import choice
-from sipbench.configs.keys import check, check_options, key
+from sipbench.configs.keys import check, check_options, is_open, key
 from sipbench.configs.source_text import words_of
 from sipbench.configs.table_schema import Table
 from sipbench.errors import UserError, unknown
@@ -354,11 +354,21 @@ class Recipe:
     subset: int = key("which of them, where there are fewer than all")
     widths: list[int] | None = key("the values of a network's width; the best on validation images is taken")
     validation: int = key("how many validation images")
-    error: str = key("l1 or rms: what is asked of a network")
+    error: Literal["l1", "rms"] = key("what is asked of a network")
     target: Literal["truth", "representative", "measurement"] = key(
         "what an estimate is held against: x, x with its symmetries broken, or y; truth, unless this says otherwise"
     )
     schedule: Settings = key("how long and how fast: see sipbench train", required=True)
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Numbers that are too small."""
+        for name, least in {"images": 1, "subset": 0, "validation": 1}.items():
+            if isinstance(node.get(name), int) and node[name] < least:
+                raise UserError(f"{where}: {name} is a whole number from {least} on, not {node[name]}")
+        widths = node.get("widths")
+        if isinstance(widths, list) and not (widths and all(is_open(w) or w > 0 for w in widths)):
+            raise UserError(f"{where}: widths is a list of whole numbers from 1 on, or null, not {widths}")
 
 
 @dataclass

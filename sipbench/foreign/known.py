@@ -39,7 +39,7 @@ def restorer(path: Path, content: dict[str, Any], level: float) -> Foreign:
     except UnsupportedModelError as error:
         raise UserError(
             f"{path} is of no architecture that spandrel knows; some are in spandrel_extra_arches. Name it, as in "
-            "method.networks.net.architecture=package.module.Class, or save it as TorchScript: docs/external.md"
+            "+method.networks.net.architecture=package.module.Class, or save it as TorchScript: docs/external.md"
         ) from error
     except (RuntimeError, KeyError, ValueError, AssertionError) as error:
         raise UserError(f"{path} does not fit the architecture: {' '.join(str(error).split())[:300]}") from error

@@ -88,7 +88,8 @@ def ask(path: Path, what: str, trusted: bool) -> None:
 
 def damaged(path: Path, error: Exception) -> UserError:
     """A file that cannot be read, in a line."""
-    return UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}. Is it whole? Get it again.")
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return UserError(f"{path} cannot be read: {reason}. Is it whole? Get it again.")
 
 
 def torch_version() -> tuple[int, ...]:

@@ -25,6 +25,8 @@ class Images:
     def __init__(self, dataset: Any, count: int | None = None, subset: int = 0) -> None:
         if count is not None and not (type(count) is int and 1 <= count <= len(dataset)):
             raise UserError(f"images is a number from 1 to {len(dataset):,}, or null for all, not {count!r}")
+        if type(subset) is not int or subset < 0:
+            raise UserError(f"subset is a whole number from 0 on, not {subset!r}")
         self.dataset, self.size = dataset, len(dataset) if count is None else count
         self._chosen = _chosen(len(dataset), self.size, subset)
         bytes_ = 4 * self.size * torch.Size(dataset.shape).numel()

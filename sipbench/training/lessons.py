@@ -19,7 +19,7 @@ from sipbench.metrics import as_image
 from sipbench.operators.unknowns import UNKNOWNS
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.training.images import Images
-from sipbench.training.loop import Loss
+from sipbench.training.loop import Loss, in_a_line
 from sipbench.training.losses import denoising_loss, generator_loss, network_denoising_loss, posed, restoration_loss
 
 
@@ -41,6 +41,8 @@ class Class:
 
     @classmethod
     def of(cls, lesson: Lesson, seed: int = 0) -> Class:
+        if type(lesson.validation) is not int or lesson.validation < 1:
+            raise UserError(f"validation is a whole number from 1 on, not {lesson.validation!r}")
         images = Images(lesson.split("train"), lesson.images, lesson.subset)
         loss = made_of_pictures(lesson, LOSSES[lesson.objective](lesson))
         held_out = first(lesson.split("validation"), lesson.validation)
@@ -63,7 +65,7 @@ def begun(node: dict[str, Any], seed: int, loss: Loss, images: Callable[[range],
         torch.manual_seed(seed)
         network = configs.build(node)
         if any(is_lazy(p) for p in (*network.parameters(), *network.buffers())):
-            with torch.no_grad():
+            with torch.no_grad(), in_a_line():
                 loss(network, images(range(1)), Rng.of(seed, "first", [0]))
     return network
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sipbench import configs
+from sipbench.errors import UserError, unknown
 from sipbench.problem import Rng
-from sipbench.training.state import State, alone, patient
+from sipbench.training.state import State, alone, patient, writable
 
+PRECISIONS = ("float32", "bfloat16", "float16")
 Loss = Callable[[nn.Module, Tensor, Rng], Tensor]
 
 
@@ -46,6 +50,27 @@ class Schedule:
     save_every: int = 500
     validate_every: int = 0
     patience: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "batch_size": 1, "save_every": 1, "validate_every": 0, "patience": 0, "warmup": 0}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is a whole number from {low} on, not {getattr(self, name)}")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr is a number above 0, not {self.lr}")
+        for name in ("decay", "ema"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a number from 0 to 1, not {getattr(self, name)}")
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
+
+    @classmethod
+    def of(cls, node: Mapping[str, Any]) -> Schedule:
+        """From a config's entries."""
+        try:
+            return cls(**configs.typed(cls, dict(node)))
+        except (ValueError, UserError) as error:
+            raise UserError(f"schedule: {error}") from error
 
     def fixed(self) -> dict[str, Any]:
         """What a run that goes on may not change: all but how long it is and how often it is saved."""
@@ -82,12 +107,14 @@ def fit(
     One process at a time trains in a folder; another waits, and finds it done.
     """
     with alone(folder, report), patient() as interrupted:
-        folder.mkdir(parents=True, exist_ok=True)
+        writable(folder)
         network = network.to(device).train()
         average = copy.deepcopy(network).requires_grad_(False).eval()
         optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
         state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser)
         facts = state.restore(device)
+        if not facts["step"]:
+            _tried(copy.deepcopy(network), loss, images(range(1)).to(device), schedule.seed)
         running = torch.tensor(facts["loss"], device=device) if facts["step"] else None
         best = Best(validate if schedule.validate_every else None, schedule, state)
         speed = Speed(schedule, facts["step"])
@@ -113,6 +140,25 @@ def fit(
     return average, facts | {"images": facts["step"] * schedule.batch_size}
 
 
+def _tried(network: nn.Module, loss: Loss, x: Tensor, seed: int) -> None:
+    """Refuse at once what cannot be trained; on a copy, of which nothing is kept."""
+    with in_a_line():
+        value = loss(network, x, Rng.of(seed, "first", [0], x.device))
+    if not value.requires_grad:
+        why = "its method's solver passes no gradient on to it"
+        raise UserError(f"the network cannot be trained so: {why}; leave recipe= out, or train it by itself")
+
+
+@contextmanager
+def in_a_line() -> Iterator[None]:
+    """What does not fit, such as another number of channels, as a plain error."""
+    try:
+        yield
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"the network cannot be trained on these images and measurements: {reason}") from error
+
+
 class Best:
     """The averaged network that was best on validation images so far, kept in the state of the training.
 
@@ -131,7 +177,7 @@ class Best:
 
     @property
     def said(self) -> str:
-        return "" if self.validate is None else f"  best on validation {self.value:.5f} at step {self.step}"
+        return f"  best on validation {self.value:.5f} at step {self.step}" if self.step else ""
 
     @property
     def stale(self) -> bool:

@@ -26,6 +26,7 @@ from sipbench.training.lessons import Class, first, pictures
 from sipbench.training.loop import Loss, Schedule, fit
 from sipbench.training.losses import autoencoder_loss, denoising_loss
 from sipbench.training.memory import remember
+from sipbench.training.state import writable
 
 Report = Callable[[str], None]
 Sheet = Callable[[nn.Module, Path], None]
@@ -84,7 +85,7 @@ def train_autoencoder(cfg: dict[str, Any], report: Report = print) -> Path:
 def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
     """Train a method's network: through its solver, on pairs of one degradation, or for what its config says."""
     cfg = _named(cfg)
-    lesson, schedule, at = _lesson(cfg), _schedule(cfg["schedule"]), device.choose(cfg["device"])
+    lesson, schedule, at = _lesson(cfg), Schedule.of(cfg["schedule"]), device.choose(cfg["device"])
     if lesson.objective == "memory":
         return _stored(cfg, lesson, report)
     room = Class.of(lesson, schedule.seed)
@@ -95,6 +96,7 @@ def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
         folder.save_sheet(pictures(lesson, average, room.held_out[:5].to(at)), path, columns=5)
 
     place = Path(cfg["results"]) / "training" / cfg["name"]
+    writable(Path(cfg["weights"]), "weights")
     made_of = {k: v for k, v in lesson.made_of.items() if k not in ("schedule", "error")} | {"init": cfg["init"]}
     average, facts = fit(
         room.network,
@@ -115,6 +117,7 @@ def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
 
 def _stored(cfg: dict[str, Any], lesson: Lesson, report: Report) -> Path:
     """Training images laid down as they are, with a sheet of the first and a card."""
+    writable(Path(cfg["weights"]), "weights")
     network, facts = remember(lesson, report)
     target = Path(cfg["weights"]) / cfg["name"]
     checkpoints.write(target, network, folder.architecture(network, lesson.network))
@@ -160,10 +163,12 @@ def _named(cfg: dict[str, Any]) -> dict[str, Any]:
     part = cfg["part"] or next(iter(networks))
     if part not in networks:
         raise unknown(f"network of {cfg['method']['name']}", part, networks)
+    if "get" in networks[part] and not cfg["name"]:  # its name is that of another training, or of its makers
+        how = networks[part]["get"]
+        raise UserError(f"{cfg['method']['name']} takes its weights from elsewhere: {how}; name=NAME trains others")
     return cfg | {"part": part, "name": cfg["name"] or Path(str(networks[part].get("weights", part))).name}
 
 
-PRECISIONS = ("float32", "bfloat16", "float16")
 TRAINEES = {"prior": train_prior, "autoencoder": train_autoencoder, "net": train_net}
 
 
@@ -171,7 +176,7 @@ def _fit(
     cfg: dict[str, Any], loss: Loss, sheet: Sheet, at: torch.device, report: Report
 ) -> tuple[nn.Module, dict[str, Any], Path]:
     """The averaged network, the facts of its training, and the folder it belongs in."""
-    dataset, schedule = _training_images(cfg), _schedule(cfg["schedule"])
+    dataset, schedule = _training_images(cfg), Schedule.of(cfg["schedule"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)
         network = configs.build(cfg["network"])
@@ -179,6 +184,7 @@ def _fit(
         checkpoints.load_into(network, checkpoints.weight_file(checkpoints.find(cfg["init"], cfg["weights"])))
     place = Path(cfg["results"]) / "training" / cfg["name"]
     size = len(dataset)
+    writable(Path(cfg["weights"]), "weights")
 
     def images(numbers: range) -> Tensor:
         return dataset.load([n % size for n in numbers])
@@ -199,16 +205,6 @@ def _only_training(cfg: dict[str, Any]) -> None:
         if split != "train":
             why = "test images are for the table, validation images for choosing settings"
             raise UserError(f"training takes split=train, not {split}: {why}")
-
-
-def _schedule(node: dict[str, Any]) -> Schedule:
-    try:
-        schedule = Schedule(**configs.typed(Schedule, node))
-    except ValueError as error:
-        raise UserError(f"schedule: {error}") from error
-    if schedule.precision not in PRECISIONS:
-        raise unknown("schedule.precision", schedule.precision, PRECISIONS)
-    return schedule
 
 
 def _about(cfg: dict[str, Any], dataset: Any) -> dict[str, Any]:

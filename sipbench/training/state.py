@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import fcntl
 import json
 import os
@@ -90,10 +91,20 @@ class State:
             raise UserError(f"{self.folder} began with other settings: {shown}{more}: {_anew(self.folder)}")
 
 
+def writable(folder: Path, word: str = "results") -> None:
+    """Make a folder, and say before anything is trained where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}. Choose another with {word}=...") from error
+
+
 @contextmanager
 def alone(place: Path, report: Callable[[str], None] = print) -> Iterator[None]:
     """One process at a time works on a folder; the lock goes with its process, however that ends."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+    writable(place.parent)
     with open(f"{place}.lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

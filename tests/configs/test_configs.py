@@ -38,3 +38,10 @@ def test_the_solver_of_every_row_of_a_table_is_there(name):
     rows = [row for of_family in configs.read("table", name)["rows"].values() for row in (of_family or {}).items()]
     wanted = {(said.get("method") if isinstance(said, dict) else None) or row for row, said in rows}
     assert wanted <= set(configs.names("method"))
+
+
+def test_an_option_of_what_was_not_chosen_says_what_to_choose():
+    with pytest.raises(UserError, match="recipe.images: no recipe is chosen; name one too, as in recipe=tradeoff"):
+        configs.compose(["recipe.images=4"])
+    with pytest.raises(UserError, match="unknown option 'recip'"):
+        configs.compose(["recip.images=4"])

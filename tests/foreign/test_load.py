@@ -9,6 +9,8 @@ from spandrel.architectures.DRUNet import DRUNet
 from spandrel.architectures.NAFNet import NAFNet
 from torch import nn
 
+from sipbench import configs
+from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
 from sipbench.foreign.load import network
 from tests.foreign import files
@@ -242,3 +244,12 @@ def test_packages_that_are_not_installed_are_named(net, tmp_path, monkeypatch):
     for path in (files.weights(net, tmp_path / "net.safetensors"), files.onnx_file(net, tmp_path / "net.onnx")):
         with pytest.raises(UserError, match=r"pip install 'sipbench\[restorers\]'"):
             network(path)
+
+
+def test_a_path_that_is_a_number_and_an_empty_file_are_refused_in_a_line(tmp_path):
+    words = ["method=external", "path=5"]
+    with pytest.raises(UserError, match="path is a file, not 5"):
+        Cell.of(configs.compose(words), words)
+    (tmp_path / "empty.pth").touch()
+    with pytest.raises(UserError, match="cannot be read: EOFError"):
+        network(str(tmp_path / "empty.pth"))

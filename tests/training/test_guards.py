@@ -1,12 +1,14 @@
 """Training takes the training split, goes on only with what it began with, and stops whole."""
 
 import os
+import re
 import signal
 
 import pytest
 import torch
 
 from sipbench import checkpoints, cli
+from sipbench.cli import train as train_command
 from sipbench.errors import UserError
 from sipbench.training import folder as laid_down
 from sipbench.training import recipes
@@ -138,3 +140,47 @@ def test_the_weights_are_laid_down_after_a_finished_run_too(tmp_path):
 def test_a_schedule_that_makes_no_sense_is_one_line(tmp_path, word):
     with pytest.raises(UserError, match=r"precision|steps"):
         train("net", tmp_path, 1, *NET, word)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("schedule.steps=0", "schedule: steps is a whole number from 1 on, not 0"),
+        ("schedule.batch_size=0", "schedule: batch_size is a whole number from 1 on, not 0"),
+        ("schedule.save_every=0", "schedule: save_every is a whole number from 1 on, not 0"),
+        ("schedule.lr=-1", "schedule: lr is a number above 0, not -1"),
+        ("schedule.lr=nan", "schedule: lr is a number above 0, not nan"),
+        ("schedule.ema=2", "schedule: ema is a number from 0 to 1, not 2"),
+        ("schedule.precision=int8", "schedule: unknown precision 'int8'"),
+        ("schedule.steps=x", "schedule: steps is a whole number, not 'x'"),
+        ("subset=x", "subset is a whole number from 0 on, not 'x'"),
+        ("subset=-1", "subset is a whole number from 0 on, not -1"),
+        ("validation=0", "validation is a whole number from 1 on, not 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_in_a_line(tmp_path, word, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        train("net", tmp_path, 1, *NET, "images=2", word)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("external", "made elsewhere, which is not trained here"),
+        ("mprnet", "made elsewhere, which is not trained here"),
+        ("restoration_prior", "sipbench train net degradation=sr4"),
+        ("dpir_official", "sipbench fetch dpir_official"),
+    ],
+)
+def test_a_network_that_comes_from_elsewhere_is_not_trained_under_its_name(tmp_path, method, said):
+    words = [f"method={method}", "size=32", "schedule.steps=1", f"weights={tmp_path}", f"results={tmp_path}"]
+    with pytest.raises(UserError, match=said):
+        train_command.main(["net", *words])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("word", ["weights", "results"])
+def test_a_folder_that_cannot_be_written_is_said_before_the_training(tmp_path, word):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=f"cannot be written: Not a directory. Choose another with {word}="):
+        train("net", tmp_path, 1, *NET, f"{word}={tmp_path}/file/inside")

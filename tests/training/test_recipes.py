@@ -1,14 +1,16 @@
 """A cell with a recipe trains its networks and its prior itself: once, by the name of what makes them."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
 import torch
 
 from sipbench import checkpoints, configs
-from sipbench.bench.cell import Cell
+from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.run import run
+from sipbench.cli import cell as cell_command
 from sipbench.datasets.faces import Faces
 from sipbench.errors import UserError
 from sipbench.training.images import ENDLESS, Images
@@ -143,6 +145,59 @@ def test_a_network_of_one_dataset_runs_on_another():
     with pytest.raises(UserError, match="trained_on="):
         other = [w for w in words if not w.startswith("trained_on")]
         _ = Cell.of(configs.compose(other), other).weights
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("recipe.images=-1", "images is a whole number from 1 on, not -1"),
+        ("recipe.images=x", "images is a whole number or null"),
+        ("recipe.subset=x", "subset is a whole number, not 'x'"),
+        ("recipe.widths=[]", "widths is a list of whole numbers from 1 on"),
+        ("recipe.widths=[0]", "widths is a list of whole numbers from 1 on"),
+        ("recipe.widths=8", "widths "),
+        ("recipe.widths=[x]", "widths"),
+        ("recipe.validation=0", "validation is a whole number from 1 on, not 0"),
+        ("recipe.error=l2", "unknown error 'l2'"),
+        ("recipe.target=foo", "unknown target 'foo'"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused_before_anything_is_trained(tmp_path, word, said):
+    with pytest.raises(UserError, match=f"recipe: {re.escape(said)}"):
+        cell(tmp_path, "method=unet", word)
+
+
+@pytest.mark.parametrize("word", ["steps=x", "steps=0", "batch_size=0", "stepss=1"])
+def test_its_schedule_is_refused_in_a_line(tmp_path, word):
+    with pytest.raises(UserError, match="schedule"):
+        prepare(cell(tmp_path, "method=unet", f"+recipe.schedule.{word}"), silent)
+
+
+def test_images_that_a_network_does_not_fit_are_refused_in_a_line(tmp_path):
+    with pytest.raises(UserError, match="cannot be trained on these images.*channels"):
+        prepare(cell(tmp_path, "method=unet", "trained_on=crystals"), silent)
+
+
+def test_a_learned_prior_without_a_recipe_says_what_to_type(tmp_path):
+    words = ["method=dps", "prior=learned", "images=1", "size=32", f"results={tmp_path}"]
+    with pytest.raises(UserError, match="recipe=tradeoff"):
+        Cell.of(configs.compose(words), words).weights  # noqa: B018
+
+
+def test_a_cell_that_cannot_be_done_is_not_trained_for(tmp_path):
+    with pytest.raises(NotApplicable):
+        cell_command.run(cell(tmp_path, "method=far_field", "degradation=sr4"))
+    assert not (tmp_path / "training").exists() and not (tmp_path / "trained").exists()
+
+
+def test_a_solver_that_passes_no_gradient_on_says_so(tmp_path):
+    with pytest.raises(UserError, match="passes no gradient on"):
+        prepare(cell(tmp_path, "method=restoration_prior", "degradation=inpaint70", "tuned=false"), silent)
+
+
+def test_a_dataset_without_training_images_says_where_else_to_learn(tmp_path):
+    with pytest.raises(UserError, match="learned from by trained_on=NAME"):
+        prepare(cell(tmp_path, "method=unet", "dataset=photos"), silent)
 
 
 @pytest.mark.parametrize(("method", "part"), [("pgd_dncnn", "net"), ("csgm", "generator"), ("diffpir", "prior")])
