@@ -60,13 +60,12 @@ def test_a_mask_of_the_wrong_size(tmp_path, capsys):
 
 
 def test_a_changed_mask_is_another_cell(tmp_path):
-    from sipbench import checkpoints, configs
+    from sipbench import configs
     from sipbench.bench.cell import Cell
 
     words = ["degradation=inpaint_file", f"degradation.operator.path={tmp_path / 'mask.png'}", "size=32", "prior=none"]
     found = []
     for level in (255, 254):
         Image.fromarray(np.full((32, 32), level, np.uint8)).save(tmp_path / "mask.png")
-        checkpoints.sha256.cache_clear()
         found.append(Cell.of(configs.compose(words), words).hash)
     assert found[0] != found[1]
