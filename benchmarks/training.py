@@ -17,38 +17,46 @@ import torch
 from sipbench import configs, device
 from sipbench.bench.cell import Cell
 from sipbench.problem import Rng
-from sipbench.training.lessons import Class
+from sipbench.training.lessons import Training
 from sipbench.training.loop import Schedule, fit
 
 BATCH = 16
 WORDS = ["method=unet", "degradation=sr4", "size=64", "recipe=tradeoff", "recipe.images=64", "recipe.validation=2"]
 
 
-def bare(room, steps, at):
+def bare(training, steps, at):
     """A loop as one would type it."""
-    network = room.network.to(at).train()
+    network = training.network.to(at).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     for step in range(steps):
         numbers = range(step * BATCH, (step + 1) * BATCH)
-        x = room.images(numbers).to(at)
-        value = room.loss(network, x, Rng.of(0, "train", numbers, at))
+        x = training.images(numbers).to(at)
+        value = training.loss(network, x, Rng.of(0, "train", numbers, at))
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         optimiser.step()
 
 
-def ours(room, steps, at):
+def ours(training, steps, at):
     """sipbench's: with the moving average, clipped gradients, one save at the end."""
     schedule = Schedule(steps=steps, batch_size=BATCH, save_every=steps)
     with tempfile.TemporaryDirectory() as folder:
-        fit(room.network, room.loss, room.images, schedule, Path(folder), device=at, report=lambda line: None)
+        fit(
+            training.network,
+            training.loss,
+            training.images,
+            schedule,
+            Path(folder),
+            device=at,
+            report=lambda line: None,
+        )
 
 
 def seconds(loop, steps, at):
-    room = Class.of(Cell.of(configs.compose(WORDS), WORDS).lessons["net"])
-    loop(room, 2, at)
+    training = Training.of(Cell.of(configs.compose(WORDS), WORDS).lessons["net"])
+    loop(training, 2, at)
     began = time.perf_counter()
-    loop(room, steps, at)
+    loop(training, steps, at)
     if at.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - began

@@ -41,7 +41,7 @@ class LPN(nn.Module):
         self.beta, self.alpha = beta, alpha
         n = 2 * halvings + 1
         self.skip = nn.ModuleList(nn.Conv2d(channels + 1, width, 3, padding=1) for _ in range(n))
-        self.core = nn.ParameterList(torch.randn(width, width, 3, 3) for _ in range(n - 1))
+        self.core = nn.ParameterList(nn.init.normal_(torch.empty(width, width, 3, 3)) for _ in range(n - 1))
         self.sum = nn.ParameterList(torch.full((width, 1, 1), -0.75) for _ in range(n))
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:

@@ -135,10 +135,12 @@ def about(cell: Cell, at: torch.device) -> dict[str, Any]:
 def trained_on(cell: Cell) -> str:
     """The datasets that its networks and its prior come from; empty where nothing was trained.
 
-    Of a network made elsewhere that is its maker's word.
+    Of a network made elsewhere that is its maker's word; of a solver that draws its own training pairs, the cell's.
     """
     nodes = cell.method.get("networks") or {}
     own = [_of(node, name in cell.lessons, cell) for name, node in nodes.items()]
+    if not nodes and (cell.method.get("data") or {}).get("from") == "network":
+        own.append(cell.source["name"])
     if cell.takes_prior and cell.prior and "prior" in cell.weights:
         lesson = cell.lessons.get("prior")
         own.append(lesson.dataset["name"] if lesson else (cell.prior.get("trained") or {}).get("dataset", "unknown"))

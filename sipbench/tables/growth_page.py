@@ -73,7 +73,8 @@ def _means(spec: TableSpec, grown: list[Growth]) -> str:
             for line, g in zip(lines, [None, *grown], strict=True)
         ]
     few, most = (f({len(g.subsets) for g in grown}) for f in (min, max))
-    over = f"{grown[0].values().shape[2]} test images and {most if few == most else f'{few} to {most}'} subsets"
+    count = f"{most} subset{'s' * (most > 1)}" if few == most else f"{few} to {most} subsets"
+    over = f"{grown[0].values().shape[2]} test images and {count}"
     head = f"{spec.measures[0].title}, means over {over}; in brackets half the 95 % interval."
     return f"{head} What trains nothing is the same for every n.\n\n{_markdown(lines)}"
 

@@ -16,8 +16,8 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.lesson import Lesson
 from sipbench.errors import UserError
 from sipbench.training.folder import architecture
-from sipbench.training.lessons import Class
-from sipbench.training.loop import Schedule, fit
+from sipbench.training.lessons import Training
+from sipbench.training.loop import Schedule
 from sipbench.training.memory import remember
 from sipbench.training.state import alone
 
@@ -81,15 +81,4 @@ def _laid_down(lesson: Lesson, results: Path, on: str, report: Report) -> Path:
 def _one(lesson: Lesson, schedule: Schedule, place: Path, at: Any, report: Report) -> tuple[nn.Module, dict[str, Any]]:
     if lesson.objective == "memory":
         return remember(lesson, report)
-    room = Class.of(lesson, schedule.seed)
-    return fit(
-        room.network,
-        room.loss,
-        room.images,
-        schedule,
-        place,
-        device=at,
-        about=lesson.made_of,
-        validate=room.validate,
-        report=report,
-    )
+    return Training.of(lesson, schedule.seed).fit(place, schedule, at, about=lesson.made_of, report=report)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,12 +20,14 @@ from sipbench.metrics import as_image
 from sipbench.operators.unknowns import UNKNOWNS
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.training.images import Images
-from sipbench.training.loop import Loss, in_a_line
+from sipbench.training.loop import Loss, Schedule, fit, in_a_line
 from sipbench.training.losses import denoising_loss, generator_loss, network_denoising_loss, posed, restoration_loss
+
+SHOWN = 0.2  # the noise level, on [-1, 1], that a sheet shows a denoiser at
 
 
 @dataclass(frozen=True)
-class Class:
+class Training:
     """A lesson with its parts built.
 
     Attributes:
@@ -40,13 +43,29 @@ class Class:
     loss: Loss
 
     @classmethod
-    def of(cls, lesson: Lesson, seed: int = 0) -> Class:
+    def of(cls, lesson: Lesson, seed: int = 0) -> Training:
         if type(lesson.validation) is not int or lesson.validation < 1:
             raise UserError(f"validation is a whole number from 1 on, not {lesson.validation!r}")
         images = Images(lesson.split("train"), lesson.images, lesson.subset)
         loss = made_of_pictures(lesson, LOSSES[lesson.objective](lesson))
         held_out = first(lesson.split("validation"), lesson.validation)
         return cls(lesson, begun(lesson.network, seed, loss, images), images, held_out, loss)
+
+    def fit(
+        self,
+        folder: Path,
+        schedule: Schedule,
+        device: torch.device,
+        *,
+        about: Mapping[str, Any],
+        sheet: Callable[[nn.Module, Path], None] | None = None,
+        report: Callable[[str], None] = print,
+    ) -> tuple[nn.Module, dict[str, Any]]:
+        """Train in a folder, or go on there: the network, and the facts of its training."""
+        parts = self.network, self.loss, self.images
+        return fit(
+            *parts, schedule, folder, device=device, about=about, validate=self.validate, sheet=sheet, report=report
+        )
 
     def validate(self, network: nn.Module, batch: int = 16) -> float:
         """The loss on the validation images, with the same measurements and noise each time."""
@@ -78,7 +97,8 @@ def first(dataset: Any, count: int) -> Tensor:
 def pictures(lesson: Lesson, network: nn.Module, x: Tensor) -> Tensor:
     """The truth, what is measured of it (as A^+ y, where that is to be had) and what comes back, in this order.
 
-    Of a generator the truth, the images of its codes, and images of codes that are drawn.
+    Of a generator the truth, the images of its codes, and images of codes that are drawn; of a denoiser the truth, that
+    with noise, and what is left of it.
     """
     rng = Rng.of(0, lesson.dataset["name"], range(len(x)), x.device)
     if lesson.objective == "generator":
@@ -86,6 +106,11 @@ def pictures(lesson: Lesson, network: nn.Module, x: Tensor) -> Tensor:
         with torch.no_grad():
             codes, drawn = network.encode(x)[0], rng.normal(*network.latent)  # pyright: ignore
             return torch.cat([as_image(row) for row in (x, network(codes), network(drawn))])
+    if lesson.objective == "denoising":
+        x = UNKNOWNS[lesson.unknown](x, rng)
+        noisy, level = x + SHOWN * rng.normal_like(x), x.new_full((len(x),), SHOWN)
+        with torch.no_grad():
+            return torch.cat([as_image(row) for row in (x, noisy, network(noisy, level))])
     if lesson.degradation is None:
         return x
     degradation = Degradation.of(lesson.degradation)

@@ -22,7 +22,7 @@ from sipbench.priors.network import NetworkPrior
 from sipbench.priors.sample import ddim
 from sipbench.problem import Rng
 from sipbench.training import folder
-from sipbench.training.lessons import Class, first, pictures
+from sipbench.training.lessons import Training, first, pictures
 from sipbench.training.loop import Loss, Schedule, fit
 from sipbench.training.losses import autoencoder_loss, denoising_loss
 from sipbench.training.memory import remember
@@ -88,31 +88,20 @@ def train_net(cfg: dict[str, Any], report: Report = print) -> Path:
     lesson, schedule, at = _lesson(cfg), Schedule.of(cfg["schedule"]), device.choose(cfg["device"])
     if lesson.objective == "memory":
         return _stored(cfg, lesson, report)
-    room = Class.of(lesson, schedule.seed)
+    training = Training.of(lesson, schedule.seed)
     if cfg["init"]:
-        checkpoints.load_into(room.network, checkpoints.weight_file(checkpoints.find(cfg["init"], cfg["weights"])))
+        checkpoints.load_into(training.network, checkpoints.weight_file(checkpoints.find(cfg["init"], cfg["weights"])))
 
     def sheet(average: nn.Module, path: Path) -> None:
-        folder.save_sheet(pictures(lesson, average, room.held_out[:5].to(at)), path, columns=5)
+        folder.save_sheet(pictures(lesson, average, training.held_out[:5].to(at)), path, columns=5)
 
     place = Path(cfg["results"]) / "training" / cfg["name"]
     writable(Path(cfg["weights"]), "weights")
     made_of = {k: v for k, v in lesson.made_of.items() if k not in ("schedule", "error")} | {"init": cfg["init"]}
-    average, facts = fit(
-        room.network,
-        room.loss,
-        room.images,
-        schedule,
-        place,
-        device=at,
-        about=made_of,
-        validate=room.validate,
-        sheet=sheet,
-        report=report,
-    )
+    average, facts = training.fit(place, schedule, at, about=made_of, sheet=sheet, report=report)
     target = Path(cfg["weights"]) / cfg["name"]
     checkpoints.write(target, average, folder.architecture(average, lesson.network))
-    return _present("net", cfg, average, facts | {"of": room.images.size}, sheet, at, report)
+    return _present("net", cfg, average, facts | {"of": training.images.size}, sheet, at, report)
 
 
 def _stored(cfg: dict[str, Any], lesson: Lesson, report: Report) -> Path:

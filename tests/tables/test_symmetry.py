@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from sipbench import tables
+from sipbench.bench import store
 from sipbench.bench.run import run
 from sipbench.tables.views import symmetry
 
@@ -33,6 +34,7 @@ def test_neighbours_stand_beside_the_published_ones_with_ratios(done):
     assert "2 draws of A, each tried on 1 500 points" in text and "knn: k 5; the same before and after" in text
     assert "(published 68.26, ratio " in text and "20 000" in text
     assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert {row for entry in spec.planned for row in store.read(entry.cell.folder)["trained_on"]} == {"ball"}
 
 
 def test_other_dimensions_have_no_published_numbers_here(done):

@@ -15,7 +15,7 @@ from sipbench.operators.unknowns import grey
 from sipbench.training import recipes
 from sipbench.training.images import Images
 from sipbench.training.learned import prepare
-from sipbench.training.lessons import Class, pictures
+from sipbench.training.lessons import Training, pictures
 
 SHORT = ["recipe=tradeoff", "recipe.images=3", "recipe.schedule.steps=2", "recipe.schedule.batch_size=2", "images=1"]
 SHORT += ["recipe.schedule.validate_every=1", "recipe.validation=2", "recipe.widths=[4]", "size=32", "metrics=[psnr]"]
@@ -69,9 +69,15 @@ def test_a_training_image_that_is_measured_is_found(tmp_path):
 
 
 def test_a_sheet_of_a_generator_has_images_their_codes_and_draws(tmp_path):
-    room = Class.of(cell(tmp_path, "method=csgm", "degradation=ct_sparse", *CODES).lessons["generator"])
-    rows = pictures(room.lesson, room.network, room.held_out)
+    training = Training.of(cell(tmp_path, "method=csgm", "degradation=ct_sparse", *CODES).lessons["generator"])
+    rows = pictures(training.lesson, training.network, training.held_out)
     assert len(rows) == 6 and rows.shape[2:] == (32, 32)
+
+
+def test_a_sheet_of_a_denoiser_has_noise_and_what_is_left_of_it(tmp_path):
+    training = Training.of(cell(tmp_path, "method=admm_dncnn").lessons["net"])
+    x, noisy, restored = pictures(training.lesson, training.network, training.held_out).chunk(3)
+    assert float((noisy - x).std()) == pytest.approx(0.2, rel=0.1) and not torch.equal(noisy, restored)
 
 
 def test_by_name_they_are_laid_down_where_the_method_looks(tmp_path):

@@ -15,7 +15,7 @@ from sipbench.datasets.faces import Faces
 from sipbench.errors import UserError
 from sipbench.training.images import ENDLESS, Images
 from sipbench.training.learned import prepare, wanted
-from sipbench.training.lessons import Class
+from sipbench.training.lessons import Training
 from sipbench.training.loop import Schedule, fit
 
 SHORT = ["recipe=tradeoff", "recipe.images=2", "recipe.schedule.steps=2", "recipe.schedule.batch_size=2"]
@@ -134,8 +134,8 @@ def test_one_that_goes_on_knows_its_best(tmp_path):
 
 
 def test_validation_is_the_same_each_time(tmp_path):
-    room = Class.of(cell(tmp_path, "method=unet").lessons["net"])
-    assert room.validate(room.network) == room.validate(room.network) > 0
+    training = Training.of(cell(tmp_path, "method=unet").lessons["net"])
+    assert training.validate(training.network) == training.validate(training.network) > 0
 
 
 def test_a_network_of_one_dataset_runs_on_another():
@@ -208,5 +208,5 @@ def test_what_learns_images_learns_them_as_the_unknown_is_made_of_them(tmp_path,
     grey = [cell(tmp_path, *own, *words).lessons[part] for words in (ct, sr)]
     colour = cell(tmp_path, *own, "degradation=sr4").lessons[part]
     assert grey[0].name == grey[1].name != colour.name
-    room = Class.of(grey[0])
-    assert room.images(range(1)).shape[1] == 3 and room.validate(room.network) > 0
+    training = Training.of(grey[0])
+    assert training.images(range(1)).shape[1] == 3 and training.validate(training.network) > 0
