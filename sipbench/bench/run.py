@@ -8,7 +8,7 @@ x goes round the solver, never through it: it is loaded to make y, let go, and l
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
@@ -33,21 +33,24 @@ from sipbench.problem import Problem, Rng
 Report = Callable[[int, int], None]
 
 
-def run(cell: Cell, report: Report | None = None) -> Iterator[list[dict[str, Any]]]:
+def run(
+    cell: Cell, report: Report | None = None, images: Collection[int] | None = None
+) -> Iterator[list[dict[str, Any]]]:
     """Do what is missing of a cell; each finished batch is stored, then yielded as its rows.
 
-    What cannot be done at all is said at once, before the first batch is asked for.
+    What cannot be done at all is said at once, before the first batch is asked for. With `images` only these are done,
+    in the batches that the whole cell has.
     """
     bench = Bench.of(cell)
     bench.check_trained()
     store.prepare(cell)
-    return _batches(bench, report)
+    return _batches(bench, report, cell.images if images is None else images)
 
 
-def _batches(bench: Bench, report: Report | None) -> Iterator[list[dict[str, Any]]]:
+def _batches(bench: Bench, report: Report | None, images: Collection[int]) -> Iterator[list[dict[str, Any]]]:
     cell = bench.cell
-    todo = set(store.missing(cell, retry_failed=cell.retry_failed))
-    for batch in _chunks(cell.images, cell.batch_size):
+    todo = set(store.missing(cell, retry_failed=cell.retry_failed)) & set(images)
+    for batch in batches(cell):
         left = [i for i in batch if i in todo]
         if left:
             rows = bench.rows(left, report)
@@ -262,8 +265,9 @@ def _asked(dataset: Any, name: str, *args: Any) -> Any:
     return None if method is None else method(*args)
 
 
-def _chunks(images: list[int], size: int) -> Iterator[list[int]]:
-    return (images[i : i + size] for i in range(0, len(images), size))
+def batches(cell: Cell) -> list[list[int]]:
+    """The images of a cell, batch by batch."""
+    return [cell.images[i : i + cell.batch_size] for i in range(0, len(cell.images), cell.batch_size)]
 
 
 def _analytic(cell: Cell) -> bool:

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from sipbench.bench import watch
+from sipbench.bench import store, watch
 from sipbench.bench.cell import NotApplicable
-from sipbench.bench.run import Bench
+from sipbench.bench.run import Bench, run
 from sipbench.errors import UserError
 from tests.bench.clock import CLOCK
 from tests.bench.solved import rows_of
@@ -27,6 +27,12 @@ def test_a_failure_is_a_row_with_its_reason(solver, body, reason):
     rows = rows_of(solver(body))
     assert rows["status"].tolist() == ["failed"] * 3
     assert all(r.startswith(reason) for r in rows["reason"])
+
+
+def test_a_run_of_some_images_leaves_the_others(cell):
+    whole = cell("method=pinv", "degradation=sr4", "images=5", "batch_size=2")
+    done = [row["image"] for rows in run(whole, images=[2, 4]) for row in rows]
+    assert done == [2, 4] and store.missing(whole) == [0, 1, 3]
 
 
 def test_one_bad_image_does_not_spoil_its_batch(solver):
