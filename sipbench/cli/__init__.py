@@ -40,7 +40,7 @@ Each says more with --help. Common options, for any of them (key=value, no dashe
 """
 
 COMMANDS = (
-    *("list", "table", "score", "show", "export", "compare", "measure", "check"),
+    *("list", "table", "report", "score", "show", "export", "compare", "measure", "check"),
     *("fetch", "doctor", "tune", "train", "import-prior"),
 )
 ASKS = ("-h", "--help")

@@ -1,0 +1,59 @@
+/* Quality against cost: a point a method, and the front of those that none is both better and cheaper than. */
+const CHEAPEST = 1e-4;
+
+function pareto(table, rows) {
+  const scores = table.measures.filter((m) => !m.cost && m.better);
+  const costs = table.measures.filter((m) => m.cost && m.key !== "residual/sigma");
+  const points = (p, m, c) => rows.filter((row) => row.problem.key === p).map((row) => {
+    const [score, cost] = [row.entry.scores[m.key], row.entry.scores[c.key]];
+    return { title: row.method.title, family: row.method.family, x: number(cost?.mean), y: number(score?.mean), oracle: number(score?.oracle) };
+  }).filter((d) => Number.isFinite(d.y) && d.x >= 0).map((d) => ({ ...d, x: c.key === "s/image" ? Math.max(d.x, CHEAPEST) : d.x })).filter((d) => d.x > 0);
+  const problems = table.problems.filter((p) => scores.some((m) => costs.some((c) => points(p.key, m, c).length)));
+  if (!problems.length) return h("p", { class: "legend" }, "Nothing was measured of both quality and cost.");
+  const state = { problem: problems[0].key, measure: scores[0], cost: costs[0], oracle: false };
+  const stage = h("div", { class: "figure" });
+  const csv = () => asCsv([["title", state.cost.title, state.measure.title, "oracle"], ...points(state.problem, state.measure, state.cost).map((d) => [d.title, d.x, d.y, d.oracle])]);
+  function draw() {
+    const own = points(state.problem, state.measure, state.cost);
+    const up = state.measure.better === "higher";
+    const labels = { x: state.cost.key === "s/image" ? "seconds an image" : "network evaluations", y: state.measure.title };
+    const title = table.problems.find((p) => p.key === state.problem).title;
+    const { svg, x, y } = axes(own.map((d) => d.x), [...own.map((d) => d.y), ...(state.oracle ? own.map((d) => d.oracle) : [])], labels, { x: true, y: false }, title);
+    const best = front(own, up);
+    svg.append(s("path", { d: path(best.map((d) => [d.x, d.y]), x, y), class: "front" }));
+    const taken = [];
+    for (const d of own) {
+      const [px, py] = [x.to(d.x), y.to(d.y)];
+      const spot = freeSpot(px, py, d.title.length * 6.2, taken);
+      svg.append(s("g", { class: "series", colour: PAGE.colours[d.family] || "gray" },
+        state.oracle && Number.isFinite(d.oracle) && d.oracle !== d.y ? [s("line", { x1: px, x2: px, y1: py, y2: y.to(d.oracle), class: "to-oracle" }), s("circle", { cx: px, cy: y.to(d.oracle), r: 5, class: "oracle" }, s("title", {}, `${d.title}, oracle: ${brief(d.oracle)}`))] : null,
+        s("circle", { cx: px, cy: py, r: 5, class: "returned" }, s("title", {}, `${d.title}: ${brief(d.y)} at ${brief(d.x)}`)),
+        s("text", { x: spot[0], y: spot[1], class: `point${best.includes(d) ? " onfront" : ""} ${spot[2]}` }, d.title)));
+    }
+    stage.replaceChildren(h("h4", {}, title), svg,
+      h("p", { class: "legend" }, `The line is the front: no method is both better and cheaper than those on it. ${state.oracle ? "Hollow: the oracle, picked with the truth in hand." : ""}`));
+  }
+  draw();
+  return [h("div", { class: "tools" },
+    problems.length > 1 ? choice("Problem", problems.map((p) => [p.key, `${p.title}, ${p.dataset_title}`]), state.problem, (v) => { state.problem = v; draw(); }) : null,
+    choice("Of", scores.map((m) => [m.key, m.title]), state.measure.key, (v) => { state.measure = scores.find((m) => m.key === v); draw(); }),
+    choice("Against", costs.map((c) => [c.key, c.key === "s/image" ? "seconds an image" : "network evaluations"]), state.cost.key, (v) => { state.cost = costs.find((c) => c.key === v); draw(); }),
+    tick("oracle", false, (on) => { state.oracle = on; draw(); }), button("Copy CSV", () => copy(csv(), "CSV"))), stage];
+}
+
+/** Those that no other beats in one without losing in the other, by cost. */
+function front(points, up) {
+  const kept = [];
+  for (const d of [...points].sort((a, b) => a.x - b.x || (up ? b.y - a.y : a.y - b.y))) if (!kept.length || (up ? d.y > kept.at(-1).y : d.y < kept.at(-1).y)) kept.push(d);
+  return kept;
+}
+
+/** Where a label covers no other: right of its point, left, above or below. */
+function freeSpot(px, py, wide, taken) {
+  const tries = [[px + 8, py + 4, "start"], [px - 8, py + 4, "end"], [px + 4, py - 9, "start"], [px + 4, py + 17, "start"], [px - 4, py - 9, "end"], [px - 4, py + 17, "end"]];
+  const box = ([x, y, side]) => ({ left: side === "end" ? x - wide : x, right: side === "end" ? x : x + wide, top: y - 11, bottom: y + 2 });
+  const clear = (b) => b.right < BOX.width && b.left > BOX.left && taken.every((o) => b.right < o.left || b.left > o.right || b.bottom < o.top || b.top > o.bottom);
+  const spot = tries.find((t) => clear(box(t))) || tries[0];
+  taken.push(box(spot));
+  return spot;
+}
