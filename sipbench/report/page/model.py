@@ -49,7 +49,7 @@ class Score:
     Attributes:
         best: whether it is in the group that the images cannot separate from the best.
         oracle: of the best along the way, picked with the truth in hand.
-        published: by others, on these images or on those that the section names.
+        published: by others, by the dataset that they are about.
     """
 
     mean: float = NAN
@@ -60,7 +60,7 @@ class Score:
     difference_high: float = NAN
     p: float = NAN
     oracle: float = NAN
-    published: float = NAN
+    published: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,6 @@ class Entry:
     todo: int
     unconverged: int
     origins: str
-    published_as: str
     scores: Mapping[str, Score]
     cells: tuple[str, ...]
 
@@ -225,7 +224,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the benchmark under one profile."""
+    """A table of the benchmark under one profile. `published` says where published numbers are from."""
 
     name: str
     profile: str

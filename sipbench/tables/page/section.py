@@ -143,39 +143,37 @@ def _entries(spec: TableSpec, df: pd.DataFrame) -> Iterable[model.Entry]:
     for record in records(df):
         lines.setdefault((record["dataset"], record["degradation"], record["method"]), {})[record["metric"]] = record
     for pair in spec.pairs:
-        name = spec.published_as(*pair)
+        own = spec.published_as(*pair)
         for row in spec.rows:
             if line := lines.get((*pair, row.name)):
-                others = [lines.get((other, pair[1], row.name), {}) for other in spec.published.datasets if not name]
-                yield _entry(spec, pair, row, line, others)
+                others = {f"{name}, other images": lines.get((name, pair[1], row.name), {}) for name in spec.published.datasets}
+                yield _entry(spec, pair, row, line, {own: line} if own else others)
 
 
 def _entry(
-    spec: TableSpec, pair: tuple[str, str], row: Row, line: dict[str, Record], others: Sequence[dict[str, Record]]
+    spec: TableSpec, pair: tuple[str, str], row: Row, line: dict[str, Record], published: dict[str, dict[str, Record]]
 ) -> model.Entry:
     first = next(iter(line.values()))
     count = line.get(SECONDS.heading, first)
     measures = [m for m in (*spec.measures, *COSTS) if m.heading in line]
-    beside = next((other for other in others if other), {})
-    scores = {m.heading: _score(line[m.heading], beside.get(m.heading)) for m in measures}
+    scores = {m.heading: _score(m.heading, line, published) for m in measures}
     numbers = {name: int(count[name]) for name in ("n", "failed", "todo", "unconverged")}
     origins = " + ".join(part.partition(":")[0] for part in str(first["settings"]).split("; ") if part)
-    where = spec.published_as(*pair) or next((str(r["dataset"]) for r in beside.values()), "")
     return model.Entry(
         problem=key(*pair),
         method=row.name,
         status=str(first["status"]),
         reason=str(first["reason"]),
         origins=origins,
-        published_as=where,
         scores=scores,
         cells=tuple(str(first["cell"]).split()) if isinstance(first["cell"], str) else (),
         **numbers,
     )
 
 
-def _score(record: Record, other: Record | None) -> model.Score:
-    said = record if other is None else other
+def _score(heading: str, line: dict[str, Record], published: dict[str, dict[str, Record]]) -> model.Score:
+    record = line[heading]
+    others = {name: float(own[heading]["published"]) for name, own in published.items() if heading in own}
     return model.Score(
         mean=float(record["mean"]),
         low=float(record["low"]),
@@ -185,7 +183,7 @@ def _score(record: Record, other: Record | None) -> model.Score:
         difference_high=float(record["difference_high"]),
         p=float(record["p_holm"]),
         oracle=float(record["oracle_mean"]),
-        published=float(said["published"]),
+        published={name: value for name, value in others.items() if value == value},
     )
 
 

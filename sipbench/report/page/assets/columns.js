@@ -10,7 +10,8 @@ const KINDS = {
 
 function columnsOf(table) {
   const scores = table.measures.filter((m) => !m.cost);
-  const any = (key) => table.entries.some((entry) => scores.some((m) => has(entry, m, key)));
+  const oracle = table.entries.some((entry) => scores.some((m) => has(entry, m, "oracle")));
+  const published = unique(table.entries.flatMap((e) => Object.values(e.scores).flatMap((score) => Object.keys(score.published))));
   const method = {
     key: "method", kind: "row", title: "Method", down: false, value: (row) => row.method.title, on: true, always: true,
     cell: (row) => [dot(row.method.family), button(row.method.title, () => openEntry(table, row), { class: "link", "aria-label": `${row.method.title}: how to repeat it` })],
@@ -24,8 +25,8 @@ function columnsOf(table) {
     ...table.measures.filter((m) => m.cost).map((m) => valueColumn(m, "mean", "cost", true)),
     { ...plain("images", "images", (row) => counted(row.entry), true), kind: "cost", numeric: true, value: (row) => row.entry.n },
     { ...plain("origins", "options", (row) => row.entry.origins || (row.entry.n ? "paper's" : BLANK), true), kind: "cost" },
-    ...(any("oracle") ? scores.map((m) => valueColumn(m, "oracle", "oracle", false)) : []),
-    ...(any("published") ? scores.filter((m) => table.entries.some((e) => has(e, m, "published"))).map((m) => valueColumn(m, "published", "published", true)) : []),
+    ...(oracle ? scores.map((m) => valueColumn(m, "oracle", "oracle", false)) : []),
+    ...published.flatMap((name) => scores.map((m) => publishedColumn(m, name))),
   ];
 }
 
@@ -57,8 +58,18 @@ function valueColumn(m, key, kind, on) {
   const value = (row) => (row.entry.scores[m.key] ? row.entry.scores[m.key][key] : null);
   const text = (row) => shown(value(row), m);
   const title = kind === "cost" ? m.title.replace("residual/sigma", "residual/σ") : m.title;
-  const cell = (row) => (kind === "published" && text(row) !== BLANK ? h("span", { title: `published, on ${row.entry.published_as}` }, text(row)) : text(row));
-  return { key: `${kind}:${m.key}`, kind, title, numeric: true, down: m.better === "higher", value, on, text, cell };
+  return { key: `${kind}:${m.key}`, kind, title, numeric: true, down: m.better === "higher", value, on, text, cell: text };
+}
+
+function publishedColumn(m, name) {
+  const value = (row) => row.entry.scores[m.key]?.published[name] ?? null;
+  const text = (row) => shown(value(row), m);
+  return { key: `published:${name}:${m.key}`, kind: "published", of: name, title: m.title, numeric: true, down: m.better === "higher", value, on: false, text, cell: text };
+}
+
+/** What stands above the columns of a kind. */
+function kindOf(column) {
+  return column.of ? `${column.kind}, on ${column.of}` : KINDS[column.kind][0];
 }
 
 function counted(entry) {

@@ -40,6 +40,15 @@ function tick(text, checked, change, attributes = {}) {
   return h("label", { class: "tick", ...attributes }, box, h("span", {}, text));
 }
 
+/** Boxes behind a button, which stay on the screen. */
+function chooser(title, ...children) {
+  const pop = h("div", { class: "pop" }, children);
+  return h("details", { class: "chooser", ontoggle: () => {
+    pop.classList.remove("leftwards");
+    pop.classList.toggle("leftwards", pop.getBoundingClientRect().right > document.documentElement.clientWidth);
+  } }, h("summary", {}, title), pop);
+}
+
 function unique(values) {
   return [...new Set(values)];
 }

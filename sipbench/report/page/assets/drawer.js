@@ -22,7 +22,7 @@ function scoresOf(table, row) {
   const text = (m, key) => (row.entry.scores[m.key] ? shown(row.entry.scores[m.key][key], m) : BLANK);
   const interval = (m) => { const own = row.entry.scores[m.key]; return own && !Number.isNaN(number(own.low)) ? `${fixed(own.low, m.places)} to ${fixed(own.high, m.places)}` : BLANK; };
   return h("table", {}, h("thead", {}, h("tr", {}, ["", "measured", "95 % of the images", "oracle", "published"].map((t) => h("th", { scope: "col" }, t)))),
-    h("tbody", {}, table.measures.map((m) => h("tr", {}, h("th", { scope: "row" }, m.title), h("td", {}, text(m, "mean")), h("td", {}, interval(m)), h("td", { class: "oracle" }, m.cost ? "" : text(m, "oracle")), h("td", { class: "published" }, m.cost ? "" : text(m, "published"))))));
+    h("tbody", {}, table.measures.map((m) => h("tr", {}, h("th", { scope: "row" }, m.title), h("td", {}, text(m, "mean")), h("td", {}, interval(m)), h("td", { class: "oracle" }, m.cost ? "" : text(m, "oracle")), h("td", { class: "published" }, Object.entries(row.entry.scores[m.key]?.published || {}).map(([name, value]) => h("div", {}, `${shown(value, m)} (${name})`)))))));
 }
 
 function cellOf(cell) {

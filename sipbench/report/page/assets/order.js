@@ -23,3 +23,10 @@ function picked(gallery, measure, method, rule) {
   if (!places.length) return null;
   return { best: places[0], median: places[Math.ceil((places.length - 1) / 2)], worst: places.at(-1) }[rule];
 }
+
+/** The two methods that are held against each other at first: the best two. */
+function firstTwo(gallery, measure, methods) {
+  const lines = measure ? gallery.values[measure.key] : {};
+  const [a, b] = [...methods].sort((x, y) => compared(mean(lines[x] || []), mean(lines[y] || []), measure?.better === "higher"));
+  return { a, b: b || a };
+}

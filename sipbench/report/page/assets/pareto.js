@@ -1,5 +1,6 @@
 /* Quality against cost: a point a method, and the front of those that none is both better and cheaper than. */
 const CHEAPEST = 1e-4;
+const LEFT = { start: 0, middle: 0.5, end: 1 }; // the part of a label left of its place
 
 function pareto(table, rows) {
   const scores = table.measures.filter((m) => !m.cost && m.better);
@@ -20,15 +21,16 @@ function pareto(table, rows) {
     const title = table.problems.find((p) => p.key === state.problem).title;
     const { svg, x, y } = axes(own.map((d) => d.x), [...own.map((d) => d.y), ...(state.oracle ? own.map((d) => d.oracle) : [])], labels, { x: true, y: false }, title);
     const best = front(own, up);
-    svg.append(s("path", { d: path(best.map((d) => [d.x, d.y]), x, y), class: "front" }));
-    const taken = [];
+    const dots = s("g", {});
+    svg.append(s("path", { d: path(best.map((d) => [d.x, d.y]), x, y), class: "front" }), dots);
+    const taken = own.map((d) => ({ left: x.to(d.x) - 5, right: x.to(d.x) + 5, top: y.to(d.y) - 5, bottom: y.to(d.y) + 5 }));
     for (const d of own) {
       const [px, py] = [x.to(d.x), y.to(d.y)];
-      const spot = freeSpot(px, py, d.title.length * 6.2, taken);
-      svg.append(s("g", { class: "series", colour: PAGE.colours[d.family] || "gray" },
+      const spot = freeSpot(px, py, d.title.length * (best.includes(d) ? 7.4 : 6.6), taken);
+      svg.insertBefore(s("text", { x: spot[0], y: spot[1], class: `point${best.includes(d) ? " onfront" : ""} ${spot[2]}` }, d.title), dots);
+      dots.append(s("g", { class: "series", colour: PAGE.colours[d.family] || "gray" },
         state.oracle && Number.isFinite(d.oracle) && d.oracle !== d.y ? [s("line", { x1: px, x2: px, y1: py, y2: y.to(d.oracle), class: "to-oracle" }), s("circle", { cx: px, cy: y.to(d.oracle), r: 5, class: "oracle" }, s("title", {}, `${d.title}, oracle: ${brief(d.oracle)}`))] : null,
-        s("circle", { cx: px, cy: py, r: 5, class: "returned" }, s("title", {}, `${d.title}: ${brief(d.y)} at ${brief(d.x)}`)),
-        s("text", { x: spot[0], y: spot[1], class: `point${best.includes(d) ? " onfront" : ""} ${spot[2]}` }, d.title)));
+        s("circle", { cx: px, cy: py, r: 5, class: "returned" }, s("title", {}, `${d.title}: ${brief(d.y)} at ${brief(d.x)}`))));
     }
     stage.replaceChildren(h("h4", {}, title), svg,
       h("p", { class: "legend" }, `The line is the front: no method is both better and cheaper than those on it. ${state.oracle ? "Hollow: the oracle, picked with the truth in hand." : ""}`));
@@ -50,9 +52,9 @@ function front(points, up) {
 
 /** Where a label covers no other: right of its point, left, above or below. */
 function freeSpot(px, py, wide, taken) {
-  const tries = [[px + 8, py + 4, "start"], [px - 8, py + 4, "end"], [px + 4, py - 9, "start"], [px + 4, py + 17, "start"], [px - 4, py - 9, "end"], [px - 4, py + 17, "end"]];
-  const box = ([x, y, side]) => ({ left: side === "end" ? x - wide : x, right: side === "end" ? x : x + wide, top: y - 11, bottom: y + 2 });
-  const clear = (b) => b.right < BOX.width && b.left > BOX.left && taken.every((o) => b.right < o.left || b.left > o.right || b.bottom < o.top || b.top > o.bottom);
+  const tries = [[px + 8, py + 4, "start"], [px - 8, py + 4, "end"], [px + 4, py - 9, "start"], [px + 4, py + 17, "start"], [px - 4, py - 9, "end"], [px - 4, py + 17, "end"], [px + 8, py - 20, "start"], [px + 8, py + 28, "start"], [px - 8, py - 20, "end"], [px - 8, py + 28, "end"], [px, py - 32, "middle"], [px, py + 40, "middle"]];
+  const box = ([x, y, side]) => ({ left: x - wide * LEFT[side], right: x + wide * (1 - LEFT[side]), top: y - 11, bottom: y + 2 });
+  const clear = (b) => b.right < BOX.width && b.left > BOX.left && b.top > 0 && b.bottom < BOX.height - BOX.bottom && taken.every((o) => b.right < o.left || b.left > o.right || b.bottom < o.top || b.top > o.bottom);
   const spot = tries.find((t) => clear(box(t))) || tries[0];
   taken.push(box(spot));
   return spot;

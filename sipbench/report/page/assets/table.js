@@ -42,10 +42,10 @@ function grid(table, rows, several) {
   function draw() {
     const shownColumns = seen();
     const kinds = [];
-    for (const c of shownColumns) (kinds.length && kinds.at(-1)[0] === c.kind ? kinds.at(-1)[1]++ : kinds.push([c.kind, 1]));
+    for (const c of shownColumns) (kinds.length && kinds.at(-1)[0] === kindOf(c) ? kinds.at(-1)[1]++ : kinds.push([kindOf(c), 1, c.kind]));
     const focused = document.activeElement && document.activeElement.closest(".grid th") ? document.activeElement.dataset.key : null;
     const head = h("thead", {},
-      h("tr", { class: "kinds" }, kinds.map(([kind, n]) => h("th", { colspan: n, class: kind, scope: "colgroup", title: KINDS[kind][1] }, KINDS[kind][0]))),
+      h("tr", { class: "kinds" }, kinds.map(([text, n, kind]) => h("th", { colspan: n, class: kind, scope: "colgroup", title: KINDS[kind][1] }, text))),
       h("tr", {}, shownColumns.map((c) => h("th", { scope: "col", class: `${c.kind}${c.numeric ? " numeric" : ""} c-${c.key.split(":")[0]}`, "aria-sort": state.sort && state.sort.key === c.key ? (state.down ? "descending" : "ascending") : "none" },
         button([c.title, h("span", { class: "arrow", "aria-hidden": "true" }, state.sort && state.sort.key === c.key ? (state.down ? " ▾" : " ▴") : "")], () => sort(c), { "data-key": c.key, title: "sort" })))));
     const bodies = groups().map((group) => h("tbody", {},
@@ -68,13 +68,15 @@ function grid(table, rows, several) {
   }
 
   const lines = () => groups().map((g) => ({ title: g.title, lines: g.rows.map((row) => seen().map((c) => ({ text: (c.text || c.value)(row), best: c.best ? c.best(row) : false }))) }));
-  const named = () => seen().map((c) => ({ ...c, heading: ["oracle", "published"].includes(c.kind) ? `${c.kind} ${c.title}` : c.title }));
+  const named = () => seen().map((c) => ({ ...c, heading: ["oracle", "published"].includes(c.kind) ? `${kindOf(c)}: ${c.title}` : c.title }));
   const csv = () => asCsv([["problem", ...named().map((c) => c.heading)], ...groups().flatMap((g) => g.rows.map((row) => [`${row.problem.title}, ${row.problem.dataset_title}`, ...seen().map((c) => (c.numeric && c.key !== "images" ? c.value(row) : (c.text || c.value)(row)))]))]);
-  const chooser = h("details", { class: "chooser" }, h("summary", {}, "Columns"),
-    h("div", { class: "pop" }, columns.filter((c) => !c.always).map((c) => tick(`${c.kind === "row" ? "" : `${KINDS[c.kind][0]} · `}${c.title}`, c.on, (on) => { c.on = on; draw(); }))));
+  const groupsOf = unique(columns.filter((c) => ["oracle", "published"].includes(c.kind)).map(kindOf));
+  const boxes = chooser("Columns",
+    columns.filter((c) => !c.always && !groupsOf.includes(kindOf(c))).map((c) => tick(c.title, c.on, (on) => { c.on = on; draw(); })),
+    groupsOf.map((kind) => tick(kind, false, (on) => { for (const c of columns) if (kindOf(c) === kind) c.on = on; draw(); }, { class: "tick all" })));
   draw();
   return [
-    h("div", { class: "tools" }, filters(rows, filter, draw), chooser,
+    h("div", { class: "tools" }, filters(rows, filter, draw), boxes,
       tick("intervals", true, (on) => { state.intervals = on; draw(); }, { title: "the 95 % interval of the paired difference to the best" }),
       several ? tick("all problems together", false, (on) => { state.together = on; draw(); }) : null,
       button("Copy LaTeX", () => copy(asLatex(named(), lines()), "LaTeX"), { class: "copy-latex" }), button("Copy CSV", () => copy(csv(), "CSV"), { class: "copy-csv" }), count),

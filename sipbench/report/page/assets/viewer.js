@@ -1,7 +1,7 @@
 /* The pictures of a table, problem by problem: side by side, before and after, or one after the other. */
 const MODES = [["side", "side by side"], ["slider", "before / after"], ["flicker", "flicker"]];
 const MAPS = [["image", "image"], ["error", "error |x̂ − x|"], ["residual", "residual |y − f(x̂)|"], ["kernel", "kernel"]];
-const FIRST = 6; // panes at the start
+const FIRST = 10; // panes at the start
 
 function viewer(table, box) {
   const at = Object.fromEntries(table.problems.map((p) => [p.key, p]));
@@ -20,7 +20,7 @@ function gallery(table, own) {
   const sprites = picturesOf(own);
   const state = {
     image: 0, mode: "side", map: "image", span: 0.25, by: "index", measure: scores[0], rule: "",
-    a: methods[0][0], b: (methods[1] || methods[0])[0], chosen: new Set(known.slice(0, FIRST).map(([key]) => key)), flick: 0, sources: {},
+    ...firstTwo(own, scores[0], methods.map(([key]) => key)), chosen: new Set(known.slice(0, FIRST).map(([key]) => key)), flick: 0, sources: {},
   };
   const view = new View(() => paint());
   const strip = h("div", { class: "thumbs", role: "listbox", "aria-label": "Images", tabindex: "0" });
@@ -58,7 +58,7 @@ function gallery(table, own) {
     const share = panes.divider ? panes.divider.range.value : 50;
     const shape = state.mode === "slider" ? [seen()] : seen().map((key) => [key]);
     panes = shape.map((list) => pane(list));
-    area.className = `panes ${state.mode}`;
+    area.className = `panes by-${state.mode}`;
     area.replaceChildren(...panes.map((p) => p.element));
     if (state.mode === "slider") {
       panes.divider = slider(() => paint());
@@ -150,9 +150,9 @@ function gallery(table, own) {
       scores.length ? group("Image by rule, for A", ["best", "median", "worst"].map((name) => button(name, () => rule(name), { "data-rule": name, title: `the image where A is ${name === "median" ? "in the middle" : name}` }))) : null,
       choice("Order", [["index", "by number"], ["difficulty", "by difficulty"], ["disagreement", "by disagreement of A and B"]], state.by, (by) => { state.by = by; thumbs(); }),
       group("Zoom", button("−", () => view.zoomBy(1 / 1.5), { "aria-label": "Zoom out" }), button("+", () => view.zoomBy(1.5), { "aria-label": "Zoom in" }), button("all", () => view.reset(), { "aria-label": "Show the whole picture" })),
-      h("details", { class: "chooser" }, h("summary", {}, `Shown: ${state.chosen.size} of ${known.length}`), h("div", { class: "pop" },
+      chooser(`Shown: ${state.chosen.size} of ${known.length}`,
         button("all", () => { state.chosen = new Set(known.map(([key]) => key)); refresh(); }),
-        known.map(([key, title]) => tick(title, state.chosen.has(key), (on) => { state.chosen[on ? "add" : "delete"](key); controls.querySelector(".chooser summary").textContent = `Shown: ${state.chosen.size} of ${known.length}`; state.flick = 0; draw(); })))),
+        known.map(([key, title]) => tick(title, state.chosen.has(key), (on) => { state.chosen[on ? "add" : "delete"](key); controls.querySelector(".chooser summary").textContent = `Shown: ${state.chosen.size} of ${known.length}`; state.flick = 0; draw(); }))),
     ].filter(Boolean));
     draw();
   }
