@@ -17,6 +17,7 @@ sipbench: an honest benchmark of deep learning for inverse problems
 
   sipbench table table1 [profile=paper]     compute what a table lacks, print and write it
   sipbench table posterior                  how near each diffusion solver's draws are to posteriors known exactly
+  sipbench report [table1 ...]              one HTML file of tables, curves and pictures that opens from disk
   sipbench score method=dps metrics=[ssim]  compute scores that stored results lack; nothing is solved again
   sipbench show degradation=deblur_motion   write a picture: truth, measurement, A⁺y; with method=NAME what is stored
   sipbench export method=dps out=FOLDER     stored reconstructions and kernels as PNG, .npy or .safetensors

@@ -9,16 +9,16 @@ from sipbench.configs import Overrides
 from sipbench.errors import UserError
 
 HELP = """\
-sipbench report [TABLE ...] [profile=NAME] [results=FOLDER] [out=report.html]     write one HTML file; nothing is computed
+sipbench report [TABLE ...] [profile=NAME] [results=FOLDER] [out=report.html]     one HTML file; nothing is computed
 
-  TABLE ...         those alone, also where only cells of them are stored; else every one whose CSV lies in FOLDER/PROFILE
+  TABLE ...         those alone, also where only cells of them are stored; else all whose CSV lies in FOLDER/PROFILE
   profile=NAME      one or more, separated by commas; else all: demo, study, paper, ...
   results=results   where CSVs and stored results lie
   out=report.html   the file. It opens from disk, asks the network for nothing, and can be sent by mail
   limit=20          MiB that it may take: of too many pictures fewer images are shown, then smaller ones
 
 Tables are sorted, filtered and copied on the page; what is stored of a cell gives pictures side by side, curves, the
-matrix of pairs, and a drawer with all it takes to repeat it. A CSV alone gives its table. `?` on the page lists its keys.
+matrix of pairs, and a drawer with all it takes to repeat it. A CSV alone gives its table. `?` there lists the keys.
 
 Examples: sipbench report
           sipbench report table1 profile=study out=table1.html
@@ -33,7 +33,9 @@ def main(words: list[str]) -> int:
     out, rest = rest.take("out", "report.html")
     limit, rest = rest.take("limit", "20")
     if len(rest):
-        raise UserError(f"unknown word {list(rest)[0]!r}: sipbench report [TABLE ...] [profile=] [results=] [out=] [limit=]")
+        raise UserError(
+            f"unknown word {list(rest)[0]!r}: sipbench report [TABLE ...] [profile=] [results=] [out=] [limit=]"
+        )
     try:
         size = float(limit)
     except ValueError:

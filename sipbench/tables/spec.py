@@ -254,7 +254,10 @@ class TableSpec:
         return Entry(dataset, degradation, row, cells)
 
     def _cell(self, dataset: str, degradation: str, row: Row, seed: int) -> Cell:
-        mine, words = [*row.words, *row.per_problem.get(degradation, ())], self.words_of(dataset, degradation, row, seed)
+        mine, words = (
+            [*row.words, *row.per_problem.get(degradation, ())],
+            self.words_of(dataset, degradation, row, seed),
+        )
         if (shared := self._cells.get(tuple(words))) is not None:
             return shared
         node = configs.read("method", row.method)

@@ -52,7 +52,10 @@ def packed(drawn: Sequence[Drawn], limit: int) -> list[Gallery]:
 def weight(gallery: Gallery) -> int:
     """The bytes of its pictures."""
     several = (gallery.estimates, gallery.residuals, gallery.kernels)
-    sprites = [*(one for one in (gallery.truth, gallery.measurement) if one), *(s for own in several for s in own.values())]
+    sprites = [
+        *(one for one in (gallery.truth, gallery.measurement) if one),
+        *(s for own in several for s in own.values()),
+    ]
     return sum(len(source) for one in sprites for source in one.sources)
 
 

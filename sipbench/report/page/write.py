@@ -1,7 +1,7 @@
 """The file: the data and the assets in one HTML page that asks for nothing else.
 
-All that is shown comes from JSON and is put into the page as text, never as HTML. In the JSON no `<` stands as it is, so
-that nothing in it can end its element. A policy in the page's head allows the page's own scripts alone, by their hashes.
+All that is shown comes from JSON and is put into the page as text, never as HTML. In the JSON no `<` stands as it is,
+so that nothing in it can end its element. A policy in the page's head allows the page's own script alone, by its hash.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ SCRIPTS = (
     *("sprites", "colourmap", "view", "order", "panes", "slider", "viewer"),
     *("axes", "chart", "pareto", "matrix", "drawer", "help", "main"),
 )
-ASSETS = files(__package__) / "assets"
+ASSETS = Path(__file__).parent / "assets"
 ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 

@@ -1,12 +1,12 @@
 """What `sipbench report` shows of tables: collected here, written by `sipbench.report.page`.
 
-    find        which tables are there, under which profiles
-    read        the long form of a CSV, also of one that an older version wrote
-    section     a table as the page has it
-    cells       what it takes to repeat each cell
-    charts      curves along the run, and of files of curves
-    listing     a file of numbers with columns of its own
-    galleries   pictures: truth, measurement, estimates, residuals
+find        which tables are there, under which profiles
+read        the long form of a CSV, also of one that an older version wrote
+section     a table as the page has it
+cells       what it takes to repeat each cell
+charts      curves along the run, and of files of curves
+listing     a file of numbers with columns of its own
+galleries   pictures: truth, measurement, estimates, residuals
 """
 
 from __future__ import annotations

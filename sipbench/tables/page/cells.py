@@ -27,7 +27,8 @@ OTHER = "The configs of today make another cell of it, {}: that is what the comm
 
 def told(spec: TableSpec, df: pd.DataFrame, kept: images.Rows) -> Iterator[model.Cell]:
     """One for each cell that the long form names."""
-    named: Any = df[df["cell"].fillna("") != ""].drop_duplicates(["dataset", "degradation", "method"])
+    named: Any = df[df["cell"].fillna("") != ""]
+    named = named.drop_duplicates(["dataset", "degradation", "method"])
     entries = {entry.key: entry for entry in spec.planned}
     for record in named.to_dict("records"):
         entry = entries.get((record["dataset"], record["degradation"], record["method"]))

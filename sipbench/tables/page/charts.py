@@ -72,7 +72,9 @@ def _line(title: str, family: str, runs: Sequence[tuple[Any, Any]], better: bool
     length = min(len(values) for _, values in runs)
     x, y = (np.stack([run[k][:length] for run in runs]) for k in (0, 1))
     points = _points(x.mean(0), y.mean(0), *np.nanquantile(y, (0.25, 0.75), axis=0))
-    best = [(at[i], values[i]) for at, values in runs for i in [int((np.nanargmax if better else np.nanargmin)(values))]]
+    best = [
+        (at[i], values[i]) for at, values in runs for i in [int((np.nanargmax if better else np.nanargmin)(values))]
+    ]
     where = np.mean(best, axis=0)
     return [Line(title, family, points)], [Mark(title, family, float(where[0]), float(where[1]), "oracle")]
 
@@ -96,7 +98,10 @@ def beside(spec: TableSpec, paths: Iterable[Path]) -> Iterator[Chart]:
         for key, own in read_csv(path).groupby(["dataset", "degradation", "metric"], sort=False):
             dataset, problem, metric = map(str, key)  # pyright: ignore
             lines = [
-                Line(*titles.get(str(method), (str(method), "")), _points(*(g[c] for c in ("step", "mean", "low", "high"))))
+                Line(
+                    *titles.get(str(method), (str(method), "")),
+                    _points(*(g[c] for c in ("step", "mean", "low", "high"))),
+                )
                 for method, g in own.groupby("method", sort=False)
             ]
             residual = metric == "residual"
@@ -132,9 +137,11 @@ def _grown(rows: Any, column: str) -> Line | None:
     known = rows.dropna(subset=[column, "psnr"]) if column != "n" else rows
     if not len(known):
         return None
-    own = known.groupby("n")[[column, "psnr", "low", "high"]].mean() if column != "n" else known.groupby("n").mean(
-        numeric_only=True
-    ).assign(n=lambda d: d.index)
+    own = (
+        known.groupby("n")[[column, "psnr", "low", "high"]].mean()
+        if column != "n"
+        else known.groupby("n").mean(numeric_only=True).assign(n=lambda d: d.index)
+    )
     method, title = str(rows["method"].iloc[0]), str(rows["title"].iloc[0])
     level = column == "n" and list(own.index) == [0]
     return Line(title, family(method), _points(*(own[c] for c in (column, "psnr", "low", "high"))), level)

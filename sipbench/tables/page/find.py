@@ -1,4 +1,4 @@
-"""Which tables there are to show: those whose CSV lies in results/PROFILE, and of those that are named what is stored."""
+"""Which tables are shown: those whose CSV lies in results/PROFILE, and what is stored of those that are named."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _numbers(found: Found, spec: TableSpec, kept: images.Rows) -> tuple[pd.DataF
     if found.csv is None:
         return collect(spec), STORE
     written = read_long(found.csv)
-    known = written[written["mean"].notna()]
+    known: Any = written[written["mean"].notna()]
     there = set(zip(known["dataset"], known["degradation"], known["method"], strict=True))
     if sum(len(rows) > 0 for rows in kept.values()) >= len(there):
         return collect(spec), STORE
@@ -91,12 +91,12 @@ def _numbers(found: Found, spec: TableSpec, kept: images.Rows) -> tuple[pd.DataF
     return _with(written, wanted - have, spec), f"read from {found.csv.name}"
 
 
-def _with(df: pd.DataFrame, lost: Iterable[tuple[str, str, str]], spec: TableSpec) -> pd.DataFrame:
+def _with(df: Any, lost: Iterable[tuple[str, str, str]], spec: TableSpec) -> pd.DataFrame:
     """The rows that the table asks for; those that the file has not are not computed yet."""
     import pandas as pd
 
     names = {row.name for row in spec.rows} | set(spec.published.methods)
-    known = df[df["method"].isin(names)]
+    known = df[df["method"].isin(sorted(names))]
     blank = {"status": "not computed", "profile": spec.profile, "best_group": False, "n": 0, "failed": 0, "todo": 0}
     more = [
         {"dataset": d, "degradation": p, "method": m, "metric": measure.heading} | blank
@@ -146,7 +146,10 @@ def _entries(spec: TableSpec, df: pd.DataFrame) -> Iterable[model.Entry]:
         own = spec.published_as(*pair)
         for row in spec.rows:
             if line := lines.get((*pair, row.name)):
-                others = {f"{name}, other images": lines.get((name, pair[1], row.name), {}) for name in spec.published.datasets}
+                others = {
+                    f"{name}, other images": lines.get((name, pair[1], row.name), {})
+                    for name in spec.published.datasets
+                }
                 yield _entry(spec, pair, row, line, {own: line} if own else others)
 
 
