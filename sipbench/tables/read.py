@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LONG = {"dataset", "degradation", "method", "metric", "mean", "status"}
-TEXTS = ("dataset", "degradation", "method", "metric", "profile", "published_dataset", "status", "reason", "settings")
+TEXTS = (
+    *("dataset", "degradation", "method", "metric", "profile", "published_dataset"),
+    *("status", "reason", "settings", "device", "cell"),
+)
 
 
 def is_long(path: Path) -> bool:
@@ -46,6 +49,5 @@ def read_long(path: Path) -> pd.DataFrame:
     df: Any = read_csv(path)
     own = [*COLUMNS, *(name for name in df.columns if name not in COLUMNS)]
     df = df.reindex(columns=own)
-    texts = dict.fromkeys((*TEXTS, "device", "cell"), "")
-    df = df.fillna(texts | {"best_group": False}).astype(dict.fromkeys(texts, "object"))
-    return df.astype(KINDS)
+    blank = {**dict.fromkeys(TEXTS, ""), "best_group": False}
+    return df.assign(**{k: df[k].astype("object").where(df[k].notna(), v) for k, v in blank.items()}).astype(KINDS)

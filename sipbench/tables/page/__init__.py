@@ -22,7 +22,7 @@ from sipbench.tables.page.listing import listing
 from sipbench.tables.page.section import Collected, collected
 
 MIB = 2**20
-TEXT = 0.25  # the part of the page that is kept for what is not pictures
+TEXT = 0.15  # the part of the page that is kept for what is not pictures
 Tell = Callable[[str], None]
 
 

@@ -40,7 +40,7 @@ def found(names: Sequence[str], profiles: Sequence[str], results: Path) -> list[
     for profile in profiles:
         if profile not in known:
             raise unknown("profile", profile, sorted(known))
-    every = [one for name in names or tables.names() for one in _of(name, profiles, results, named=bool(names))]
+    every = [one for name in names or _first(tables.names()) for one in _of(name, profiles, results, named=bool(names))]
     lost = [name for name in names if name not in {one.name for one in every}]
     if lost:
         raise UserError(f"nothing is there of {lost[0]} below {results}: sipbench table {lost[0]} computes it")
@@ -62,6 +62,11 @@ def _of(name: str, profiles: Sequence[str], results: Path, *, named: bool) -> It
         spec = tables.load(name, profile, [f"results={results}"])
         if csv or (named and _stored(spec)):
             yield Found(name, profile, title, csv, beside, spec)
+
+
+def _first(names: list[str]) -> list[str]:
+    """Table 1 before the others."""
+    return sorted(names, key=lambda name: name != "table1")
 
 
 def _profiles(name: str) -> list[str]:

@@ -27,6 +27,7 @@ from sipbench.tables.views.strip import pixels, unpacked
 
 SMALLEST = 8  # pixels of a side: what is less is no picture
 MOST = 32  # images of a problem that are looked at
+STEPS = 51  # of a residual: noise packs badly
 SIGMAS = 4.0  # the residual that is drawn in the last colour
 Key = tuple[str, str, str]
 
@@ -161,7 +162,8 @@ def _residual(x_hat: Tensor | None, estimate: Estimate | None, problem: Problem)
 def _map(level: Any, span: float) -> Pixels:
     if level is None:
         return None
-    return np.round(np.nan_to_num(level / max(span, 1e-30)).clip(0, 1) * 255).astype(np.uint8)
+    share = np.nan_to_num(level / max(span, 1e-30), nan=1.0).clip(0, 1)
+    return (np.round(share * STEPS) * (255 / STEPS)).round().astype(np.uint8)
 
 
 def _span(levels: Mapping[str, list[Any]]) -> float:

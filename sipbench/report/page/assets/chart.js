@@ -37,7 +37,8 @@ function chart(own) {
   const ys = [...lines.flatMap((l) => l.points.flatMap((p) => p.slice(1))), ...own.marks.map((m) => m.y), reference];
   const { svg, x, y } = axes(xs, ys, own, { x: own.log_x, y: own.log_y }, own.title);
   const count = {};
-  const dashes = Object.fromEntries(lines.map((l) => [l.title, DASHES[(count[l.family] = (count[l.family] ?? -1) + 1) % DASHES.length]]));
+  const nth = Object.fromEntries(lines.map((l) => [l.title, (count[l.family] = (count[l.family] ?? -1) + 1)]));
+  const dashes = Object.fromEntries(lines.map((l) => [l.title, DASHES[nth[l.title] % DASHES.length]]));
   if (!Number.isNaN(reference)) svg.append(s("line", { x1: BOX.left, x2: BOX.width - BOX.right, y1: y.to(reference), y2: y.to(reference), class: "reference" }));
   for (const line of lines) {
     const points = line.level ? [[null, BOX.left], [null, BOX.width - BOX.right]] : line.points;
@@ -45,14 +46,14 @@ function chart(own) {
     const d = line.level ? `M${points[0][1]} ${y.to(line.points[0][1])}H${points[1][1]}` : path(line.points, x, y);
     svg.append(s("g", { class: "series", "data-title": line.title, colour: PAGE.colours[line.family] || "gray" },
       band ? s("path", { d: band, class: "band" }) : null,
-      s("path", { d, class: "line", "stroke-dasharray": dashes[line.title] }, s("title", {}, line.title)),
+      s("path", { d, class: nth[line.title] < DASHES.length ? "line" : "line pale", "stroke-dasharray": dashes[line.title] }, s("title", {}, line.title)),
       own.marks.filter((m) => m.title === line.title && x.fits(m.x)).map((m) => s("circle", { cx: x.to(m.x), cy: y.to(m.y), r: m.kind === "oracle" ? 5 : 4, class: m.kind }, s("title", {}, `${m.title}, ${m.kind}: ${brief(m.y)} at ${brief(m.x)}`)))));
   }
   const lone = own.marks.filter((m) => !lines.some((l) => l.title === m.title) && x.fits(m.x));
   for (const m of lone) svg.append(s("g", { class: "series", "data-title": m.title, colour: PAGE.colours[m.family] || "gray" }, s("circle", { cx: x.to(m.x), cy: y.to(m.y), r: 4, class: m.kind }, s("title", {}, `${m.title}: ${brief(m.y)} at ${brief(m.x)}`))));
   const named = [...lines, ...lone.filter((m, i) => lone.findIndex((o) => o.title === m.title) === i)];
   return [h("h4", {}, own.title), svg, legend(svg, named.map((l) => [l.title, l.family, dashes[l.title]])),
-    own.marks.length ? h("p", { class: "legend" }, "Filled: what was returned. Hollow: the oracle, the best along the way, picked with the truth in hand, and no method's score. Bands: the middle half of the images.") : null];
+    h("p", { class: "legend" }, own.marks.length ? "Filled: what was returned. Hollow: the oracle, the best along the way, picked with the truth in hand, and no method's score. Bands: the middle half of the images." : "")];
 }
 
 /** Names with their colours; the one that is pointed at stands out in the chart. */

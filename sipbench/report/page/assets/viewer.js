@@ -76,9 +76,9 @@ function gallery(table, own) {
     const canvas = h("canvas", { width: 512, height: 512, role: "img", "aria-label": state.map === "image" ? label : `${state.map} of ${label}` });
     const frame = h("div", { class: "frame" }, canvas);
     const number = state.mode === "slider" ? null : keys().indexOf(list[0]) + 1;
-    const heads = list.map((key) => h("span", { class: "name" }, familyOf(key) ? dot(familyOf(key)) : null, titleOf(key), h("b", {}, said(key))));
+    const heads = list.map((key) => h("span", { class: "name" }, number && number < 10 ? h("kbd", {}, number) : null, familyOf(key) ? dot(familyOf(key)) : null, titleOf(key), h("b", {}, said(key))));
     const note = list.map((key) => state.sources[key]?.note).filter(Boolean)[0];
-    const element = h("figure", { class: "pane" }, h("figcaption", {}, number && number < 10 ? h("kbd", {}, number) : null, heads), frame, note ? h("p", { class: "note" }, note) : null, value);
+    const element = h("figure", { class: "pane" }, h("figcaption", {}, heads), frame, note ? h("p", { class: "note" }, note) : null, value);
     movable(frame, view, (point) => { for (const p of panes) p.read(point); });
     const read = (point) => { value.textContent = list.map((key) => valueAt(state.sources[key], point, state.map === "residual" ? own.unit : "")).join("  |  "); };
     return { element, frame, canvas, list, read };
