@@ -208,6 +208,7 @@ def test_everything_that_can_be_used_has_a_name(page):
     for part in ("pictures", "pareto", "curves", "pairs", "notes"):
         to(page, part)
     page.wait_for_selector(".pane")
+    assert not {"null", "undefined", "NaN", "[object Object]"} & set(page.inner_text("body").split("\n"))
     nameless = page.evaluate(
         "[...document.querySelectorAll('button, select, input, canvas[role], svg[role], [role=region]')]"
         ".filter(e => ![e.ariaLabel, e.textContent, e.closest('label')?.textContent].some(t => t?.trim()))"

@@ -208,6 +208,19 @@ def test_the_page_is_made_of_what_is_there(tmp_path, monkeypatch):
     assert own.colours["single"] == "#009E73"
 
 
+def test_a_table_that_cannot_be_posed_is_left_out_unless_it_is_named(tmp_path, monkeypatch):
+    def refuse(found):
+        raise UserError("no such views")
+
+    monkeypatch.setattr("sipbench.tables.page.listing", refuse)
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "elto.csv").write_text("dataset,problem\nfaces,low\n")
+    told = []
+    assert page([], [], tmp_path, 1.0, told.append).sections == () and told[-1] == "  left out: no such views"
+    with pytest.raises(UserError, match="no such views"):
+        page(["elto"], [], tmp_path, 1.0, told.append)
+
+
 def test_residuals_have_a_scale_also_where_no_noise_is_told():
     assert _map(None, 1.0) is None and _map(np.array([[0.0, 2.0, np.nan]]), 1.0).tolist() == [[0, 255, 255]]
     assert _span({"a": [None]}) == 0.0 and _span({"a": [np.full((2, 2), 3.0)]}) == 3.0

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sipbench.errors import UserError
 from sipbench.report import palette
 from sipbench.report.page.model import Page, Section, Table
 from sipbench.report.page.pictures import packed
@@ -31,7 +32,12 @@ def page(names: Sequence[str], profiles: Sequence[str], results: Path, limit: fl
     sections: list[Section | Collected] = []
     for found in find.found(names, profiles, results):
         tell(f"{found.name}, profile {found.profile}")
-        sections.append(collected(found) if found.spec is not None else listing(found))
+        try:
+            sections.append(collected(found) if found.spec is not None else listing(found))
+        except UserError as error:
+            if found.name in names:
+                raise
+            tell(f"  left out: {error}")
     whole = [one for one in sections if isinstance(one, Collected)]
     galleries = iter(packed([drawn for one in whole for drawn in one.drawn], int(limit * MIB * (1 - TEXT))))
     done = [one.table([next(galleries) for _ in one.drawn]) if isinstance(one, Collected) else one for one in sections]

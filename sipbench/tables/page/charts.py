@@ -14,7 +14,7 @@ from sipbench.tables.spec import TableSpec
 
 MOST = 160  # points of a line
 NAN = float("nan")
-EVALUATIONS = "network evaluations (taken to be even over the solver's time)"
+EVALUATIONS = "network evaluations"  # taken to be even over the solver's time
 SECONDS = "seconds an image"
 
 

@@ -53,7 +53,7 @@ function chart(own) {
   for (const m of lone) svg.append(s("g", { class: "series", "data-title": m.title, colour: PAGE.colours[m.family] || "gray" }, s("circle", { cx: x.to(m.x), cy: y.to(m.y), r: 4, class: m.kind }, s("title", {}, `${m.title}: ${brief(m.y)} at ${brief(m.x)}`))));
   const named = [...lines, ...lone.filter((m, i) => lone.findIndex((o) => o.title === m.title) === i)];
   return [h("h4", {}, own.title), svg, legend(svg, named.map((l) => [l.title, l.family, dashes[l.title]])),
-    h("p", { class: "legend" }, own.marks.length ? "Filled: what was returned. Hollow: the oracle, the best along the way, picked with the truth in hand, and no method's score. Bands: the middle half of the images." : "")];
+    h("p", { class: "legend" }, own.marks.length ? "Filled: what was returned. Hollow: the oracle, the best along the way, picked with the truth in hand, and no method's score. Bands: the middle half of the images." : "", own.marks.length && own.x === "network evaluations" ? " Evaluations are taken to be even over the solver's time." : "")];
 }
 
 /** Names with their colours; the one that is pointed at stands out in the chart. */

@@ -27,6 +27,7 @@ function pareto(table, rows) {
     for (const d of own) {
       const [px, py] = [x.to(d.x), y.to(d.y)];
       const spot = freeSpot(px, py, d.title.length * (best.includes(d) ? 7.4 : 6.6), taken);
+      if (Math.abs(spot[1] - py) > 18) svg.insertBefore(s("line", { x1: px, y1: py, x2: spot[0], y2: spot[1] < py ? spot[1] + 2 : spot[1] - 9, class: "leader" }), dots);
       svg.insertBefore(s("text", { x: spot[0], y: spot[1], class: `point${best.includes(d) ? " onfront" : ""} ${spot[2]}` }, d.title), dots);
       dots.append(s("g", { class: "series", colour: PAGE.colours[d.family] || "gray" },
         state.oracle && Number.isFinite(d.oracle) && d.oracle !== d.y ? [s("line", { x1: px, x2: px, y1: py, y2: y.to(d.oracle), class: "to-oracle" }), s("circle", { cx: px, cy: y.to(d.oracle), r: 5, class: "oracle" }, s("title", {}, `${d.title}, oracle: ${brief(d.oracle)}`))] : null,
@@ -52,7 +53,9 @@ function front(points, up) {
 
 /** Where a label covers no other: right of its point, left, above or below. */
 function freeSpot(px, py, wide, taken) {
-  const tries = [[px + 8, py + 4, "start"], [px - 8, py + 4, "end"], [px + 4, py - 9, "start"], [px + 4, py + 17, "start"], [px - 4, py - 9, "end"], [px - 4, py + 17, "end"], [px + 8, py - 20, "start"], [px + 8, py + 28, "start"], [px - 8, py - 20, "end"], [px - 8, py + 28, "end"], [px, py - 32, "middle"], [px, py + 40, "middle"]];
+  const near = [[8, 4, "start"], [-8, 4, "end"], [4, -9, "start"], [4, 17, "start"], [-4, -9, "end"], [-4, 17, "end"]];
+  const far = [20, 32, 44, 56, 68].flatMap((d) => [[0, -d, "middle"], [8, -d, "start"], [-8, -d, "end"], [8, d + 8, "start"], [-8, d + 8, "end"]]);
+  const tries = [...near, ...far].map(([dx, dy, side]) => [px + dx, py + dy, side]);
   const box = ([x, y, side]) => ({ left: x - wide * LEFT[side], right: x + wide * (1 - LEFT[side]), top: y - 11, bottom: y + 2 });
   const clear = (b) => b.right < BOX.width && b.left > BOX.left && b.top > 0 && b.bottom < BOX.height - BOX.bottom && taken.every((o) => b.right < o.left || b.left > o.right || b.bottom < o.top || b.top > o.bottom);
   const spot = tries.find((t) => clear(box(t))) || tries[0];

@@ -19,7 +19,7 @@ sections.table = (table) => {
 /** A part of a section: the numbers at once, another when it is come to. */
 function part(title, name, draw) {
   const box = h("div", { class: "drawn" });
-  const fill = () => box.append(...[draw(box)].flat());
+  const fill = () => box.append(...[draw(box)].flat().filter(Boolean));
   if (name === "numbers") fill();
   else lazily(box, fill);
   return h("section", { class: `part ${name}`, "data-part": name, "aria-label": title }, h("h3", {}, title), box);
