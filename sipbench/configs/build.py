@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import traceback
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -26,9 +27,20 @@ def locate(target: str) -> Any:
             module = importlib.import_module(path)
         except ModuleNotFoundError as error:
             raise UserError(f"{target!r} cannot be imported: {error}. Is its package installed?") from error
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"{path} cannot be imported: {type(error).__name__}: {_where(error)}") from error
     if not hasattr(module, name):
         raise UserError(f"{path} has no {name!r}; it has {', '.join(n for n in vars(module) if n[0] != '_')}.")
     return getattr(module, name)
+
+
+def _where(error: Exception) -> str:
+    """What an error says, and the line of code that it came from."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    at = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
+    return f"{' '.join(str(error).split())[:300]}{at}"
 
 
 def build(node: dict[str, Any], *args: Any, **extra: Any) -> Any:
