@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -58,6 +59,19 @@ def build(node: dict[str, Any], *args: Any, **extra: Any) -> Any:
 def built(options: dict[str, Any]) -> dict[str, Any]:
     """The options with each that is a node, a mapping with a `_target_`, built."""
     return {k: build(v) if isinstance(v, dict) and "_target_" in v else v for k, v in options.items()}
+
+
+def assembled(node: Any, words: Mapping[str, Any] | None = None, **extra: Any) -> Any:
+    """A node with the nodes within it built first; a text that is one of the words stands for what that means."""
+    words = words or {}
+    if isinstance(node, str):
+        return words.get(node, node)
+    if isinstance(node, list | tuple):
+        return [assembled(part, words) for part in node]
+    if not isinstance(node, Mapping):
+        return node
+    own = {k: v if k == "_target_" else assembled(v, words) for k, v in node.items()}
+    return build(own, **extra) if "_target_" in own else own
 
 
 def typed(target: Any, options: dict[str, Any], *args: Any) -> dict[str, Any]:

@@ -149,7 +149,7 @@ OWN: dict[str, Metric] = {
 
 
 class Registry(Mapping[str, Metric]):
-    """Every metric by name: those above, then those that a YAML in conf/metric declares, the project's or a plugin's."""
+    """Every metric by name: those above, then those that a YAML in conf/metric declares, a plugin's too."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[Path, ...], dict[str, Metric]] = {}

@@ -1,4 +1,4 @@
-"""Metrics that a YAML declares, the project's own or a plugin's: read when they are asked for, imported when they run."""
+"""Metrics that a YAML declares, a plugin's too: read when they are asked for, imported when they run."""
 
 from __future__ import annotations
 
