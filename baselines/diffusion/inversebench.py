@@ -12,22 +12,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from baselines.common.seeded import seeded
 from sipbench.problem import Problem
 
 
 def inversebench(problem: Problem, *, algo: Callable[..., Any]) -> Tensor:
-    """x = algo(net, forward_op).inference(y), each image by itself, with draws from its own stream.
+    """x = algo(net, forward_op).inference(y), each image by itself, with draws from its own stream; to the
+    harness it is one step.
 
     Args:
         algo: what builds the algorithm from its net and its forward operator.
     """
-    images = []
-    for i in range(len(problem.y)):
-        one = problem.select(slice(i, i + 1))
-        with seeded(one.rng):
-            images.append(algo(net=Net(one), forward_op=ForwardOp(one)).inference(one.y, num_samples=1).detach())
-    return torch.cat(images).to(problem.y.dtype)
+    x = problem.y.new_zeros(problem.shape)
+    for _ in problem.steps(1):
+        x = torch.cat([_solved(problem.select(slice(i, i + 1)), algo) for i in range(len(x))])
+    return x
+
+
+def _solved(one: Problem, algo: Callable[..., Any]) -> Tensor:
+    """The estimate of one image."""
+    with one.rng.lent():
+        found = algo(net=Net(one), forward_op=ForwardOp(one)).inference(one.y, num_samples=1)
+    return found.detach().to(one.y.dtype)
 
 
 class Net(torch.nn.Module):

@@ -259,8 +259,10 @@ def to_deepinv(given: Problem | Operator, *, norm: float = 1.0, noise_model: Any
         return kinds.Physics(A=lambda x, **_: f(x) / norm, noise_model=noise_model)
     svd = f.svd()
     if svd is not None:
+        whole = svd.s.expand_as(svd.Vt(torch.zeros(f.shape, device=f.device)))  # deepinv compares it entry by entry
+        s = (whole if f.per_image else whole[:1]) / norm
         found: Any = kinds.DecomposablePhysics(
-            svd.U, svd.Vt, size, svd.Ut, svd.V, svd.s / norm, device=f.device, noise_model=noise_model
+            svd.U, svd.Vt, size, svd.Ut, svd.V, s, device=f.device, noise_model=noise_model
         )
     else:
         found = kinds.LinearPhysics(
