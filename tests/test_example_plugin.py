@@ -1,4 +1,4 @@
-"""examples/plugin: installed as a user would, away from the checkout, and used by every command that takes its parts."""
+"""examples/plugin: installed as a user would, away from the checkout, and used by commands that take its parts."""
 
 import os
 import subprocess
