@@ -46,7 +46,7 @@ class Net(torch.nn.Module):
     def forward(self, x: Tensor, sigma: Any, *_: Any, **__: Any) -> Tensor:
         level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).flatten()
         t = self.prior.time_at(level if len(level) == len(x) else level[:1].expand(len(x)))
-        alpha, _ = self.prior.scales(t)
+        alpha = self.prior.scales(t)[0]
         return self.prior.denoise(self.prior.spread(alpha, x) * x, t)
 
     def round_sigma(self, sigma: Any) -> Tensor:

@@ -58,7 +58,7 @@ class Physics(Operator):
             self._parts = [_made(physics, generator, self._image, 1)]
         else:
             self._parts = [_made(physics, generator, self._image, seed) for seed in seeds]
-            self.per_image = ("seeds",)
+            self.per_image = ("seeds",)  # pyright: ignore[reportAttributeAccessIssue]
         self.register_buffer("seeds", torch.tensor(seeds, device=rng.device))
         self._parts = [part.to(rng.device) for part in self._parts]
         self._precise: dict[torch.dtype, list[Any]] = {torch.float32: self._parts}
