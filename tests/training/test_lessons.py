@@ -222,11 +222,6 @@ def test_a_method_that_cannot_do_the_cell_is_not_trained_first(tmp_path, monkeyp
         one_cell.run(one)
 
 
-def test_a_solver_without_gradients_is_refused_in_a_line(tmp_path):
-    with pytest.raises(UserError, match="no gradient"):
-        prepare(cell(tmp_path, "method=restoration_prior", "method.solver.iterations=1"), silent)
-
-
 def test_a_row_says_what_released_weights_were_trained_on(tmp_path):
     words = ["method=dpir_official", "size=32", f"weights={tmp_path}", "images=1"]
     assert "faces" not in trained_on(Cell.of(configs.compose(words), words))
