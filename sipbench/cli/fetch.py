@@ -67,7 +67,8 @@ def _kinds(name: str) -> list[str]:
         return [LPIPS]
     kinds = [kind for kind in (*KINDS, *USERS) if name in configs.names(kind)]
     if not kinds:
-        known = {LPIPS, *(n for kind in ("prior", "dataset", "table") for n in configs.names(kind))}
+        known = {LPIPS, *filter(models, configs.names("prior"))}
+        known |= {n for kind in ("dataset", "table") for n in configs.names(kind)}
         raise unknown("thing to fetch (a method's or a degradation's name will do too)", name, known)
     return kinds
 

@@ -178,6 +178,11 @@ def test_weights_that_do_not_come_are_told(say, monkeypatch, tmp_path):
     assert not (tmp_path / "weights" / "drunet_gray").exists()
 
 
+def test_what_needs_no_file_is_not_suggested(say):
+    code, _, err = say("nose")
+    assert code == 2 and "Did you mean none" not in err[0] and ", none" not in err[0]
+
+
 def test_a_method_needs_what_its_cell_needs(say, attempts):
     code, _, err = say("dps", "dataset=ffhq", "degradation=sr4", "size=256", "metrics=[psnr]")
     assert code == 1 and attempts == []
