@@ -48,6 +48,7 @@ def read_long(path: Path) -> pd.DataFrame:
     """As `collect` gives it; columns that the file has not are empty."""
     df: Any = read_csv(path)
     own = [*COLUMNS, *(name for name in df.columns if name not in COLUMNS)]
-    df = df.reindex(columns=own)
     blank = {**dict.fromkeys(TEXTS, ""), "best_group": False}
+    blank["settings"] = "" if "settings" in df else "not recorded"
+    df = df.reindex(columns=own)
     return df.assign(**{k: df[k].astype("object").where(df[k].notna(), v) for k, v in blank.items()}).astype(KINDS)

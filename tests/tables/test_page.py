@@ -145,6 +145,7 @@ def test_a_csv_that_does_not_know_a_row_leaves_it_open(tmp_path, made):
     df[df.method != "dip"].drop(columns=["best_group", "settings", "low"]).to_csv(csv, index=False)
     own = section(load(tmp_path, "images=3", "method=pinv,dip"), csv)
     assert [e.status for e in own.whole.entries] == ["ok", "not computed"]
+    assert own.whole.entries[0].origins == "not recorded"
 
 
 def test_numbers_of_other_cells_get_no_pictures(tmp_path):
