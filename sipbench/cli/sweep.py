@@ -11,6 +11,7 @@ from typing import Any
 from sipbench import configs
 from sipbench.bench import validate
 from sipbench.bench.cell import Cell
+from sipbench.bench.cells import Cells
 from sipbench.cli import hydra as hydra_run
 from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
 from sipbench.errors import UserError
@@ -58,7 +59,7 @@ def sweep(words: list[str]) -> int:
 
     A method that cannot do a cell is no failure: the cell is listed as n/a with the reason.
     """
-    cells = [Cell.of(configs.compose(job), job) for job in hydra_run.expand(words)]
+    cells = Cells().all(hydra_run.expand(words))
     logs = _logs(words, str(cells[0].results))
     _servable(cells)
     pending = [cell for cell in cells if _pending(cell)]
