@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from sipbench import configs
-
 HELP = """\
 sipbench score [key=value ...] [metrics=[psnr,ssim,lpips_alex,...]]     score stored results; nothing is solved again
 

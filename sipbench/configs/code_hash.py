@@ -14,7 +14,6 @@ from typing import Any
 from sipbench.configs.find import is_file_target
 from sipbench.configs.source_text import Module, without_layout
 
-
 SETTLED = 2.0  # seconds after which a change of a file cannot bear the time of the one before
 Stamp = tuple[int, int, int] | None
 _known: dict[Any, tuple[dict[Path, Stamp], str]] = {}

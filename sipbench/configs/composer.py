@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 from sipbench.configs.compose import compose, exchanged, hydra_ready, resolvers
@@ -52,9 +53,10 @@ class Composer:
     What it returns is shared: it is not to be changed.
     """
 
-    _problems: dict[Any, Any] = field(default_factory=dict)
-    _bases: dict[Any, Any] = field(default_factory=dict)
+    _problems: dict[Any, Base] = field(default_factory=dict)
+    _bases: dict[Any, Base] = field(default_factory=dict)
     _resolved: dict[Any, Plain] = field(default_factory=dict)
+    _methods: dict[str, Plain | None] = field(default_factory=dict)
 
     def plain(self, words: Sequence[str]) -> Plain:
         """The composed config of these words as plain data, everything resolved; mistakes as `compose` says them."""
@@ -85,16 +87,24 @@ class Composer:
             return self._bases[choices]
         methods = [Word.of(text).plain for text in choices if Word.of(text).key == "method"]
         rest = tuple(text for text in choices if Word.of(text).key != "method")
-        if len(methods) == 1 and _exchangeable(methods[0], rest):
-            cfg = exchanged(self._problem(rest), method=read("method", methods[0]))
-        else:
-            cfg = self._problem(choices)
-        base = _room(self._bases)[choices] = Base(cfg)
+        alone = len(methods) == 1 and not any(Word.of(t).mark or Word.of(t).key.startswith("method") for t in rest)
+        node = self._method(methods[0]) if alone else None
+        problem = self._problem(rest if node else choices)
+        base = problem.with_method(node) if node else problem
+        _room(self._bases)[choices] = base
         return base
 
-    def _problem(self, words: tuple[str, ...]) -> Any:
+    def _method(self, name: str) -> Plain | None:
+        """A method that can be put into a problem that was composed without it; None of one that cannot."""
+        if name not in self._methods:
+            text = "defaults:" if is_file_target(name) else find("method", name).read_text(encoding="utf-8")
+            own = re.search(r"^defaults:|@package", text, re.MULTILINE)
+            self._methods[name] = None if own else read("method", name)
+        return self._methods[name]
+
+    def _problem(self, words: tuple[str, ...]) -> Base:
         if words not in self._problems:
-            _room(self._problems)[words] = compose(list(words))
+            _room(self._problems)[words] = Base(compose(list(words)))
         return self._problems[words]
 
 
@@ -109,6 +119,12 @@ class Base:
         from omegaconf import OmegaConf
 
         return OmegaConf.to_container(self.cfg, resolve=False)  # pyright: ignore
+
+    def with_method(self, node: Plain) -> Base:
+        """With another method in the place of its own."""
+        base = Base(exchanged(self.cfg, method=node))
+        base.__dict__["raw"] = self.raw | {"method": node}
+        return base
 
     @cached_property
     def references(self) -> list[str]:
@@ -181,20 +197,17 @@ def _value(text: str) -> Any:
 
 
 def _is_group(key: str) -> bool:
-    return "/" in key or "@" in key or any((folder / key).is_dir() for folder in folders())
+    return "/" in key or "@" in key or _is_folder(key, tuple(folders()))
+
+
+@lru_cache(KEPT)
+def _is_folder(name: str, places: tuple[Path, ...]) -> bool:
+    return any((place / name).is_dir() for place in places)
 
 
 def _within(one: str, other: str) -> bool:
     """Whether one key is the other, or lies below it, either way round."""
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
-
-
-def _exchangeable(method: str, rest: Sequence[str]) -> bool:
-    """Whether a method can be put into a problem that was composed without it."""
-    if is_file_target(method) or any(Word.of(text).mark or Word.of(text).key.startswith("method") for text in rest):
-        return False
-    text = find("method", method).read_text(encoding="utf-8")
-    return not re.search(r"^defaults:|@package", text, re.MULTILINE)
 
 
 def _texts(node: Any) -> Iterator[str]:
