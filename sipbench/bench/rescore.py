@@ -45,7 +45,9 @@ def score_stored(cell: Cell, report: Callable[[int, int], None] | None = None) -
     for names, images in _together(todo):
         for at in range(0, len(images), cell.batch_size):
             batch = images[at : at + cell.batch_size]
-            store.write_scores(cell, _scores(bench, cell, batch, names))
+            found = store.kept(cell, batch)  # less where an image's file is damaged
+            if found:
+                store.write_scores(cell, _scores(bench, cell, sorted(found), names, found))
             if report is not None:
                 report(at + len(batch), len(images))
     return len(todo)
@@ -56,9 +58,11 @@ def unsolved(cell: Cell) -> Cell:
     return replace(cell, method=cell.method | {"needs": [], "networks": {}}, prior=None)
 
 
-def _scores(bench: Bench, cell: Cell, images: list[int], names: list[str]) -> list[dict[str, Any]]:
+def _scores(
+    bench: Bench, cell: Cell, images: list[int], names: list[str], found: dict[int, bytes]
+) -> list[dict[str, Any]]:
     """The scores of a batch, against a truth that is made again; its measurement must be the one that was solved."""
-    problem, found = bench.pose(images), store.kept(cell, images)
+    problem = bench.pose(images)
     contents = [found[image] for image in images]
     estimate = _kept(contents, bench.device)
     rows = store.read(cell.folder, ["image", "y_sha256"]).set_index("image")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sipbench import configs
-from sipbench.bench import validate
+from sipbench.bench import damage, validate
 from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
 from sipbench.cli import hydra as hydra_run
@@ -80,6 +80,7 @@ def sweep(words: list[str]) -> int:
     more = [f"... and {len(reasons) - SHOWN} cells more"] if len(reasons) > SHOWN else []
     hint = ["the same sweep, sent again, does only what is missing"] if reasons else []
     print(f"{len(cells) - len(said)} of {len(cells)} cells are done" + (f", {len(beyond)} n/a" if beyond else ""))
+    hint += [damaged] if (damaged := damage.summary(cells[0].results)) else []
     worst = max([code, *(bad for bad, _ in said if bad != NOT_APPLICABLE)])
     return _tell(worst, [*beyond[:SHOWN], *reasons[:SHOWN], *more, *hint])
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from sipbench import metrics, tables
+from sipbench.bench import damage
 from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import score_stored
 from sipbench.bench.run import run
@@ -56,6 +57,8 @@ def run_table(name: str, words: list[str]) -> int:
     if scored:
         print(f"{scored} stored results scored, without solving", file=sys.stderr)
     frame = tables.collect(spec)
+    if said := damage.summary(spec.setting(*spec.pairs[0]).results):
+        print(said, file=sys.stderr)
     paths = show(spec, frame)
     own = text(spec, frame)
     _print(tables.render_text(spec, frame)) if own is None else print(own)
