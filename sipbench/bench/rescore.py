@@ -19,14 +19,14 @@ from sipbench.operators.base import Operator
 from sipbench.problem import Estimate
 
 
-def lacking(cell: Cell) -> dict[int, list[str]]:
+def lacking(cell: Cell, rows: Any = None) -> dict[int, list[str]]:
     """The metrics that each solved image lacks though they can be computed here: never scored, or by an older protocol.
 
-    An image whose estimate was not kept is left out.
+    An image whose estimate was not kept is left out. `rows`: those of the cell, if they were read already.
     """
-    if not store.done(cell) or (cell.measured and not cell.paired):
+    rows = store.read(cell.folder) if rows is None else rows
+    if not store.done(cell, rows=rows) or (cell.measured and not cell.paired):
         return {}
-    rows = store.read(cell.folder)
     if "kept" not in rows:
         return {}
     rows = rows[rows["image"].isin(cell.images) & (rows["status"] == "ok") & rows["kept"].notna()]
@@ -36,9 +36,9 @@ def lacking(cell: Cell) -> dict[int, list[str]]:
     return {image: names for image, names in found.items() if names}
 
 
-def score_stored(cell: Cell, report: Callable[[int, int], None] | None = None) -> int:
+def score_stored(cell: Cell, report: Callable[[int, int], None] | None = None, rows: Any = None) -> int:
     """Compute and store what is lacking; the number of images that it was lacking of."""
-    todo = lacking(cell)
+    todo = lacking(cell, rows)
     if not todo:
         return 0
     bench = Bench.of(unsolved(cell), check=False)

@@ -164,9 +164,9 @@ def unpacked_chosen(content: bytes) -> dict[str, Tensor]:
     return {name.removeprefix(PROBE): x[None] for name, x in load(content).items() if name.startswith(PROBE)}
 
 
-def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:
-    """The images of a cell that need no more work of its solver."""
-    rows = read(cell.folder, ["image", "status", "kept", "metrics_version"])
+def done(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> set[int]:
+    """The images of a cell that need no more work of its solver; of its rows, if they were read already."""
+    rows = read(cell.folder, ["image", "status", "kept", "metrics_version"]) if rows is None else rows
     kept = rows[rows["status"] == "ok"] if retry_failed else rows
     if "metrics_version" in kept:  # scored by older metrics, and nothing was kept to score it anew
         stale = (kept["status"] == "ok") & (kept["metrics_version"] < protocol.versions()["metrics"])
@@ -174,9 +174,9 @@ def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:
     return {int(i) for i in kept["image"]}
 
 
-def missing(cell: Cell, *, retry_failed: bool = False) -> list[int]:
+def missing(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> list[int]:
     """The images of a cell that are still to do, in order."""
-    have = done(cell, retry_failed=retry_failed)
+    have = done(cell, retry_failed=retry_failed, rows=rows)
     return [i for i in cell.images if i not in have]
 
 
@@ -237,8 +237,8 @@ def _land(cell: Cell, rows: Sequence[dict[str, Any]], name: str) -> None:
     import pandas as pd
     import pyarrow as pa
 
-    table = pa.Table.from_pandas(pd.DataFrame(list(rows)), preserve_index=False)
-    write_whole(cell.folder / name, sealed.sealed(table, HEAVY))
+    content = sealed.sealed(pa.Table.from_pandas(pd.DataFrame(list(rows)), preserve_index=False), HEAVY)
+    write_whole(cell.folder / name, content)
 
 
 def _digest(rows: Sequence[dict[str, Any]]) -> str:
@@ -246,10 +246,10 @@ def _digest(rows: Sequence[dict[str, Any]]) -> str:
     return hashlib.sha256(images.encode()).hexdigest()[:8]
 
 
-def _table(path: Path, columns: list[str] | None) -> Any:
-    """The rows of a file, verified; None of a damaged one, which is told of."""
+def table(path: Path, columns: list[str] | None) -> Any:
+    """The Arrow table of a file, verified; None of a damaged one, which is told of."""
     try:
-        return _sound(path, columns).to_pandas()
+        return _sound(path, columns)
     except FileNotFoundError:  # another process set it aside
         return None
     except sealed.Damaged as error:
@@ -257,28 +257,30 @@ def _table(path: Path, columns: list[str] | None) -> Any:
         return None
 
 
+def _table(path: Path, columns: list[str] | None) -> Any:
+    found = table(path, columns)
+    return None if found is None else found.to_pandas()
+
+
 def _sound(path: Path, columns: list[str] | None) -> Any:
     """The Arrow table of a file of a store; Damaged where it is not as it was written, or not of a store."""
     import pyarrow as pa
 
     needed = ["image", "status" if path.name.startswith("rows-") else "metrics_version"]
-    table = sealed.read(path, None if columns is None else [*columns, *needed], HEAVY)
-    for name in needed:
-        if name not in table.column_names:
-            raise sealed.Damaged(f"it is no file of a store: it has no column {name}")
-    if not pa.types.is_integer(table.schema.field("image").type):
+    found = sealed.read(path, None if columns is None else [*columns, *needed], HEAVY)
+    if lost := [name for name in needed if name not in found.column_names]:
+        raise sealed.Damaged(f"it is no file of a store: it has no column {lost[0]}")
+    if not pa.types.is_integer(found.schema.field("image").type):
         raise sealed.Damaged("it is no file of a store: its images are not whole numbers")
-    return table
+    return found
 
 
 def _flaw(path: Path) -> str:
     """What is wrong with a file, its images included; nothing where it is sound."""
     try:
         _sound(path, list(HEAVY))
-    except FileNotFoundError:
-        return ""
-    except sealed.Damaged as error:
-        return str(error)
+    except (FileNotFoundError, sealed.Damaged) as error:
+        return str(error) if isinstance(error, sealed.Damaged) else ""
     return ""
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from sipbench import configs
 from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
-from sipbench.bench.lacks import obstacle
+from sipbench.bench.index import stored
+from sipbench.bench.lacks import absent, unfit
 from sipbench.tables.measures import Measure
 from sipbench.tables.place import place
 from sipbench.tables.published import Published
@@ -236,8 +237,15 @@ class TableSpec:
 
     @cached_property
     def _entries(self) -> tuple[Entry, ...]:
+        lacks = {id(cell): absent(cell) for entry in self.planned for cell in entry.cells}
+        here = [cell for entry in self.planned for cell in entry.cells if not lacks[id(cell)]]
+        rows = stored(here)
+
+        def why(cell: Cell) -> str | None:
+            return lacks[id(cell)] or unfit(cell, rows[cell.folder])
+
         def checked(entry: Entry) -> Entry:
-            reason = next(filter(None, map(obstacle, entry.cells)), None)
+            reason = next(filter(None, map(why, entry.cells)), None)
             return replace(entry, cells=(), status="n/a", reason=reason) if reason else entry
 
         return tuple(map(checked, self.planned))
