@@ -50,7 +50,7 @@ def read(results: Path, folders: Iterable[Path]) -> dict[Path, Any]:
         _write(place, [(_name(place, f), stamps[f], table) for f, table in sound.items()])
         if len(parts) >= MOST:
             _join(place)
-    return found | {folder: _frame(table) for folder, (table, _) in fresh.items()}
+    return found | {folder: _frame(table) if len(table) else nothing for folder, (table, _) in fresh.items()}
 
 
 def stored(cells: Iterable[Cell]) -> dict[Path, Any]:
