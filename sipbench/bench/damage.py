@@ -38,7 +38,7 @@ def set_aside(path: Path, why: object) -> None:
 def summary(below: Path) -> str:
     """How many damaged files were seen below a folder, and what became of them; nothing where there were none."""
     seen = [path for path in _seen if path.is_relative_to(below)]
-    left = sum(path.exists() for path in seen)
-    aside = len(seen) - left
+    aside = sum(any(path.parent.glob(f"{path.name}.*damaged")) for path in seen)
+    left = len(seen) - aside
     said = [f"{left} left out"] * bool(left) + [f"{aside} set aside"] * bool(aside)
     return f"damaged results files: {', '.join(said)}" if said else ""

@@ -7,7 +7,6 @@ import pytest
 from sipbench import tables
 from sipbench.bench import damage, store
 from sipbench.bench import run as bench
-from sipbench.errors import UserError
 
 from .fake import failure, fill, interval, load, one, put, row, whole
 
