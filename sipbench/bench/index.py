@@ -151,7 +151,6 @@ def _join(place: Path) -> None:
 def _of_files(folder: Path) -> tuple[Any, bool]:
     """A cell's rows from its files, each column with its kind in its name; and whether no file was damaged."""
     import pyarrow as pa
-    from pyarrow import compute
 
     paths = store.files(folder)
     read = [table for path in paths if (table := store.table(path, None)) is not None]
@@ -159,7 +158,7 @@ def _of_files(folder: Path) -> tuple[Any, bool]:
     whole = len(tables) == len(paths)
     together = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
     plain = whole and not any(path.name.startswith("scores-") for path in paths)
-    if not plain or compute.count_distinct(together["image"]).as_py() < len(together):
+    if not tables or not plain or len(set(together["image"].to_pylist())) < len(together):
         return _kinds(pa.Table.from_pandas(_flat(store.read(folder)), preserve_index=False)), whole
     return _kinds(together.sort_by("image")), whole
 
