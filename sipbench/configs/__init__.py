@@ -8,11 +8,11 @@ build      what a `_target_` names      code_hash  the code behind it         si
 Nothing here imports torch, so that listing and help answer at once.
 """
 
-from sipbench.configs.build import META, build, built, locate, typed
+from sipbench.configs.build import META, assembled, build, built, locate, typed
 from sipbench.configs.code_hash import code_hash, without_place
 from sipbench.configs.compose import compose, exchanged, hydra_ready, resolvers
 from sipbench.configs.composer import Composer, plain
-from sipbench.configs.find import find, folders, is_file_target, names, plugin_folders, root
+from sipbench.configs.find import find, folders, is_file_target, names, path_of, plug_in, plugin_folders, root
 from sipbench.configs.overrides import Overrides
 from sipbench.configs.read import read
 
@@ -20,6 +20,7 @@ __all__ = [
     "META",
     "Composer",
     "Overrides",
+    "assembled",
     "build",
     "built",
     "code_hash",
@@ -31,7 +32,9 @@ __all__ = [
     "is_file_target",
     "locate",
     "names",
+    "path_of",
     "plain",
+    "plug_in",
     "plugin_folders",
     "read",
     "resolvers",
