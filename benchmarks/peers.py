@@ -28,6 +28,7 @@ from azula.guidance.diffpir import DiffPIRDenoiser
 from azula.guidance.dps import DPSSampler
 from azula.guidance.repaint import RePaintSampler
 from azula.sample import DDIMSampler
+from bare import passes
 from rich.console import Console
 from rich.table import Table
 
@@ -74,20 +75,7 @@ class ForDeepinv(deepinv.models.Denoiser):
 def bare(prior, problem, method, steps):
     """As many passes through the network alone."""
     x = torch.randn(problem.shape, generator=torch.Generator().manual_seed(0))
-    clock = torch.full((len(x),), 500.0)
-
-    def forward(_):
-        with torch.no_grad():
-            for _ in range(steps):
-                prior.network(x, clock)
-
-    def both(_):
-        x_t = x.clone().requires_grad_()
-        for _ in range(steps):
-            out = prior.network(x_t, clock).sample
-            torch.autograd.grad(out, x_t, out)
-
-    return both if method == "dps" else forward
+    return lambda turn: passes(prior.network, x, steps, backward=method == "dps")
 
 
 def options_of(method, steps):

@@ -148,8 +148,10 @@ def waits_for(name: str, args: Any, kwargs: dict[str, Any]) -> str:
         return f"a value ({name})"
     if name in INDEXES:
         index = [v for v in args[1] if v is not None]
-        if any(v.dtype in (torch.bool, torch.uint8) for v in index):
-            return "where a mask is set"
+        masks = [v for v in index if v.dtype in (torch.bool, torch.uint8)]
+        if masks:
+            filled = len(masks) == len(index) and "put" in name and args[2].numel() == 1
+            return "" if filled else "where a mask is set"
         return "a copy of an index" if any(not isinstance(v, OnCard) for v in index) else ""
     if any(v.ndim for v in here):
         raise RuntimeError(f"{name} was given tensors of the card and of the CPU, at {_line()}")

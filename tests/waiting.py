@@ -1,15 +1,19 @@
-"""Who makes the host wait: each method on the pretended device, for some steps and for twice as many.
+"""Who makes the host wait: each method on the pretended device or a GPU, for some steps and for twice as many.
 
-Run by tests/test_waiting.py in a process of its own: python -m tests.waiting METHOD ... prints a line of JSON a method.
+Run by tests/test_waiting.py in a process of its own: python -m tests.waiting card METHOD ... (or cuda) prints a line of
+JSON a method.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
+import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,8 +31,8 @@ from sipbench.testing.contract import PROBLEMS
 from sipbench.testing.trial import Trial
 from tests import card
 
-STEPS = 4
-COUNTS = ("iterations", "steps")  # the option that says how many steps there are
+STEPS, SIZE = 3, 32
+COUNTS = ("steps", "iterations")  # what says how many steps there are, the one that `check` names first
 
 
 class Tiny(nn.Module):
@@ -47,60 +51,91 @@ class Limited(Follow):
     """Follows a solver as a cell does, and ends it after so many steps."""
 
     limit: int = 0
+    taken: int = 0
 
     def step(self, k: int, n: int) -> bool:
-        return super().step(k, n) and k < self.limit
+        go_on = super().step(k, n) and self.taken < self.limit
+        self.taken += go_on
+        return go_on
 
 
 def trial(method: str) -> Trial:
     """The method on the first small problem that it is for."""
     for name in PROBLEMS:
         try:
-            return Trial.of(method, name, 32, {})
+            return Trial.of(method, name, SIZE, {})
         except NotApplicable:
             continue
     raise NotApplicable(f"{method}: none of {', '.join(PROBLEMS)}")
 
 
-def on_card(stand_in: Any) -> Counted:
-    """A network prior of the shape of the one that stands in."""
-    inner = NetworkPrior(Tiny(stand_in.shape).to(card.CARD), LINEAR)
+def network_prior(stand_in: Any, at: torch.device) -> Counted:
+    """A prior with a network, of the shape of the one that stands in."""
+    inner = NetworkPrior(Tiny(stand_in.shape).to(at), LINEAR)
     return Counted(LatentPrior(inner, stand_in.codec) if stand_in.kind == "latent" else inner)
 
 
-def waits(method: str) -> dict[str, Any]:
-    """The lines that wait, each with how often for so many steps, and for twice as many; the harness's own apart."""
+def waits(method: str, at: torch.device) -> dict[str, Any]:
+    """The lines that wait, each with how often for so many steps, and for twice as many."""
     tried = trial(method)
     tried._size_networks()
-    bench, found = tried.bench, list[Counter[str]]()
-    with card.waiting():
-        networks = {name: net.to(card.CARD) for name, net in bench.networks.items()}
-        prior = bench.prior and on_card(bench.prior)
-        priors = {name: on_card(prior) for name, prior in bench.priors.items()}
-        bench = replace(bench, device=card.CARD, networks=networks, prior=prior, priors=priors)
+    with noting(at):
+        networks = {name: net.to(at) for name, net in tried.bench.networks.items()}
+        prior = tried.bench.prior and network_prior(tried.bench.prior, at)
+        priors = {name: network_prior(prior, at) for name, prior in tried.bench.priors.items()}
+        bench = replace(tried.bench, device=at, networks=networks, prior=prior, priors=priors)
         problem = bench.pose([0, 1])
-    for steps in (STEPS, 2 * STEPS):
-        found.append(lines(bench, problem, steps))
-    return {name: (found[0][name], count) for name, count in found[1].items()}
+    few, many = (lines(bench, problem, steps) for steps in (STEPS, 2 * STEPS))
+    return {name: (few[name], count) for name, count in many.items()}
 
 
 def lines(bench: Any, problem: Problem, steps: int) -> Counter[str]:
     """The lines that wait while the solver does so many steps."""
     options = dict(configs.built(bench.cell.options))
-    asked = next((name for name in COUNTS if name in options), "steps")
-    options[asked] = 2 * STEPS
+    options[next(name for name in bench.cell.method.get("check", COUNTS) if name in COUNTS)] = 2 * STEPS
     watch = Limited(report=lambda k, n: None)
     watch.limit = steps
-    with card.waiting() as found:
+    with noting(bench.device) as found:
         own = replace(problem, rng=problem.rng.child("solver"), _watch=watch)
         bench.cell.solver(own, **options, **bench.networks, **bench.priors)
-    assert not watch.shown or steps - 1 <= watch.shown <= steps, f"{watch.shown} steps, not {steps}"
+    assert watch.taken == steps, f"{watch.taken} steps, not {steps}"
     return found
+
+
+@contextmanager
+def noting(at: torch.device) -> Iterator[Counter[str]]:
+    """How often which line waits: what the card notes, or what torch says of a GPU."""
+    if at.type == "card":
+        with card.waiting() as found:
+            yield found
+        return
+    found = Counter[str]()
+    torch.cuda.set_sync_debug_mode("warn")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            yield found
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    found.update(f"{Path(w.filename).name}:{w.lineno}" for w in said if "synchronizing" in str(w.message))
+
+
+def hasty(problem: Problem, *, steps: int = 4) -> Tensor:
+    """A solver that waits in every way, for the test of the tests."""
+    y, x = problem.y, torch.zeros(problem.shape, device=problem.device)
+    for k in problem.steps(steps):
+        x = x + torch.tensor([0.1 * k], device=y.device)
+        if y.abs().max() > 0:
+            x[x < 0] = 0.0  # a GPU need not ask for this one
+        rest = x.cpu().to(y.device)
+        x = x[[1, 0]] + 0 * rest
+        y[y > 0].sum()
+    return x
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    torch.Generator = card.Generator  # pyright: ignore
-    for name in sys.argv[1:]:
-        began = time.perf_counter()
-        print(json.dumps([name, waits(name), time.perf_counter() - began]), flush=True)
+    if sys.argv[1] == "card":
+        torch.Generator = card.Generator  # pyright: ignore
+    for name in sys.argv[2:]:
+        print(json.dumps([name, waits(name, torch.device(sys.argv[1], 0))]), flush=True)
