@@ -132,6 +132,10 @@ def main():
     parser.add_argument("--device", type=device.choose, default="auto")
     parser.add_argument("--into", type=Path, default=Path("results/speed"))
     wanted = parser.parse_args()
+    known = {name for setting in SETTINGS for name in (setting.name, setting.precision)}
+    for given, names in ((wanted.methods, set(SHORT)), (wanted.settings, known)):
+        if not set(given) <= names:
+            parser.error(f"{', '.join(sorted(set(given) - names))}: known are {', '.join(sorted(names))}")
     limit = Limit(wanted.limit)
     device.make_deterministic(wanted.device)
     with tempfile.TemporaryDirectory() as weights:
