@@ -29,7 +29,6 @@ from sipbench.priors.schedules import LINEAR
 from sipbench.problem import Problem
 from sipbench.testing.contract import PROBLEMS
 from sipbench.testing.trial import Trial
-from tests import card
 
 STEPS, SIZE = 3, 32
 COUNTS = ("steps", "iterations")  # what says how many steps there are, the one that `check` names first
@@ -106,6 +105,8 @@ def lines(bench: Any, problem: Problem, steps: int) -> Counter[str]:
 def noting(at: torch.device) -> Iterator[Counter[str]]:
     """How often which line waits: what the card notes, or what torch says of a GPU."""
     if at.type == "card":
+        from tests import card  # it registers the device, which a GPU need not have beside it
+
         with card.waiting() as found:
             yield found
         return
@@ -136,6 +137,8 @@ def hasty(problem: Problem, *, steps: int = 4) -> Tensor:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[1] == "card":
+        from tests import card
+
         torch.Generator = card.Generator  # pyright: ignore
     for name in sys.argv[2:]:
         print(json.dumps([name, waits(name, torch.device(sys.argv[1], 0))]), flush=True)
