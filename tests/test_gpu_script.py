@@ -14,7 +14,8 @@ def run(into, *words):
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout, {path.name.split("-torch")[0]: list(csv.DictReader(path.open())) for path in into.iterdir()}
+    sheets = {path.name.split("-torch")[0]: path.read_text(encoding="utf-8") for path in into.iterdir()}
+    return done.stdout, {name: list(csv.DictReader(text.splitlines())) for name, text in sheets.items()}
 
 
 def test_a_sheet_a_setting_with_the_shift_against_float32(tmp_path):
