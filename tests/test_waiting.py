@@ -12,7 +12,14 @@ from torch.utils import backend_registration
 from sipbench import configs
 from tests.listed import METHODS
 
-SOLVERS = [name for name in METHODS if configs.read("method", name)["family"] in ("diffusion", "single")]
+
+def own_loop(name):
+    """A solver with a loop of its own, whose `check` says how many steps; not one that hands over to foreign code."""
+    node = configs.read("method", name)
+    return node["family"] in ("diffusion", "single") and {"steps", "iterations"} & set(node.get("check", ()))
+
+
+SOLVERS = [name for name in METHODS if own_loop(name)]
 PRETENDS = hasattr(backend_registration, "_setup_privateuseone_for_python_backend")
 OFTEN = 4  # log 2 / log 1.25: how many more snapshots twice as many steps have
 LOOKS = {  # who waits more often in more steps, and why
