@@ -26,7 +26,7 @@ function pareto(table, rows) {
     const taken = own.map((d) => ({ left: x.to(d.x) - 5, right: x.to(d.x) + 5, top: y.to(d.y) - 5, bottom: y.to(d.y) + 5 }));
     for (const d of own) {
       const [px, py] = [x.to(d.x), y.to(d.y)];
-      const spot = freeSpot(px, py, d.title.length * (best.includes(d) ? 7.4 : 6.6), taken);
+      const spot = freeSpot(px, py, wideOf(d.title) * (best.includes(d) ? 1.1 : 1), taken);
       if (Math.abs(spot[1] - py) > 18) svg.insertBefore(s("line", { x1: px, y1: py, x2: spot[0], y2: spot[1] < py ? spot[1] + 2 : spot[1] - 9, class: "leader" }), dots);
       svg.insertBefore(s("text", { x: spot[0], y: spot[1], class: `point${best.includes(d) ? " onfront" : ""} ${spot[2]}` }, d.title), dots);
       dots.append(s("g", { class: "series", colour: PAGE.colours[d.family] || "gray" },
@@ -49,6 +49,11 @@ function front(points, up) {
   const kept = [];
   for (const d of [...points].sort((a, b) => a.x - b.x || (up ? b.y - a.y : a.y - b.y))) if (!kept.length || (up ? d.y > kept.at(-1).y : d.y < kept.at(-1).y)) kept.push(d);
   return kept;
+}
+
+/** About how wide a label is drawn. */
+function wideOf(text) {
+  return [...text].reduce((sum, c) => sum + (c === c.toLowerCase() ? 6.6 : 8.6), 0);
 }
 
 /** Where a label covers no other: right of its point, left, above or below. */
