@@ -45,7 +45,7 @@ def collected(found: Found) -> Collected:
     """All that is there of a table."""
     spec = found.spec
     assert spec is not None
-    kept = images.stored(spec)
+    kept = images.stored(spec, along=True)
     df, source = _numbers(found, spec, kept)
     shown = {entry.key: entry for entry in spec.entries() if entry.cells and _same(entry, df) and len(kept[entry.key])}
     own = {key: kept[key] for key in shown}
