@@ -42,6 +42,7 @@ class Cell:
         tuned: whether settings that the paper or the demo names are used; else the paper's defaults alone.
         metrics, keep_images: what is scored, and whether what the solver returned is kept.
         device, batch_size, budget_seconds, retry_failed: how it is run.
+        isolate, kill_after, memory_limit: whether its solver has a process of its own, and what that may take.
         weights_folder, data, results: where things lie.
         wandb: what is sent there, and how.
         noise_told: whether the noise was named by hand, as it must be for real measurements.
@@ -68,6 +69,9 @@ class Cell:
     batch_size: int = 8
     budget_seconds: float | None = None
     retry_failed: bool = False
+    isolate: bool = False
+    kill_after: float | None = None
+    memory_limit: str | None = None
     weights_folder: str = "weights"
     data: str = "data"
     results: Path = Path("results")
@@ -102,6 +106,9 @@ class Cell:
             tuned=bool(plain.get("tuned", True)),
             metrics=tuple(plain["metrics"]),
             budget_seconds=plain.get("budget_seconds"),
+            isolate=plain.get("isolate", False),
+            kill_after=plain.get("kill_after"),
+            memory_limit=plain.get("memory_limit"),
             weights_folder=str(plain["weights"]),
             data=str(plain["data"]),
             results=Path(plain["results"]),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sipbench import metrics
+from sipbench.bench import memory
 from sipbench.configs.keys import check
 from sipbench.configs.schema import Recipe
 from sipbench.datasets import Dataset
@@ -15,7 +16,7 @@ from sipbench.errors import UserError, unknown
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 WANDB = ("disabled", "offline", "online")
-FLAGS = ("tuned", "retry_failed", "keep_images", "trusted")
+FLAGS = ("tuned", "retry_failed", "keep_images", "trusted", "isolate")
 FOLDERS = ("data", "weights", "results")
 LARGEST_SEED = 2**63 - 1  # what a column of whole numbers holds
 
@@ -48,18 +49,22 @@ def folders(cfg: Mapping[str, Any]) -> None:
 
 
 def _how(cfg: Mapping[str, Any]) -> None:
-    """Seed, batch size, draws, budget, and that there is a degradation."""
+    """Seed, batch size, draws, limits, and that there is a degradation."""
     for part in ("operator", "noise"):
         if not isinstance((cfg.get("degradation") or {}).get(part), dict):
             raise UserError(f"a degradation has an operator and a noise, each with a _target_: {part} is missing")
-    seed, budget = cfg["seed"], cfg.get("budget_seconds")
+    seed = cfg["seed"]
     if type(seed) is not int:
         raise UserError(f"seed is a whole number, not {seed!r}")
     for name in ("batch_size", "draws"):
         if type(cfg.get(name, 1)) is not int or cfg.get(name, 1) < 1:
             raise UserError(f"{name} is a whole number from 1 on, not {cfg[name]!r}")
-    if budget is not None and not (isinstance(budget, (int, float)) and budget > 0):
-        raise UserError(f"budget_seconds is a number above 0, or null, not {budget!r}")
+    for name in ("budget_seconds", "kill_after"):
+        seconds = cfg.get(name)
+        if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
+            raise UserError(f"{name} is a number above 0, or null, not {seconds!r}")
+    if cfg.get("memory_limit") is not None:
+        memory.size(cfg["memory_limit"])
 
 
 def size(pixels: object) -> None:
