@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +20,7 @@ from sipbench.bench.variants import sized, trained_prior, variant
 from sipbench.datasets import Dataset
 from sipbench.datasets.base import Paired
 from sipbench.errors import UserError, unknown
+from sipbench.text import file_word
 
 Node = dict[str, Any]
 
@@ -322,8 +322,7 @@ class Cell:
     @property
     def folder(self) -> Path:
         """Where the rows of this cell lie, below the results folder."""
-        plain = [re.sub(r"[^\w.+-]", "_", name) for name in self.names]
-        return Path(self.results, "runs", *plain, self.hash)
+        return Path(self.results, "runs", *map(file_word, self.names), self.hash)
 
 
 def _plain(cfg: Any) -> dict[str, Any]:

@@ -49,9 +49,9 @@ def traced(faults: IO[bytes]) -> tuple[list[str], str]:
     """What a process wrote down at its end: the innermost lines outside of the harness, and all of it."""
     faults.seek(0)
     story = faults.read(100_000).decode(errors="replace")
-    thread = next((part for part in story.split("\n\n") if "most recent call first" in part), "")
-    found = [match.groups() for match in FRAME.finditer(thread)]
-    own = [(file, line, name) for file, line, name in found if _is_own(file)]
+    threads = sorted(story.split("\n\n"), key=lambda part: not part.startswith("Current thread"))
+    frames = [[match for match in FRAME.findall(thread) if _is_own(match[0])] for thread in threads]
+    own = next(filter(None, frames), [])
     return [f"{Path(file).name}:{line} in {name}" for file, line, name in own[:3]][::-1], story
 
 

@@ -67,10 +67,8 @@ class Leavings:
 
     def _running(self) -> Iterator[str]:
         left = [pid for pid in set(children(self._me)) - self._processes if not _helps(pid)]
-        if self._fork[0]:
-            yield "it forked the process, and both came back"
-        elif left:
-            yield f"it left {len(left)} process{'es' * (len(left) > 1)} running"
+        if left or self._fork[0]:
+            yield "it left a process running, or forked and came back twice"
         for pid in left:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from sipbench import sizes
 from sipbench.bench.leavings import children
 from sipbench.errors import UserError
 
@@ -32,7 +33,7 @@ def text(bytes_: int) -> str:
 
 def most() -> int:
     """What processes here may have in use: most of the machine's memory, or of its container's."""
-    whole = PAGE * os.sysconf("SC_PHYS_PAGES")
+    whole = sizes.memory()
     try:
         whole = min(whole, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     except (OSError, ValueError):  # no container, or one without a limit

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sipbench import metrics
+from sipbench import metrics, sizes
 from sipbench.bench import memory
 from sipbench.configs.keys import check
 from sipbench.configs.schema import Recipe
@@ -71,12 +70,12 @@ def size(pixels: object) -> None:
     """Refuse images of which a single one does not fit into memory; what is no whole number the dataset refuses."""
     if type(pixels) is not int or pixels < 1:
         return
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    have = sizes.memory()
     needed = 3 * 8 * pixels**2
-    if needed > memory:
-        fits = int((memory / 24) ** 0.5)
+    if needed > have:
+        fits = int((have / 24) ** 0.5)
         text = f"one image of size={pixels} is {needed / 2**30:,.0f} GiB in double precision"
-        raise UserError(f"{text}, and this machine has {memory / 2**30:,.0f} in all: size is at most {fits}")
+        raise UserError(f"{text}, and this machine has {have / 2**30:,.0f} in all: size is at most {fits}")
 
 
 def count(dataset: Dataset, split: str, wanted: int) -> None:

@@ -14,6 +14,7 @@ from sipbench.bench.cell import Cell
 from sipbench.cli import hydra as hydra_run
 from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
 from sipbench.errors import UserError
+from sipbench.text import visible
 
 HELP = """\
 sipbench key=value ...        run one cell: a dataset, a degradation, a method; only what is missing is done
@@ -175,5 +176,5 @@ def _logs(words: list[str], results: str) -> Path:
 
 def _tell(code: int, lines: list[str]) -> int:
     for line in filter(None, lines):
-        print(f"sipbench: {line}", file=sys.stderr)
+        print(f"sipbench: {visible(line)}", file=sys.stderr)
     return code

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sipbench import sizes as sizes_of
 from sipbench.datasets import measured
 from sipbench.datasets.photos import LUMA
 from sipbench.datasets.reading import BadImage
@@ -88,6 +89,10 @@ def sizes(path: Path) -> dict[str, tuple[int, ...]]:
 def _variable(path: Path, changed: int, name: str) -> np.ndarray:
     from scipy.io import loadmat
 
+    try:
+        sizes_of.room(sizes(path).get(name, ()))
+    except ValueError as error:
+        raise BadImage(f"{path}: {error}") from error
     found = _matlab(path, loadmat, str(path), variable_names=[name])
     if name not in found or found[name].dtype.kind not in "uif":
         raise BadImage(f"{path}: holds no array {name!r}")
@@ -108,7 +113,7 @@ def _matlab(path: Path, call: Any, *args: Any, **options: Any) -> Any:
 def _complex(path: Path) -> Tensor | None:
     """Real and imaginary part of a complex .npy (H, W); None of any other, which is read as a measurement is."""
     try:
-        array = np.load(path, allow_pickle=False)
+        array = sizes_of.npy(path)
     except Exception:  # whoever reads it as a measurement says what is wrong
         return None
     if not np.iscomplexobj(array):
