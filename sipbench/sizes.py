@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL.ImageFile import ImageFile
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM")
@@ -41,7 +40,7 @@ def picture(file: Path | IO[bytes]) -> Iterator[ImageFile]:
             yield image
 
 
-def npy(path: Path) -> np.ndarray:
+def npy(path: Path) -> Any:
     """The array of an .npy file, which is as long as its header says, and holds no objects."""
     import numpy as np
 

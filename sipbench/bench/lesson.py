@@ -17,6 +17,7 @@ from sipbench import checkpoints, configs
 from sipbench.bench import protocol
 from sipbench.bench.identity import PLACES, digest, targets
 from sipbench.errors import UserError
+from sipbench.text import file_word
 
 Node = dict[str, Any]
 RESTORATION = "restoration"  # through the solver; the other objectives ask nothing of the degradation
@@ -123,7 +124,7 @@ class Lesson:
         return [self.split(name).version for name in ("train", "validation")[: 1 + (self.objective != "memory")]]
 
     def folder(self, results: str | Path) -> Path:
-        return Path(results) / "trained" / self.name
+        return Path(results) / "trained" / file_word(self.name)
 
     def weights(self, results: str | Path) -> Path:
         """Its weight file, which may not be there yet."""

@@ -40,6 +40,7 @@ def main(argv: list[str]) -> int:
     """Run what the words say; 0 if all is done, 1 if images are missing or failed, 2 if a cell could not run."""
     args = _flags(argv)
     words = list(args.overrides)
+    _stays_inside(words)
     if args.cfg or args.info or args.hydra_help or args.shell_completion:
         hydra_run.command(argv)
         return 0
@@ -135,7 +136,13 @@ def _explained(cell: Cell, logs: Path, number: int) -> tuple[int, str]:
     """The verdict; where images are missing and the job said why, its own words."""
     code, reason = verdict(cell)
     said = note(logs, number)
-    return tuple(json.loads(said.read_text(encoding="utf-8"))) if code and said.is_file() else (code, reason)
+    if not code or not said.is_file():
+        return code, reason
+    try:
+        code, reason = json.loads(said.read_text(encoding="utf-8"))
+        return int(code), str(reason)
+    except (ValueError, TypeError, RecursionError):  # half written, or by somebody else
+        return code, reason
 
 
 def _send(words: list[str], logs: Path) -> int:
@@ -167,6 +174,15 @@ def _flags(argv: list[str]) -> Any:
     if extra:
         raise UserError(f"unknown flag {extra[0]}: options are key=value, without dashes, such as size=64")
     return args
+
+
+def _stays_inside(words: list[str]) -> None:
+    """Refuse logs of a job that would lie outside of the folder of its sweep."""
+    for word in words:
+        key, _, place = word.lstrip("+").partition("=")
+        inside = key in ("hydra.sweep.subdir", "hydra.output_subdir", "hydra.job.num", "hydra.job.id")
+        if inside and (".." in place or place.lstrip("'\"").startswith(("/", "~"))):
+            raise UserError(f"{key} is a folder inside hydra.sweep.dir, not {place}")
 
 
 def _logs(words: list[str], results: str) -> Path:

@@ -116,7 +116,7 @@ def _page(spec: TableSpec, df: pd.DataFrame, points: list[Point]) -> str:
         f"![pictures]({spec.name}.png)",
     ]
     if absent := remarks(spec, df):
-        parts.append("\n".join(f"- {line}" for line in absent))
+        parts.append("\n".join(f"- {markdown(line)}" for line in absent))
     return "\n\n".join(parts) + "\n"
 
 
