@@ -25,6 +25,7 @@ sipbench -m key=value,value   run all combinations; +launcher=local or +launcher
   method.solver.NAME=VALUE      its options, under the paper's names; dataset.NAME= and degradation.operator.NAME= too
   size=64 images=8 images=[0,5,9] images=all split=test seed=0     the problem
   metrics=[psnr,ssim] tuned=false budget_seconds=60 keep_images=true retry_failed=true
+  isolate=true kill_after=75 memory_limit=4GB     a process of its own for the solver, which may crash or hang alone
   batch_size=8 device=auto results=FOLDER data=FOLDER weights=FOLDER     how it is run, and where things lie
   wandb.mode=disabled|offline|online
   --cfg job                     show the composed config and stop

@@ -5,9 +5,9 @@ import struct
 
 NUMBERS = [0, 1, -1, 127, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1, 2**63 - 1, 2**64 - 1, 10**20]
 VALUES = [
-    *"0 -1 1e309 nan null ~ true [ [] [[1]] {} {a:1} '' ' \" \\ 0x10 1_0 a,b 1,2 ../../x /etc/x .. . ~/x ${x}".split(),
-    *"=1+1 |x| <b> a=b !!python/name:os dps faces sr4 psnr [psnr] all 2 1.5 [0,1] cpu ${seed} ${oc.env:HOME} ü 🙂".split(),
-    *("", "9" * 30, "x" * 300, "a b", "ü\ud800", "a\0b", "\x1b[31mred", "\u202eabc"),
+    *"0 -1 1e309 nan null ~ true [ [] [[1]] {a:1} '' ' \" \\ 0x10 1_0 a,b 1,2 ../../x /etc/x .. . ~/x ${x}".split(),
+    *"=1+1 |x| <b> a=b !!python/name:os dps faces sr4 psnr [psnr] all 2 1.5 [0,1] cpu ${seed} ${oc.env:HOME}".split(),
+    *("", "9" * 30, "x" * 300, "a b", "ü\ud800", "a\0b", "\x1b[31mred", "\u202eabc", "ü", "🙂"),
 ]
 
 
