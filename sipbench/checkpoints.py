@@ -46,10 +46,10 @@ def codec_folder(folder: Path) -> Path | None:
     return next((folder / name for name in ("vqvae", "vae") if (folder / name / "config.json").is_file()), None)
 
 
-def own_name(name: object, folder: str | Path) -> str:
+def own_name(name: object, folder: str | Path, else_: str = "") -> str:
     """The name of a folder that is made inside another one; one that leads out of it is refused."""
     if not isinstance(name, str) or not name or file_word(name) != name:
-        raise UserError(f"name is that of a folder inside {folder}, letters, digits, - and _, not {name!r}")
+        raise UserError(f"name is that of a folder inside {folder}, letters, digits, - and _, not {name!r}{else_}")
     return name
 
 

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM")
 """Pictures that are read. Pillow knows others, of which EPS is a program, and looks at no file's name."""
 MOST_PIXELS = 10**8
 MOST_JSON = 64 * 2**20

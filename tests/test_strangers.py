@@ -1,9 +1,10 @@
-"""What strangers send is data: files that lie about their size, names that lead elsewhere, text that would be obeyed."""
+"""What strangers send is data: files that lie about their size, names that lead elsewhere, text to be obeyed."""
 
 import io
 import json
 import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,8 @@ def png(width, height):
     """A picture that is all header."""
     file = io.BytesIO()
     Image.new("L", (1, 1)).save(file, "png")
-    return file.getvalue()[:16] + struct.pack(">II", width, height) + file.getvalue()[24:]
+    head = b"IHDR" + struct.pack(">II", width, height) + file.getvalue()[24:29]
+    return file.getvalue()[:12] + head + struct.pack(">I", zlib.crc32(head)) + file.getvalue()[33:]
 
 
 def npy(claim, content):
@@ -36,8 +38,9 @@ def npy(claim, content):
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + content
 
 
-def test_a_picture_says_its_size_before_it_is_decoded(tmp_path):
-    (tmp_path / "x.png").write_bytes(png(100_000, 100_000))
+@pytest.mark.parametrize("side", [10_001, 100_000])
+def test_a_picture_says_its_size_before_it_is_decoded(tmp_path, side):
+    (tmp_path / "x.png").write_bytes(png(side, side))
     with pytest.raises(BadImage, match="pixels"):
         read_whole(tmp_path / "x.png")
 

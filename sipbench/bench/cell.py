@@ -84,6 +84,7 @@ class Cell:
     def of(cls, cfg: Any, overrides: list[str]) -> Cell:
         """From a composed config and the overrides that were typed."""
         plain = _plain(cfg)
+        validate.whole(plain)
         if plain.get("noise"):
             plain["degradation"]["noise"] = plain["noise"]
         validate.options(plain)

@@ -17,6 +17,10 @@ DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 WANDB = ("disabled", "offline", "online")
 FLAGS = ("tuned", "retry_failed", "keep_images", "trusted", "isolate")
 FOLDERS = ("data", "weights", "results")
+REQUIRED = (
+    *("dataset", "degradation", "method", "seed", "split", "size", "images", "metrics"),
+    *("device", "batch_size", "retry_failed", "keep_images", *FOLDERS),
+)
 LARGEST_SEED = 2**63 - 1  # what a column of whole numbers holds
 
 
@@ -36,6 +40,17 @@ def options(cfg: Mapping[str, Any]) -> None:
     if cfg.get("recipe"):
         check(Recipe, cfg["recipe"], "recipe")
     size(cfg.get("size"))
+
+
+def whole(cfg: Mapping[str, Any]) -> None:
+    """Refuse a config that something was taken out of, and names that are none."""
+    for name in REQUIRED:
+        if name not in cfg:
+            raise UserError(f"{name} is missing: it cannot be taken out")
+    for part in ("dataset", "degradation", "method"):
+        name = cfg[part].get("name") if isinstance(cfg[part], Mapping) else None
+        if not isinstance(name, str):
+            raise UserError(f"{part}.name is a word, not {name!r}: {part}=NAME chooses one: sipbench list {part}s")
 
 
 def folders(cfg: Mapping[str, Any]) -> None:

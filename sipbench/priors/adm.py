@@ -27,6 +27,7 @@ NAMES = {
     "lsun_bedroom": "lsun-bedroom-256",
 }
 WRAPPERS = ("ema", "state_dict", "model")
+ELSEWHERE = ": out=FOLDER names another place"
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 
 
@@ -55,7 +56,9 @@ def import_prior(
     """
     source = checkpoints.existing(file, "import-prior")
     name = name or NAMES.get(source.stem, source.stem.replace("_", "-"))
-    target = Path(out).expanduser() if out else Path(weights).expanduser() / checkpoints.own_name(name, weights)
+    target = (
+        Path(out).expanduser() if out else Path(weights).expanduser() / checkpoints.own_name(name, weights, ELSEWHERE)
+    )
     if target.exists() and not force and (target.is_file() or any(target.iterdir())):
         raise UserError(f"{target} is there already: say force=true to write over it, or name=... for another")
     if schedule not in BETAS:

@@ -62,6 +62,15 @@ def saved():
     return [*found, packed.getvalue(), pickle.dumps(Wicked()), pickle.dumps({"a": {"b": np.ones(3)}})]
 
 
+def guided():
+    """Checkpoints of guided diffusion, plain and below a name, beside what torch.save writes else."""
+    from tests.priors.adm_network import random_network
+
+    state = random_network(channels=32, multipliers=(1, 2), attention=(1, 2), head_channels=32).state_dict()
+    state = {name: tensor.half() for name, tensor in state.items()}
+    return [_torch(state), _torch({"model": state}), *saved()]
+
+
 def matlab():
     from scipy.io import savemat
 

@@ -206,7 +206,7 @@ def _foreign(path):
 def _guided(path):
     from sipbench.priors.adm import import_prior
 
-    import_prior(str(path), weights=str(path.parent / "weights"))
+    import_prior(str(path), weights=str(path.parent / "weights"), image_size=32, head_channels=32)
 
 
 def _state(path):
@@ -237,11 +237,11 @@ def targets() -> dict[str, Target]:
         "words of a sweep": Target(85, lambda rng: mutate.of_words(rng, rng.choice(WORDS)), _expand),
         "options": Target(100, lambda rng: mutate.of_words(rng, WORDS[0] + WORDS[3]), _options),
         "YAML": Target(130, _yaml_of, _yaml),
-        "settings of a prior": Target(40, _diffusers_of, _diffusers),
+        "settings of a prior": Target(40, _diffusers_of, _diffusers, broken),
         "weights": Target(60, _bytes(samples.tensors), _file("net.safetensors", _state)),
         "networks made elsewhere": Target(60, _bytes(samples.saved), _file("net.pth", _foreign)),
         "ONNX": Target(20, _bytes(samples.onnx), _file("net.onnx", _foreign)),
-        "guided diffusion": Target(40, _bytes(samples.saved), _file("model.pt", _guided)),
+        "guided diffusion": Target(40, _bytes(samples.guided), _file("model.pt", _guided)),
         "pinned pickle": Target(30, _bytes(samples.saved), _file("net.ckpt", _pinned), (pickle.UnpicklingError,)),
         "pictures": Target(130, _bytes(samples.pictures), _file("photo.png", _picture)),
         "masks": Target(30, _bytes(samples.pictures), _file("mask.png", _mask), broken),
