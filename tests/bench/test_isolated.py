@@ -39,7 +39,6 @@ def acting(tmp_path, acts):
     return "\n".join([count, *lines, "return problem.f.T(problem.y)"])
 
 
-@pytest.mark.slow
 def test_each_way_to_misbehave_costs_its_own_image_and_is_named(solver, tmp_path):
     """One cell, an image a way: those that follow a death are solved all the same."""
     rows = rows_of(solver(acting(tmp_path, ["pass", *WAYS]), f"images={len(WAYS) + 2}", *LIMITS)).set_index("image")
@@ -49,7 +48,6 @@ def test_each_way_to_misbehave_costs_its_own_image_and_is_named(solver, tmp_path
     assert rows["where"][2].splitlines()[-1].startswith("mine.py:") and "Segmentation" in rows["traceback"][2]
 
 
-@pytest.mark.slow
 def test_the_rows_are_those_of_the_same_process(solver, tmp_path):
     """But for the time: and a death between them, or asking for some of the images, changes none."""
     words = ("images=5", "batch_size=2", "metrics=[psnr]")
@@ -78,7 +76,6 @@ def test_what_cannot_be_done_at_all_is_said_at_once_as_it_is_without(cell):
         isolated.run(cell("method=dps", "dataset=photos", "isolate=true", "prior=none"))
 
 
-@pytest.mark.slow
 def test_with_its_parent_the_process_goes_too(solver, tmp_path):
     """However the parent ends: Ctrl-C as a person types it, and SIGKILL, while the solver hangs in one step."""
     c = solver("print('solving', flush=True)\nwhile True: pass")
