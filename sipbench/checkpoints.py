@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sipbench import sizes
 from sipbench.errors import UserError
-from sipbench.text import file_word
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
@@ -32,6 +33,13 @@ def find(name: str, weights: str | Path, how: str = "") -> Path:
     raise UserError(f"missing checkpoint {name!r}. Looked in: {looked}, and the hub cache. {_how(name, how)}")
 
 
+def alike(name: str, part: str, weights: str | Path) -> list[str]:
+    """The checkpoints here, shipped or of one's own, that are called as `name` is as far as `part` in it."""
+    first, found, _ = name.partition(part)
+    folders = [own for place in (Path(weights).expanduser(), SHIPPED) for own in place.glob(f"{glob.escape(first)}-*")]
+    return sorted({own.name for own in folders if found and any((own / file).is_file() for file in WEIGHTS)})
+
+
 def weight_file(folder: Path) -> Path:
     """The weight file of a checkpoint folder, whichever layout it has."""
     for place in (folder / "unet", folder):
@@ -48,8 +56,8 @@ def codec_folder(folder: Path) -> Path | None:
 
 def own_name(name: object, folder: str | Path, else_: str = "") -> str:
     """The name of a folder that is made inside another one; one that leads out of it is refused."""
-    if not isinstance(name, str) or not name or file_word(name) != name:
-        raise UserError(f"name is that of a folder inside {folder}, letters, digits, - and _, not {name!r}{else_}")
+    if not isinstance(name, str) or not name or name.startswith(".") or re.search(r"[/\\\0]", name):
+        raise UserError(f"name is that of a folder inside {folder}, without / and \\, not {name!r}{else_}")
     return name
 
 

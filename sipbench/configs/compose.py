@@ -10,6 +10,7 @@ from typing import Any
 
 from sipbench import sizes
 from sipbench.configs.find import is_file_target, names, root
+from sipbench.configs.main_schema import check_main
 from sipbench.configs.methods import refusal
 from sipbench.configs.quoting import quoted
 from sipbench.configs.word import Word
@@ -22,6 +23,7 @@ def compose(overrides: list[str], config: str = "config") -> Any:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    check_main(config)
     overrides = [quoted(word) for word in overrides]
     _check_choices(overrides)
     try:
