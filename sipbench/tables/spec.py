@@ -262,10 +262,7 @@ class TableSpec:
         return Entry(dataset, degradation, row, cells)
 
     def _cell(self, dataset: str, degradation: str, row: Row, seed: int) -> Cell:
-        mine, words = (
-            [*row.words, *row.per_problem.get(degradation, ())],
-            self.words_of(dataset, degradation, row, seed),
-        )
+        words = self.words_of(dataset, degradation, row, seed)
         if (shared := self._cells.get(tuple(words))) is not None:
             return shared
         return self._cells.setdefault(tuple(words), self._made(words))
