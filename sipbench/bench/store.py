@@ -53,13 +53,19 @@ def prepare(cell: Cell) -> None:
 
 def write(cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
     """Land a finished batch: all of its rows, or none."""
-    _land(cell, rows, f"rows-{rows[0]['image']:06d}-{_digest(rows)}.parquet")
+    _land(cell, rows, file_of([row["image"] for row in rows]))
+
+
+def file_of(images: Sequence[int]) -> str:
+    """The name of the file that a batch of these images lands in."""
+    return f"rows-{images[0]:06d}-{_digest(images)}.parquet"
 
 
 def write_scores(cell: Cell, scores: Sequence[dict[str, Any]]) -> None:
     """Land scores that were computed from stored estimates: an image, and a column for each metric."""
     names = "-".join(sorted(name for name in scores[0] if name != "image"))
-    _land(cell, scores, f"scores-{hashlib.sha256(names.encode()).hexdigest()[:8]}-{_digest(scores)}.parquet")
+    kind = hashlib.sha256(names.encode()).hexdigest()[:8]
+    _land(cell, scores, f"scores-{kind}-{_digest([score['image'] for score in scores])}.parquet")
 
 
 def read(folder: Path, columns: list[str] | None = None) -> Any:
@@ -156,7 +162,12 @@ def unpacked_chosen(content: bytes) -> dict[str, Tensor]:
 
 def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:
     """The images of a cell that need no more work of its solver."""
-    rows = read(cell.folder, ["image", "status", "kept", "metrics_version"])
+    return finished(cell.folder, retry_failed=retry_failed)
+
+
+def finished(folder: Path, *, retry_failed: bool = False) -> set[int]:
+    """The images that need no more work, of the cell whose folder this is."""
+    rows = read(folder, ["image", "status", "kept", "metrics_version"])
     kept = rows[rows["status"] == "ok"] if retry_failed else rows
     if "metrics_version" in kept:  # scored by older metrics, and nothing was kept to score it anew
         stale = (kept["status"] == "ok") & (kept["metrics_version"] < protocol.versions()["metrics"])
@@ -221,9 +232,8 @@ def _land(cell: Cell, rows: Sequence[dict[str, Any]], name: str) -> None:
     write_whole(cell.folder / name, buffer.getvalue())
 
 
-def _digest(rows: Sequence[dict[str, Any]]) -> str:
-    images = ",".join(str(row["image"]) for row in rows)
-    return hashlib.sha256(images.encode()).hexdigest()[:8]
+def _digest(images: Sequence[int]) -> str:
+    return hashlib.sha256(",".join(map(str, images)).encode()).hexdigest()[:8]
 
 
 def _table(path: Path, columns: list[str] | None) -> Any:
