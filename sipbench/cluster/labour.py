@@ -20,11 +20,12 @@ from sipbench.bench.run import run
 from sipbench.cluster import lease
 from sipbench.cluster.agenda import Agenda, Job
 from sipbench.cluster.plan import Plan, source
-from sipbench.cluster.telling import FIRST, IDLE, UNTIL, WORKER, Teller
+from sipbench.cluster.telling import FIRST, HANG, IDLE, UNTIL, WORKER, Teller
 from sipbench.errors import UserError
 from sipbench.report.wandb import log_stored
 
 ATTEMPTS = 3  # that may end their process; then the batch has failed
+HUNG = "hung"  # how the reason begins of one whose time is no one's to give
 PAUSE = 2.0  # seconds between two looks at what others hold
 
 
@@ -85,12 +86,12 @@ class Labour:
         began, landed = time.monotonic(), 0
         try:
             cell = self._cell(job)
-            limit = cell.budget_seconds and 60 + 10 * cell.budget_seconds * cell.draws * len(job.images)
+            limit = cell.budget_seconds and hang() + 2 * cell.budget_seconds * cell.draws * len(job.images)
             held = [str(job.lease.folder), job.lease.key, job.lease.number]
             self.teller.tell(hold=held, label=job.label, images=len(job.images), cell=job.cell.hash, limit=limit)
             if job.lesson:
                 self._train(job, cell)
-            elif len(reasons := lease.deaths(job.lease.folder, job.lease.key)) >= ATTEMPTS:
+            elif _hopeless(reasons := lease.deaths(job.lease.folder, job.lease.key)):
                 landed = self._give_up(job, cell, reasons)
             else:
                 for rows in run(cell, self.teller.step, job.images, self._marks):
@@ -126,7 +127,8 @@ class Labour:
 
     def _give_up(self, job: Job, cell: Cell, reasons: list[str]) -> int:
         """Rows that say why: the batch has ended the process of everyone who tried it."""
-        why = f"its solver ended its process {len(reasons)} times: {reasons[-1]}"
+        why = next((r for r in reasons if r.startswith(HUNG)), "")
+        why = why or f"its solver ended its process {len(reasons)} times: it {reasons[-1]}"
         images = [i for i in job.images if i in self.agenda.landed.left(job.cell)]
         store.prepare(cell)
         store.write(cell, [row | self._marks for row in record.failures(cell, images, why)])
@@ -160,6 +162,16 @@ class Labour:
             self.plan.note(cell, kind, reason)
             self.agenda.skip(cell, reason)
         self.failed.append(reason)
+
+
+def _hopeless(reasons: list[str]) -> bool:
+    """Whether a batch is not tried again: it has ended too many processes, or once gone on for ever."""
+    return len(reasons) >= ATTEMPTS or any(reason.startswith(HUNG) for reason in reasons)
+
+
+def hang() -> float:
+    """Seconds that a batch may take beyond twice its budget: for loading, scores, and the last step."""
+    return float(os.environ.get(HANG) or 300.0)
 
 
 class Changed(UserError):
