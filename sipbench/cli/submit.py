@@ -10,8 +10,8 @@ sipbench submit TABLE [key=value ...] +launcher=local|slurm|srun|ray workers=K  
 sipbench submit -m key=value,value ... +launcher=... workers=K
 
   +launcher=local             processes of this machine, which go on when the terminal is closed
-  +launcher=slurm             one job array; hours=4 cpus=4 gpus=1 mem_gb=16 partition= account= qos= constraint= setup=,
-                              and any option of sbatch as slurm.NAME=VALUE: slurm.exclude=node3
+  +launcher=slurm             one job array; hours=4 cpus=4 gpus=1 mem_gb=16 partition= account= qos= constraint=,
+                              setup="a line of shell", and any option of sbatch as slurm.NAME=VALUE: slurm.exclude=node3
   +launcher=srun              tasks of the allocation that this shell is in
   +launcher=ray               actors of a Ray cluster (ray start --head): cpus= gpus= of each, address=auto
   workers=2                   how many; they share the cells batch by batch, and more may join later: sipbench work NAME

@@ -5,8 +5,8 @@
     results/sweeps/NAME/notes/        what cannot be done, and why
 
 What is submitted is what runs. A worker composes the words again and compares: a cell that is another one by then, as
-its solver or a weight file changed, is refused. Where other code of the harness changed, which leaves a cell's name as it
-is, each row says so in its column `source_changed`.
+its solver or a weight file changed, is refused. Where other code of the harness changed, which leaves a cell's name as
+it is, each row says so in its column `source_changed`.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Plan:
                 path.unlink(missing_ok=True)
 
     def note(self, cell: Planned, kind: str, reason: str) -> None:
-        """Why a cell cannot be done: `n/a` says that nobody can; `changed` and `error` that the one who tried could not."""
+        """Why a cell cannot be done. `n/a`: nobody can; `changed` and `error`: the one who tried could not."""
         files.write(self.folder / "notes" / f"{cell.hash}.json", {"kind": kind, "reason": reason})
 
     def notes(self) -> dict[str, dict[str, Any]]:
@@ -220,5 +220,3 @@ def _planned(line: dict[str, Any]) -> Planned:
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
-
-

@@ -55,7 +55,10 @@ def submit(
 ) -> str:
     """Make the actors; the name that all of theirs begin with."""
     ray = _connected(options.get("address", "auto"))
-    needs = {"num_cpus": _number("cpus", options.get("cpus", "1")), "num_gpus": _number("gpus", options.get("gpus", "0"))}
+    needs = {
+        "num_cpus": _number("cpus", options.get("cpus", "1")),
+        "num_gpus": _number("gpus", options.get("gpus", "0")),
+    }
     own = {name: environment[name] for name in ("PYTHONPATH",) if name in environment}
     kind, made = ray.remote(Actor), []
     for n in range(workers):
@@ -93,7 +96,9 @@ def _connected(address: str) -> Any:
         ray.init(address=address, namespace=SPACE, log_to_driver=False, logging_level="ERROR")
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"no Ray cluster answers at {address} ({reason}): ray start --head, or address=HOST:6379") from error
+        raise UserError(
+            f"no Ray cluster answers at {address} ({reason}): ray start --head, or address=HOST:6379"
+        ) from error
     return ray
 
 

@@ -72,7 +72,7 @@ class Status:
 
     @property
     def code(self) -> int:
-        """0: all is done; 1: images failed or are missing; 2: a cell cannot be done as it is. From result files alone."""
+        """0: all is done; 1: images failed or are missing; 2: a cell cannot be done as it is. By result files alone."""
         if any(cell.state == "mistake" for cell in self.cells):
             return 2
         return int(bool(self.total("failed") + self.total("running") + self.total("missing")))

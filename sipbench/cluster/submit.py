@@ -119,4 +119,9 @@ def _detached(line: list[str], plan: Plan, name: str) -> int:
 
 
 ENGINES: dict[str, Callable[[Plan, Wish], Sent]] = {"local": _local, "slurm": _slurm, "srun": _srun, "ray": _ray}
-KNOWN: dict[str, tuple[str, ...]] = {"local": (), "slurm": slurm.OPTIONS, "srun": (), "ray": ("cpus", "gpus", "address")}
+KNOWN: dict[str, tuple[str, ...]] = {
+    "local": (),
+    "slurm": slurm.OPTIONS,
+    "srun": (),
+    "ray": ("cpus", "gpus", "address"),
+}

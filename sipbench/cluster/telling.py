@@ -1,9 +1,9 @@
 """What a worker's process tells its supervisor: a line of JSON each, through a pipe that both inherit.
 
-    {"hold": [FOLDER, KEY, NUMBER], "label": ..., "images": 8, "cell": HASH, "limit": null}    it has begun a batch
-    {"step": 20, "of": 100}                                               how far its solver is
-    {"let": 8}                                                            it is done, and so many images landed
-    {"left": true}                                                        it ends, and something is left to do
+{"hold": [FOLDER, KEY, NUMBER], "label": ..., "images": 8, "cell": HASH, "limit": null}    it has begun a batch
+{"step": 20, "of": 100}                                               how far its solver is
+{"let": 8}                                                            it is done, and so many images landed
+{"left": true}                                                        it ends, and something is left to do
 """
 
 from __future__ import annotations
