@@ -315,8 +315,12 @@ class Cell:
     @property
     def folder(self) -> Path:
         """Where the rows of this cell lie, below the results folder."""
-        plain = [re.sub(r"[^\w.+-]", "_", name) for name in self.names]
-        return Path(self.results, "runs", *plain, self.hash)
+        return Path(self.results, "runs", *map(plain_name, self.names), self.hash)
+
+
+def plain_name(name: str) -> str:
+    """A name as a folder's."""
+    return re.sub(r"[^\w.+-]", "_", name)
 
 
 def _plain(cfg: Any) -> dict[str, Any]:
