@@ -59,7 +59,7 @@ def _batches(
     for batch in batches(cell):
         left = [i for i in batch if i in todo]
         if left:
-            rows = [row | marks for row in bench.rows(left, report)]
+            rows = [{**row, **marks} for row in bench.rows(left, report)]
             store.write(cell, rows)
             yield rows
 

@@ -12,8 +12,8 @@ sipbench clean [results=FOLDER] [--yes]     show what no table and no sweep asks
   results=FOLDER     the results folder
   --yes              remove what is shown
 
-Cells that a table of conf asks for under any of its profiles are kept, and those of every sweep in FOLDER/sweeps: delete
-a sweep's folder to let go of it. Cells that were run one by one are shown as well, so look before --yes. Leases and files
+Cells that a table asks for under any of its profiles are kept, and those of every sweep in FOLDER/sweeps: delete a
+sweep's folder to let go of it. Cells that were run one by one are shown as well, so look before --yes. Leases and files
 of workers that are gone are shown too. Tables, pictures, published numbers and trained networks are never touched.
 
 Example:  sipbench clean

@@ -13,6 +13,7 @@ from sipbench.bench import validate
 from sipbench.bench.cell import Cell
 from sipbench.cli import hydra as hydra_run
 from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
+from sipbench.cli.pending import sending
 from sipbench.errors import UserError
 
 HELP = """\
@@ -58,17 +59,18 @@ def sweep(words: list[str]) -> int:
 
     A method that cannot do a cell is no failure: the cell is listed as n/a with the reason.
     """
-    cells = [Cell.of(configs.compose(job), job) for job in hydra_run.expand(words)]
+    jobs = hydra_run.expand(words)
+    cells = [Cell.of(configs.compose(job), job) for job in jobs]
     logs = _logs(words, str(cells[0].results))
     _servable(cells)
-    pending = [cell for cell in cells if _pending(cell)]
+    pending = [n for n, cell in enumerate(cells) if _pending(cell)]
     code = 0
     if pending:
         print(f"{len(pending)} of {len(cells)} cells to do; logs in {logs}", file=sys.stderr)
-        code = _send(words, logs)
-    else:
-        _complete(cells)
-    verdicts = [_explained(cell, logs, number) for number, cell in enumerate(cells)]
+        code = _send(words, [jobs[n] for n in pending], logs)
+    _complete([cell for n, cell in enumerate(cells) if n not in pending and verdict(cell)[0] != 2])
+    sent = {n: number for number, n in enumerate(pending)}
+    verdicts = [_explained(cell, logs, sent.get(n)) for n, cell in enumerate(cells)]
     said = [
         (bad, f"{cell.label} (seed {cell.seed}): {why}")
         for cell, (bad, why) in zip(cells, verdicts, strict=True)
@@ -130,21 +132,23 @@ def _complete(cells: list[Cell]) -> None:
             print(run(cell))
 
 
-def _explained(cell: Cell, logs: Path, number: int) -> tuple[int, str]:
-    """The verdict; where images are missing and the job said why, its own words."""
+def _explained(cell: Cell, logs: Path, number: int | None) -> tuple[int, str]:
+    """The verdict; where images are missing and the job of that number said why, its own words."""
     code, reason = verdict(cell)
-    said = note(logs, number)
+    said = note(logs, "none" if number is None else number)
     return tuple(json.loads(said.read_text(encoding="utf-8"))) if code and said.is_file() else (code, reason)
 
 
-def _send(words: list[str], logs: Path) -> int:
-    """Hand the sweep to Hydra; 1 if its launcher lost sight of a job, 2 if it refused them all."""
+def _send(words: list[str], jobs: list[list[str]], logs: Path) -> int:
+    """Hand these jobs of the sweep to Hydra; 1 if its launcher lost sight of a job, 2 if it refused them all."""
     place = str(logs).replace("\\", "\\\\").replace("'", "\\'")
     for old in logs.glob(note(logs, "*").name):
         old.unlink()
+    jobs = [[word for word in job if not word.lstrip("+~").startswith(("hydra.", "hydra/"))] for job in jobs]
     kept = hydra_run.as_sweep([word for word in words if not word.startswith("hydra.sweep.dir=")])
     try:
-        hydra_run.command(["--multirun", *kept, f"hydra.sweep.dir='{place}'"], logs)
+        with sending(jobs):
+            hydra_run.command(["--multirun", *kept, f"hydra.sweep.dir='{place}'"], logs)
     except Exception as error:
         if not of_launcher(error):
             raise

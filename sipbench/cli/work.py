@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 HELP = """\
 sipbench work [SWEEP | TABLE key=value ... | -m key=value,value ...]     do what is missing, beside other workers
@@ -49,10 +50,13 @@ def _process(words: list[str]) -> int:
 
 
 def _worker(words: list[str]) -> int:
-    from sipbench.cluster import deadline, share
+    from sipbench.cluster import deadline, presence, share
     from sipbench.cluster.asked import results_of
     from sipbench.cluster.supervisor import Supervisor, requeue
+    from sipbench.cluster.telling import WITH_PARENT
 
+    if os.environ.pop(WITH_PARENT, ""):
+        presence.die_with_parent(signal.SIGTERM)
     own, others = _own(words)
     results = results_of(others)
     each = share.whole("workers_per_gpu", own["workers_per_gpu"] or "1")

@@ -37,7 +37,8 @@ class Job:
     def label(self) -> str:
         if self.lesson:
             return f"training {self.lesson}"
-        many = f"images {self.images[0]} to {self.images[-1]}" if len(self.images) > 1 else f"image {self.images[0]}"
+        first, last = min(self.images), max(self.images)
+        many = f"image {first}" if first == last else f"images {first} to {last}"
         return f"{self.cell.label}, seed {self.cell.seed}, {many}"
 
 

@@ -1,4 +1,4 @@
-"""What lies in a results folder that nothing asks for: cells of no table and no sweep, and what the dead left behind."""
+"""What nothing asks for in a results folder: cells of no table and no sweep, and what the dead left behind."""
 
 from __future__ import annotations
 

@@ -213,9 +213,9 @@ def _line(one: Planned) -> dict[str, Any]:
 
 def _planned(line: dict[str, Any]) -> Planned:
     images = line["images"]
-    many = {"images": tuple(range(images)) if isinstance(images, int) else tuple(map(int, images))}
-    lists = {k: tuple(map(str, line.get(k) or ())) for k in ("words", "metrics", "lessons")}
-    return Planned(**line | many | lists)
+    lists: dict[str, Any] = {k: tuple(map(str, line.get(k) or ())) for k in ("words", "metrics", "lessons")}
+    lists["images"] = tuple(range(images)) if isinstance(images, int) else tuple(map(int, images))
+    return Planned(**line | lists)
 
 
 def _digest(content: Any) -> str:

@@ -7,6 +7,7 @@ long as it may take, by the clock of who looks on. Clocks of two machines are ne
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -136,13 +137,12 @@ def job() -> str:
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
-def die_with_parent() -> None:
-    """Of a child: end when its parent ends, however that came. Linux does it; elsewhere the next message fails."""
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Of a child: get this signal when its parent ends, however that came. Linux does it; elsewhere nobody."""
     if sys.platform == "linux":
         import ctypes
-        import signal
 
         parent = os.getppid()
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(1, number)
         if os.getppid() != parent or parent == 1:
             os._exit(1)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sipbench.cluster.plan import Plan
+from sipbench.cluster.telling import WITH_PARENT
 from sipbench.errors import UserError
 
 SPACE = "sipbench"  # where Ray keeps the names of the actors
@@ -44,7 +45,7 @@ class Actor:
 
     def _wait(self, itself: Any) -> None:
         """When the worker has ended, so does the actor, and what it held of the cluster is free."""
-        import ray
+        import ray  # pyright: ignore
 
         self._process.wait()
         ray.kill(itself, no_restart=True)
@@ -59,7 +60,7 @@ def submit(
         "num_cpus": _number("cpus", options.get("cpus", "1")),
         "num_gpus": _number("gpus", options.get("gpus", "0")),
     }
-    own = {name: environment[name] for name in ("PYTHONPATH",) if name in environment}
+    own = {name: environment[name] for name in ("PYTHONPATH",) if name in environment} | {WITH_PARENT: "1"}
     kind, made = ray.remote(Actor), []
     for n in range(workers):
         log = str(plan.folder / "logs" / f"ray-{n}.log")
@@ -89,7 +90,7 @@ def stop(name: str, workers: int, address: str = "auto") -> int:
 
 def _connected(address: str) -> Any:
     try:
-        import ray
+        import ray  # pyright: ignore
     except ImportError as error:
         raise UserError("Ray is not installed: pip install 'sipbench[ray]'") from error
     try:
@@ -103,7 +104,7 @@ def _connected(address: str) -> Any:
 
 
 def _itself() -> Any:
-    import ray
+    import ray  # pyright: ignore
 
     return ray.get_runtime_context().current_actor
 

@@ -115,7 +115,7 @@ def status(plan: Plan) -> Status:
 
 
 def _standing(plan: Plan, one: Planned, live: Mapping[str, set[str]], notes: Mapping[str, Any]) -> Standing:
-    same = {"label": one.label, "seed": one.seed, "hash": one.hash, "images": len(one.images)}
+    same: dict[str, Any] = {"label": one.label, "seed": one.seed, "hash": one.hash, "images": len(one.images)}
     if one.refused:
         return Standing(**same, state="mistake", reason=one.refused)
     try:

@@ -17,6 +17,7 @@ PIPE = "SIPBENCH_PIPE"
 WORKER = "SIPBENCH_WORKER"
 UNTIL = "SIPBENCH_UNTIL"
 FIRST = "SIPBENCH_FIRST"
+WITH_PARENT = "SIPBENCH_WITH_PARENT"  # a worker whose parent is an actor ends with it
 HANG = "SIPBENCH_HANG"
 IDLE = "SIPBENCH_IDLE"
 OFTEN = 2.0  # seconds between two lines about steps

@@ -89,9 +89,9 @@ class Log:
 
             self._run = wandb.init(
                 project=self._wanted["project"],
-                group="/".join(names),
+                group=self._wanted.get("group") or "/".join(names),
                 name=f"{cell.method['name']}-s{cell.seed}",
-                tags=[tag[:64] for tag in (*names, cell.method["name"], cell.profile)],
+                tags=[tag[:64] for tag in (*names, cell.method["name"], cell.profile, *self._wanted.get("tags") or ())],
                 config={**asdict(cell), "options": cell.options, "cell": cell.hash},
                 dir=str(folder),
                 mode=self._wanted["mode"],

@@ -46,6 +46,6 @@ def start(here):
 
     yield begin
     for process in started:
-        if process.poll() is None:
-            process.kill()
+        process.kill()
+        if process.stdout and not process.stdout.closed:
             process.communicate()

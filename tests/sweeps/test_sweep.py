@@ -142,3 +142,24 @@ def test_a_stopped_run_goes_on(here, sipbench, rows, capsys, many):
 def test_the_config_is_shown(sipbench, capsys):
     assert sipbench("--cfg", "job", "method=pinv") == 0
     assert "degradation:" in capsys.readouterr().out
+
+
+def test_only_what_is_pending_is_sent_and_a_lost_job_stops_no_other(here, sipbench, rows, capsys, monkeypatch):
+    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+
+    assert sipbench("method=pinv", "seed=1", "images=1") == 0
+    sent, launch = [], BasicLauncher.launch
+
+    def launched(self, jobs, initial_job_idx):
+        sent.append([word for job in jobs for word in job if word.startswith("seed=")])
+        if initial_job_idx == 0:
+            raise RuntimeError("the node is gone")
+        return launch(self, jobs, initial_job_idx)
+
+    monkeypatch.setattr(BasicLauncher, "launch", launched)
+    monkeypatch.setattr("sipbench.cli.sweep.of_launcher", lambda error: isinstance(error, RuntimeError))
+    words = "-m", "method=pinv", "seed=0,1,2,3", "images=1", "hydra.sweeper.max_batch_size=1"
+    assert sipbench(*words) == 2
+    assert sent == [["seed=0"], ["seed=2"], ["seed=3"]]
+    said = capsys.readouterr()
+    assert "the node is gone" in said.err and "3 of 4 cells are done" in said.out
