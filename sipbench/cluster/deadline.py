@@ -38,10 +38,7 @@ def of_job() -> float:
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
         return float("inf")
-    try:
-        shown = ask("scontrol", "--oneliner", "show", "job", job)
-    except OSError:
-        return float("inf")
+    shown = ask("scontrol", "--oneliner", "show", "job", job)
     times = dict(re.findall(r"(StartTime|EndTime)=(\S+)", shown.partition("\n")[0]))
     try:
         begin, end = (datetime.fromisoformat(times[name]) for name in ("StartTime", "EndTime"))
@@ -77,9 +74,9 @@ def running() -> float:
 
 
 def ask(*command: str) -> str:
-    """What a program of the queue answers; nothing where it fails or takes too long."""
+    """What a program of the queue answers; nothing where it is not there, fails or takes too long."""
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except subprocess.TimeoutExpired:
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     return found.stdout if found.returncode == 0 else ""

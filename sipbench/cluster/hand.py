@@ -73,7 +73,7 @@ class Hand:
     def _take(self, said: dict[str, Any]) -> None:
         if "hold" in said:
             self.holds, self._since = said | {"began": time.time()}, time.monotonic()
-        elif "step" in said and self.holds:
+        elif ("step" in said or "limit" in said) and self.holds:
             self.holds |= said
         elif "let" in said:
             self.holds, self._fruitless, self._lost = {}, 0, 0
@@ -92,11 +92,11 @@ class Hand:
         limit = self.holds.get("limit")
         return bool(limit) and time.monotonic() - self._since > limit
 
-    def look(self, *, stopping: bool) -> None:
+    def look(self, *, stopping: bool) -> bool:
         """See whether it ended; give back what it held, note why, and start another in its place."""
         code = self.process.poll() if self.process else None
         if code is None or self.ended is not None:
-            return
+            return False
         self.hear()
         os.close(self._pipe)
         self._pipe, self._buffer = -1, b""
@@ -105,13 +105,14 @@ class Hand:
             self._give_back(code, blamed=not stopping)
         elif code in (0, 2, 75) or stopping:
             self.ended = code
-            return
+            return True
         else:
             self._fruitless += 1
         if stopping or self._fruitless >= FRUITLESS or self._lost >= LOST:
             self.ended = code if code > 0 else 1
-            return
+            return True
         self.start()
+        return True
 
     def _give_back(self, code: int, *, blamed: bool) -> None:
         folder, key, number = self.holds["hold"]

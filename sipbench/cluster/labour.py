@@ -84,11 +84,12 @@ class Labour:
     def _do(self, job: Job) -> None:
         """Do it, and give it back however that ends."""
         began, landed = time.monotonic(), 0
+        held = [str(job.lease.folder), job.lease.key, job.lease.number]
+        self.teller.tell(hold=held, label=job.label, images=len(job.images), cell=job.cell.hash)
         try:
             cell = self._cell(job)
             limit = cell.budget_seconds and hang() + 2 * cell.budget_seconds * cell.draws * len(job.images)
-            held = [str(job.lease.folder), job.lease.key, job.lease.number]
-            self.teller.tell(hold=held, label=job.label, images=len(job.images), cell=job.cell.hash, limit=limit)
+            self.teller.tell(limit=limit)
             if job.lesson:
                 self._train(job, cell)
             elif _hopeless(reasons := lease.deaths(job.lease.folder, job.lease.key)):
@@ -187,6 +188,8 @@ def labour(plan: Plan, *, asked_anew: bool) -> int:
         return Labour(plan, Teller()).all()
     except KeyboardInterrupt:
         return 75
+    except OSError as error:
+        raise UserError(f"{plan.results} cannot be written: {error.strerror or error}") from error
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -15,6 +15,7 @@ import errno
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,14 @@ def holders(results: Path) -> dict[str, dict[str, str]]:
         keys = {n.split(".")[0] for n in files.listed(folder) if n.endswith(".lease")}
         found[cell] = {key: _owner(folder / f"{key}.{_newest(folder, key)}.lease") for key in keys}
     return found
+
+
+def of_worker(results: Path, worker: str) -> Iterator[Lease]:
+    """All that a worker holds."""
+    for cell, held in holders(results).items():
+        for key in (key for key, owner in held.items() if owner == worker):
+            folder = results / "leases" / cell
+            yield Lease(folder, key, _newest(folder, key), worker)
 
 
 def _made(lease: Lease) -> bool:

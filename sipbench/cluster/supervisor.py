@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from sipbench.cluster import deadline
+from sipbench.cluster import deadline, lease
 from sipbench.cluster.hand import Hand
 from sipbench.cluster.presence import BEAT, Presence, expiry, new_name
 from sipbench.cluster.telling import IDLE, UNTIL, WORKER
+from sipbench.errors import UserError
 
 GRACE = 8.0  # seconds between being told to stop and being ended
 TICK = 0.5
@@ -57,7 +58,11 @@ class Supervisor:
         """0 in good order, however much is left; else the worst code of its processes."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, self._hear)
-        self.presence.beat(self._results)
+        try:
+            self.presence.beat(self._results)
+        except OSError as error:
+            where = f"results cannot be written to {self._results}: {error.strerror or error}"
+            raise UserError(f"{where}. Choose another folder with results=...") from error
         for i, hand in enumerate(self._hands):
             hand.start(first=i == 0)
         beaten = time.monotonic()
@@ -126,7 +131,14 @@ class Supervisor:
     def _look(self, hand: Hand) -> None:
         if hand.overdue() and not self._killed_at:
             hand.signal(signal.SIGKILL, "hung: a step went on long after its budget was spent")
-        hand.look(stopping=bool(self._killed_at or self._told))
+        if hand.look(stopping=bool(self._killed_at or self._told)):
+            self._give_back_rest()
+
+    def _give_back_rest(self) -> None:
+        """After the end of its only process: what that had just taken and not yet told of."""
+        if len(self._hands) == 1:
+            for held in lease.of_worker(self._results, self.presence.worker):
+                held.release()
 
     def _beat(self) -> None:
         try:

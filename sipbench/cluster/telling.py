@@ -1,6 +1,7 @@
 """What a worker's process tells its supervisor: a line of JSON each, through a pipe that both inherit.
 
-{"hold": [FOLDER, KEY, NUMBER], "label": ..., "images": 8, "cell": HASH, "limit": null}    it has begun a batch
+{"hold": [FOLDER, KEY, NUMBER], "label": ..., "images": 8, "cell": HASH}    it has begun a batch
+{"limit": 300}                                                    it may take so long, or null
 {"step": 20, "of": 100}                                               how far its solver is
 {"let": 8}                                                            it is done, and so many images landed
 {"left": true}                                                        it ends, and something is left to do
