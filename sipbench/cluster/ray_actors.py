@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,8 @@ class Actor:
     """One worker, under Ray."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: str, log: str) -> None:
-        with open(log, "ab") as file:
-            self._process = subprocess.Popen(
-                list(command), cwd=folder, env={**os.environ, **environment}, stdout=file, stderr=file
-            )
+        self._start = partial(_started, list(command), {**os.environ, **environment}, folder, log)
+        self._process = self._start()
         threading.Thread(target=self._wait, args=(_itself(),), daemon=True).start()
 
     def pid(self) -> int:
@@ -44,11 +43,19 @@ class Actor:
         self._process.send_signal(signal.SIGTERM)
 
     def _wait(self, itself: Any) -> None:
-        """When the worker has ended, so does the actor, and what it held of the cluster is free."""
+        """When the worker ends in order, so does the actor, and its place is free; one that was killed begins anew."""
         import ray  # pyright: ignore
 
-        self._process.wait()
+        for _ in range(RESTARTS):
+            if self._process.wait() >= 0:
+                break
+            self._process = self._start()
         ray.kill(itself, no_restart=True)
+
+
+def _started(command: list[str], environment: dict[str, str], folder: str, log: str) -> subprocess.Popen[bytes]:
+    with open(log, "ab") as file:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
 
 
 def submit(

@@ -103,9 +103,8 @@ def test_what_a_method_cannot_do_is_noted_once_for_all(here, plan, teller, monke
 
 
 def test_failed_images_are_tried_again_once(here, plan, teller):
-    (here / "bad.py").write_text(
-        "def solve(problem):\n    open('calls', 'a').write('.')\n    raise ValueError('bad')\n"
-    )
+    (here / "bad.py").write_text(BAD)
+    (here / "calls").touch()
     made = plan("-m", "method=bad.py:solve", "images=2", "retry_failed=true")
     for _ in range(2):
         assert Labour(made, teller).all() == 0
