@@ -24,6 +24,7 @@ from sipbench.metrics.alignment import (
     psnr_aligned,
     ratio_below,
     relative_error,
+    relative_error_db,
     success,
 )
 from sipbench.metrics.deconvolution import deblurred
@@ -128,6 +129,7 @@ METRICS: dict[str, Metric] = {
     "lpips_vgg": Metric(lpips_vgg, False, "LPIPS (VGG)", smallest=perception.SMALLEST, channels=(1, 3), backbone="vgg"),
     "psnr_y": Metric(psnr_y, True, "PSNR (luma)", unit="dB", smallest=9, channels=(3,)),
     "relative_error": Metric(relative_error, False, "relative error", whole=True),
+    "relative_error_db": Metric(relative_error_db, False, "error, dB", unit="dB", whole=True),
     "relative_error_unaligned": Metric(relative_error, False, "relative error, not aligned", whole=True, aligned=False),
     "point_error": Metric(point_error, False, "error × 10³", whole=True, places=2),
     "success": Metric(success, True, "success", whole=True, proportion=True),

@@ -66,6 +66,11 @@ def relative_error(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...] = ()) -
     return error.flatten(1).norm(dim=1) / x.double().flatten(1).norm(dim=1)
 
 
+def relative_error_db(x_hat: Tensor, x: Tensor) -> Tensor:
+    """20 log10 of the relative error: -20 dB is a tenth. On this scale a start that fails does not hide the others."""
+    return 20 * relative_error(x_hat, x).log10()
+
+
 def point_error(x_hat: Tensor, x: Tensor) -> Tensor:
     """1000 times the mean over channels of min_s |s x_hat - x|^2 / n, s = 1 or -1: each channel is a point of R^n."""
     a, b = x_hat.double().flatten(2), x.double().flatten(2)

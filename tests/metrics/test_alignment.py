@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sipbench.metrics import psnr, psnr_aligned
-from sipbench.metrics.alignment import align, point_error, relative_error
+from sipbench.metrics.alignment import align, point_error, relative_error, relative_error_db
 from sipbench.metrics.shifts import inside
 from sipbench.operators.symmetries import SYMMETRIES
 from sipbench.problem import Rng
@@ -107,6 +107,7 @@ def test_without_symmetries_it_is_the_estimate_itself():
     x, x_hat = images(3), images(3, seed=1)
     assert align(x_hat, x, ()) is x_hat
     assert same(relative_error(x_hat, x), (x_hat - x).flatten(1).norm(dim=1) / x.flatten(1).norm(dim=1), 1e-15)
+    assert same(relative_error_db(1.1 * x, x), torch.full((len(x),), -20.0), 1e-6)
 
 
 def test_each_image_is_aligned_by_itself():
