@@ -63,6 +63,7 @@ def sweep(words: list[str]) -> int:
     cells = [Cell.of(configs.compose(job), job) for job in jobs]
     logs = _logs(words, str(cells[0].results))
     _servable(cells)
+    _freeze(words, jobs, cells)
     pending = [n for n, cell in enumerate(cells) if _pending(cell)]
     code = 0
     if pending:
@@ -83,6 +84,15 @@ def sweep(words: list[str]) -> int:
     print(f"{len(cells) - len(said)} of {len(cells)} cells are done" + (f", {len(beyond)} n/a" if beyond else ""))
     worst = max([code, *(bad for bad, _ in said if bad != NOT_APPLICABLE)])
     return _tell(worst, [*beyond[:SHOWN], *reasons[:SHOWN], *more, *hint])
+
+
+def _freeze(words: list[str], jobs: list[list[str]], cells: list[Cell]) -> None:
+    """Write down what was asked for, so that `sipbench status` can tell of it and `sipbench clean` keeps it."""
+    from sipbench.cluster.asked import planned
+    from sipbench.cluster.plan import Plan
+
+    made = {one.key: one for one in map(planned, cells, jobs)}
+    Plan.of("sweep", ["-m", *words], made.values(), cells[0].results).freeze()
 
 
 def verdict(cell: Cell) -> tuple[int, str]:

@@ -54,17 +54,21 @@ def of_table(name: str, words: Sequence[str]) -> Plan:
 
 
 def of_sweep(words: Sequence[str], expand: Expand) -> Plan:
-    """All combinations. A mistake of a word is said at once; a cell that lacks a file is kept as refused."""
+    """All combinations. A mistake of a word is said at once."""
     made: dict[str, Planned] = {}
     results: Path | None = None
     for job in expand(list(words)):
         cell = Cell.of(configs.compose(job), job)
-        results = results or cell.results
-        try:
-            one = Planned.of(cell, job)
-        except UserError as error:
-            one = Planned(cell.label, tuple(job), seed=cell.seed, refused=str(error))
-        made.setdefault(one.hash or f"{one.label} {one.seed} {one.refused}", one)
+        results, one = results or cell.results, planned(cell, job)
+        made.setdefault(one.key, one)
     if results is None:
         raise UserError(f"these words name no cell: {' '.join(words)}")
     return Plan.of("sweep", ["-m", *words], made.values(), results)
+
+
+def planned(cell: Cell, words: Sequence[str]) -> Planned:
+    """A cell of a sweep. One that lacks a file is kept as refused, with the reason."""
+    try:
+        return Planned.of(cell, words)
+    except UserError as error:
+        return Planned(cell.label, tuple(words), seed=cell.seed, refused=str(error))

@@ -72,6 +72,11 @@ class Planned:
         )
 
     @property
+    def key(self) -> str:
+        """What two words for the same cell have in common."""
+        return self.hash or f"{self.label}, seed {self.seed}: {self.refused}"
+
+    @property
     def batches(self) -> list[tuple[int, ...]]:
         """Its images, batch by batch."""
         return [self.images[i : i + self.batch_size] for i in range(0, len(self.images), self.batch_size)]

@@ -135,7 +135,11 @@ def _standing(plan: Plan, one: Planned, live: Mapping[str, set[str]], notes: Map
     state = "n/a" if left and note.get("kind") == "n/a" else state
     reason = str(bad["reason"].iloc[0]) if len(bad) else str(note.get("reason", "")) if left else ""
     seconds = float(good["seconds"].mean()) if "seconds" in good and len(good) else None
-    counts = {"done": len(set(one.images) & have) - len(bad), "failed": len(bad), "running": len(running)}
+    counts: dict[str, Any] = {
+        "done": len(set(one.images) & have) - len(bad),
+        "failed": len(bad),
+        "running": len(running),
+    }
     return Standing(**same, **counts, missing=len(left) - len(running), state=state, reason=reason, seconds=seconds)
 
 
