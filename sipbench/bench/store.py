@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 HEAVY = ("estimate", "png")  # columns that are read only when they are named
 SMALL = 4 * 2**20  # bytes of posterior samples an image that are kept
 PROBE = "probe."  # before the name of an iterate that a probe chose
+SETTLES = ("image", "status", "kept", "metrics_version")
 NONE: Mapping[str, Tensor] = {}
 
 
@@ -167,7 +168,11 @@ def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:
 
 def finished(folder: Path, *, retry_failed: bool = False) -> set[int]:
     """The images that need no more work, of the cell whose folder this is."""
-    rows = read(folder, ["image", "status", "kept", "metrics_version"])
+    return settled(read(folder, list(SETTLES)), retry_failed=retry_failed)
+
+
+def settled(rows: Any, *, retry_failed: bool = False) -> set[int]:
+    """The images of these rows that need no more work; they have the columns SETTLES, where there are such."""
     kept = rows[rows["status"] == "ok"] if retry_failed else rows
     if "metrics_version" in kept:  # scored by older metrics, and nothing was kept to score it anew
         stale = (kept["status"] == "ok") & (kept["metrics_version"] < protocol.versions()["metrics"])

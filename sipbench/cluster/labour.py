@@ -62,6 +62,7 @@ class Labour:
                 self._do(job)
                 waited = time.monotonic()
             elif not self.agenda.left():
+                lease.tidy(self.plan.results, self.agenda.worker, self.agenda.watch)
                 return 0
             elif time.monotonic() - waited > self.idle:
                 print("what is left is held by others; leaving it to them", file=sys.stderr, flush=True)

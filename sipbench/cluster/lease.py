@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sipbench.cluster import files
-from sipbench.cluster.presence import Watch
+from sipbench.cluster.presence import Watch, everybody, file_of, gone
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -97,6 +97,18 @@ def holders(results: Path) -> dict[str, dict[str, str]]:
         keys = {n.split(".")[0] for n in files.listed(folder) if n.endswith(".lease")}
         found[cell] = {key: _owner(folder / f"{key}.{_newest(folder, key)}.lease") for key in keys}
     return found
+
+
+def tidy(results: Path, worker: str, watch: Watch) -> None:
+    """Give back what the dead held, and forget those of them that held nothing."""
+    for cell, held in holders(results).items():
+        for key, owner in held.items():
+            if watch.dead(owner) and (mine := claim(results / "leases" / cell, key, worker, watch)):
+                mine.release()
+    busy = {owner for held in holders(results).values() for owner in held.values()}
+    for said in everybody(results):
+        if gone(said) and said["worker"] not in busy:
+            file_of(results, said["worker"]).unlink(missing_ok=True)
 
 
 def of_worker(results: Path, worker: str) -> Iterator[Lease]:

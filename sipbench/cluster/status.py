@@ -119,8 +119,8 @@ def _standing(plan: Plan, one: Planned, live: Mapping[str, set[str]], notes: Map
     if one.refused:
         return Standing(**same, state="mistake", reason=one.refused)
     try:
-        rows = store.read(plan.results / one.folder, ["image", "status", "reason", "seconds"])
-        have = store.finished(plan.results / one.folder)
+        rows = store.read(plan.results / one.folder, [*store.SETTLES, "reason", "seconds"])
+        have = store.settled(rows)
     except UserError as error:
         return Standing(**same, missing=len(one.images), state="mistake", reason=str(error))
     rows = rows[rows["image"].isin(one.images)]

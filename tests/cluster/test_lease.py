@@ -71,6 +71,15 @@ def test_silence_is_judged_by_the_clock_of_who_looks_on(tmp_path, folder, watch,
     assert taken.held()
 
 
+def test_what_the_dead_left_is_tidied(tmp_path, folder, watch):
+    files.write(presence.file_of(tmp_path, "dead"), {"worker": "dead", "ended": True})
+    assert lease.claim(folder, "000000-a", "dead", watch) and lease.claim(folder, "000001-a", "alive", watch)
+    Presence("alive").beat(tmp_path)
+    lease.tidy(tmp_path, "alive", watch)
+    assert lease.holders(tmp_path) == {"cell": {"000001-a": "alive"}}
+    assert files.listed(tmp_path / "workers") == ["alive.json"]
+
+
 def test_two_that_take_over_at_once_are_one(tmp_path, folder):
     (presence.file_of(tmp_path, "dead")).parent.mkdir()
     files.write(presence.file_of(tmp_path, "dead"), {"worker": "dead", "ended": True})
