@@ -23,8 +23,8 @@ SHOWN = 40
 
 def main(words: list[str]) -> int:
     """Show it, and remove it if told to."""
-    from sipbench.cluster.asked import results_of
     from sipbench.cluster.clean import wanted, waste
+    from sipbench.cluster.plan import results_of
 
     for word in words:
         if word != "--yes" and not word.startswith("results="):

@@ -30,14 +30,14 @@ def main(words: list[str]) -> int:
     """Print it; the exit code is that of the results."""
     from sipbench.cli.hydra import expand
     from sipbench.cluster import plan as plans
-    from sipbench.cluster.asked import plan_of, results_of
+    from sipbench.cluster.asked import plan_of
     from sipbench.cluster.status import status
 
     as_json, own = "--json" in words, [word for word in words if word != "--json"]
     if [word for word in own if not word.startswith("results=")]:
         found = [status(plan_of(own, expand))]
     else:
-        results = results_of(own)
+        results = plans.results_of(own)
         names = plans.names(results)
         if not names:
             raise UserError(f"nothing was submitted in {results}: name a table, or -m and the words of a sweep")

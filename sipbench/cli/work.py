@@ -51,7 +51,7 @@ def _process(words: list[str]) -> int:
 
 def _worker(words: list[str]) -> int:
     from sipbench.cluster import deadline, presence, share
-    from sipbench.cluster.asked import results_of
+    from sipbench.cluster.plan import results_of
     from sipbench.cluster.supervisor import Supervisor, requeue
     from sipbench.cluster.telling import WITH_PARENT
 
@@ -66,7 +66,7 @@ def _worker(words: list[str]) -> int:
     idle = deadline.typed(own["idle"] or "600")
     worker = Supervisor(results, others, places, share.threads(results, len(places), own["threads"]), seconds, idle)
     code = worker.run()
-    if worker.told and worker.left and os.environ.get("SIPBENCH_REQUEUE"):
+    if worker.left and os.environ.get("SIPBENCH_REQUEUE"):
         if int(os.environ.get("SLURM_RESTART_COUNT") or 0) < RESTARTS and requeue():
             print("back into the queue: something is left to do", flush=True)
     return code

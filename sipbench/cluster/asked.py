@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
 from sipbench.cluster import plan as plans
-from sipbench.cluster.plan import Plan, Planned
+from sipbench.cluster.plan import Plan, Planned, results_of
 from sipbench.configs import Overrides
 from sipbench.errors import UserError, unknown
 
 Expand = Callable[[list[str]], list[list[str]]]
 """From the words of a sweep to those of each of its cells."""
-
-
-def results_of(words: Sequence[str]) -> Path:
-    """The results folder that the words, or else the environment, name."""
-    named = Overrides([word for word in words if "=" in word]).get("results")
-    return Path(named or os.environ.get("SIPBENCH_RESULTS", "results")).resolve()
 
 
 def plan_of(words: Sequence[str], expand: Expand) -> Plan:

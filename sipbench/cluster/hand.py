@@ -120,7 +120,8 @@ class Hand:
         if blamed and held.held():
             reason = self._why or ending(code)
             print(f"sipbench: {self.holds['label']}: its process {reason}; going on", file=sys.stderr, flush=True)
-            lease.died(held.folder, key, reason)
+            with contextlib.suppress(OSError):
+                lease.died(held.folder, key, reason)
         held.release()
         self.holds = {}
 

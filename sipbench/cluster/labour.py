@@ -66,10 +66,10 @@ class Labour:
                 return 0
             elif time.monotonic() - waited > self.idle:
                 print("what is left is held by others; leaving it to them", file=sys.stderr, flush=True)
-                break
+                return 75
             else:
                 time.sleep(PAUSE)
-        self.teller.tell(left=self.agenda.left())
+        self.teller.tell(left=self.agenda.left())  # for want of time
         return 75
 
     def _drain(self, number: int, frame: FrameType | None) -> None:

@@ -49,11 +49,11 @@ class Lease:
         return newest == self.number and _owner(self.path) == self.worker
 
     def release(self) -> None:
-        """Give it back. One that somebody else has taken over stays."""
-        if self.held():
-            for number in _numbers(self.folder, self.key):  # the older ones first: what is left is never a dead one's
-                (self.folder / f"{self.key}.{number}.lease").unlink(missing_ok=True)
+        """Give it back. One that somebody else has taken over stays, and so does one in a folder made read-only."""
         with contextlib.suppress(OSError):
+            if self.held():
+                for number in _numbers(self.folder, self.key):  # the older ones first: what is left is no dead one's
+                    (self.folder / f"{self.key}.{number}.lease").unlink(missing_ok=True)
             self.folder.rmdir()
 
 

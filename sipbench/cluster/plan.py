@@ -173,6 +173,12 @@ class Plan:
         return True
 
 
+def results_of(words: Sequence[str]) -> Path:
+    """The results folder that the words, or else the environment, name."""
+    named = configs.Overrides([word for word in words if "=" in word]).get("results")
+    return Path(named or os.environ.get("SIPBENCH_RESULTS", "results")).resolve()
+
+
 def load(results: Path, name: str) -> Plan:
     """A plan that was frozen."""
     folder = results / "sweeps" / name

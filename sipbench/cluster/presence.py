@@ -6,6 +6,7 @@ long as it may take, by the clock of who looks on. Clocks of two machines are ne
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -71,7 +72,8 @@ class Presence:
 
     def leave(self, results: Path) -> None:
         """Gone for good, and nothing is held any more."""
-        file_of(results, self.worker).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            file_of(results, self.worker).unlink(missing_ok=True)
 
 
 def file_of(results: Path, worker: str) -> Path:

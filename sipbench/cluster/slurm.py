@@ -86,5 +86,7 @@ def _longest() -> int:
 
 
 def _script(command: Sequence[str], setup: str) -> str:
-    lines = ["#!/bin/bash", "export SIPBENCH_REQUEUE=1", *([setup] if setup else []), f"exec {shlex.join(command)}"]
+    """The worker in the place of the shell. Signals that come before it listens are not to end it."""
+    lines = ["#!/bin/bash", "trap '' USR1 USR2", "export SIPBENCH_REQUEUE=1"]
+    lines += [*([setup] if setup else []), f"exec {shlex.join(command)}"]
     return "\n".join(lines) + "\n"

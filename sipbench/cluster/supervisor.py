@@ -84,13 +84,9 @@ class Supervisor:
 
     @property
     def left(self) -> bool:
-        """Whether something is left to do, as far as is known."""
-        return any(hand.left or hand.ended == 75 for hand in self._hands)
-
-    @property
-    def told(self) -> str:
-        """Why it ended before all was done: nothing, `signal`, or `time`."""
-        return self._told
+        """Whether it ended for want of time, or since it was told to, with something left to do."""
+        stopped = self._told in ("signal", "time")
+        return any(hand.left or (stopped and hand.ended != 0) for hand in self._hands)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
@@ -109,9 +105,10 @@ class Supervisor:
             if self._signals.pop(0) in (signal.SIGUSR1, signal.SIGUSR2):
                 self._told = self._told or "drain"
                 print("told that the end is near: finishing what has begun", file=sys.stderr, flush=True)
-                self._all(signal.SIGUSR2)
             else:
                 self._stop("signal")
+        if self._told == "drain":
+            self._all(signal.SIGUSR2)  # again and again: a process that has just started does not listen yet
         now = time.monotonic()
         if now > self._until:
             self._stop("time")

@@ -26,6 +26,13 @@ def _silent(tmp_path, name, beats=1):
     Presence(name, place="elsewhere", beats=beats - 1, expiry=0.0).beat(tmp_path)
 
 
+def test_a_supervisor_loads_nothing_heavy():
+    code = (
+        "import sys, sipbench.cluster.supervisor, sipbench.cluster.plan\nprint({'torch', 'pandas'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
 def test_one_of_many_holds_it(tmp_path, folder):
     def ask(n):
         return [lease.claim(folder, f"{k:06d}-a", f"w{n}", Watch(tmp_path)) for k in range(20)]

@@ -101,8 +101,8 @@ def test_offline_run_holds_config_rows_curves_and_images(cell, tmp_path, monkeyp
 
 def test_members_of_a_sweep_share_a_group_and_a_tag(cell, tmp_path):
     run(replace(cell, wandb={**cell.wandb, "group": "sweep-1", "tags": ["sweep-1"]}))
-    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    start = next(record.run for record in records(file) if record.WhichOneof("record_type") == "run")
+    _, found = finished(tmp_path / "wandb")
+    start = next(r.run for r in found if r.HasField("run"))
     assert start.run_group == "sweep-1" and {"sweep-1", "pinv"} <= set(start.tags)
 
 
