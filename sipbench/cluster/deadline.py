@@ -13,6 +13,7 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sipbench.cluster import presence
 from sipbench.errors import UserError
 
 
@@ -35,7 +36,7 @@ def typed(until: str | None) -> float:
 
 def of_job() -> float:
     """Seconds until the queue ends the job that this process is in, less a margin; endless where there is none."""
-    job = os.environ.get("SLURM_JOB_ID")
+    job = presence.job()
     if not job:
         return float("inf")
     shown = ask("scontrol", "--oneliner", "show", "job", job)

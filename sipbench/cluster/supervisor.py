@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from sipbench.cluster import deadline, lease
+from sipbench.cluster import deadline, lease, presence
 from sipbench.cluster.hand import Hand
 from sipbench.cluster.presence import BEAT, Presence, expiry, new_name
 from sipbench.cluster.telling import IDLE, UNTIL, WORKER
@@ -149,7 +149,7 @@ class Supervisor:
 
 def requeue() -> bool:
     """Put the job that this process is in back into its queue, where it was not cancelled."""
-    job = os.environ.get("SLURM_JOB_ID", "")
+    job = presence.job()  # of an array the task: the number alone may stand for all of them
     if not job or "JobState=RUNNING" not in deadline.ask("scontrol", "--oneliner", "show", "job", job):
         return False
     deadline.ask("scontrol", "requeue", job)

@@ -7,6 +7,7 @@ import pytest
 
 from sipbench import cli
 from sipbench.cluster import deadline, share
+from sipbench.cluster.supervisor import requeue
 
 SBATCH = '#!/bin/bash\necho "$@" >> sbatch.txt\necho 77\n'
 WORDS = ("-m", "method=pinv", "images=2", "size=32", "metrics=[psnr]")
@@ -64,6 +65,22 @@ def test_the_end_of_a_job_is_told_without_this_nodes_clock(monkeypatch):
     assert deadline.of_job() == float("inf")
     then = time.localtime(time.time() + 7200)
     assert 7000 < deadline.typed(time.strftime("%H:%M", then)) <= 7200 and deadline.typed("90") == 90
+
+
+def test_a_cancelled_task_is_not_put_back_and_no_other_with_it(monkeypatch):
+    asked = []
+
+    def ask(*words):
+        asked.append(" ".join(words))
+        return "JobId=2 ArrayJobId=2 ArrayTaskId=1 JobState=" + state[0]
+
+    monkeypatch.setattr(deadline, "ask", ask)
+    for name, value in {"SLURM_JOB_ID": "2", "SLURM_ARRAY_JOB_ID": "2", "SLURM_ARRAY_TASK_ID": "1"}.items():
+        monkeypatch.setenv(name, value)
+    state = ["CANCELLED"]
+    assert not requeue() and asked == ["scontrol --oneliner show job 2_1"]
+    state = ["RUNNING"]
+    assert requeue() and asked[-1] == "scontrol requeue 2_1"
 
 
 def test_workers_of_a_machine_share_it(tmp_path, monkeypatch):
