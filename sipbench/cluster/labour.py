@@ -110,7 +110,8 @@ class Labour:
         finally:
             job.lease.release()
             self.teller.tell(let=landed)
-        print(f"{job.label}: {landed or 'nothing'} landed, {time.monotonic() - began:.1f} s", flush=True)
+        what = "ended" if job.lesson else f"{landed or 'nothing'} landed"
+        print(f"{job.label}: {what}, {time.monotonic() - began:.1f} s", flush=True)
 
     def _cell(self, job: Job) -> Cell:
         """Composed once, and the one that was submitted: one that changed since is refused."""
