@@ -32,7 +32,8 @@ def main(words: list[str]) -> int:
     from sipbench.cluster import slurm
     from sipbench.cluster.asked import plan_of
     from sipbench.cluster.share import whole
-    from sipbench.cluster.submit import KNOWN, Wish, send
+    from sipbench.cluster.status import status
+    from sipbench.cluster.submit import KNOWN, Wish, check, send
 
     flags = [word for word in words if word in ("-m", "--multirun")]
     named = [word for word in words if "=" not in word and word not in flags]
@@ -43,9 +44,14 @@ def main(words: list[str]) -> int:
         raise UserError(f"where to? +launcher={'|'.join(KNOWN)}")
     own = [name for name in typed.keys if name in (*slurm.OPTIONS, "address") or name.startswith("slurm.")]
     options = {name: typed.get(name, "") for name in own}
+    check(engine, options)
+    workers = 0 if many == "0" else whole("workers", many)
     work = tuple(word for word in typed if word.partition("=")[0] in WORK)
     plan = plan_of([*flags, *named, *typed.without(*own, *WORK)], expand)
-    workers = 0 if many == "0" else whole("workers", many)
+    if status(plan).code == 0:
+        print(f"{plan.name}: everything is done already")
+        return 0
+    workers = min(workers, sum(len(cell.batches) for cell in plan.cells))  # one more would find nothing to do
     sent = send(plan, engine, Wish(workers, work, options)) if workers else None
     if sent is None:
         plan.freeze()

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,18 +40,19 @@ class Wish:
     work: tuple[str, ...]
     options: dict[str, str]
 
-    def option(self, name: str, default: str) -> str:
-        return self.options.get(name, default)
+
+def check(engine: str, options: Iterable[str]) -> None:
+    """Refuse an engine that is not known, and an option that is not one of its."""
+    if engine not in ENGINES:
+        raise unknown("launcher", engine, ENGINES)
+    known = KNOWN[engine]
+    for name in options:
+        if name not in known and not (engine == "slurm" and name.startswith("slurm.")):
+            raise unknown(f"option of +launcher={engine}", name, known)
 
 
 def send(plan: Plan, engine: str, wish: Wish) -> Sent:
     """Freeze the plan and start its workers."""
-    if engine not in ENGINES:
-        raise unknown("launcher", engine, ENGINES)
-    known = KNOWN[engine]
-    for name in wish.options:
-        if name not in known and not (engine == "slurm" and name.startswith("slurm.")):
-            raise unknown(f"option of +launcher={engine}", name, known)
     plan.freeze()
     plan.begin_anew()
     (plan.folder / "logs").mkdir(exist_ok=True)
@@ -100,7 +101,8 @@ def _ray(plan: Plan, wish: Wish) -> Sent:
     from sipbench.cluster import ray_actors
 
     name = ray_actors.submit(plan, wish.workers, command(plan, wish), wish.options, environment())
-    stop = f"{Path(sys.executable).name} -m sipbench.cluster.ray_actors {name} {wish.workers}"
+    where = f" {wish.options['address']}" if "address" in wish.options else ""
+    stop = f"{sys.executable} -m sipbench.cluster.ray_actors {name} {wish.workers}{where}"
     return Sent(f"{wish.workers} actors of Ray, {name}-0 and on", stop)
 
 

@@ -10,7 +10,7 @@ from sipbench.cluster import deadline, share
 from sipbench.cluster.supervisor import requeue
 
 SBATCH = '#!/bin/bash\necho "$@" >> sbatch.txt\necho 77\n'
-WORDS = ("-m", "method=pinv", "images=2", "size=32", "metrics=[psnr]")
+WORDS = ("-m", "method=pinv", "images=8", "batch_size=1", "size=32", "metrics=[psnr]")
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_an_array_of_equal_workers_is_sent(here, slurm, capsys):
     assert "--time=6 --signal=B:USR2@90" in lines[0] and "--requeue" in lines[0] and "gpus-per-node" not in lines[0]
     assert "--partition=long --exclude=n3" in lines[0]
     said = capsys.readouterr().out
-    assert "cancel: scancel 77 77 77" in said and "1 cells, 2 images" in said
+    assert "cancel: scancel 77 77 77" in said and "1 cells, 8 images" in said
     (script,) = here.glob("results/sweeps/*/worker.sh")
     assert f"work {script.parent.name} results={here / 'results'} workers_per_gpu=2" in script.read_text()
 
@@ -46,7 +46,7 @@ def test_an_array_of_equal_workers_is_sent(here, slurm, capsys):
         (("+launcher=local", "partition=long"), "option of +launcher=local"),
         (("+launcher=local", "workers=many"), "workers is a whole number"),
         (("+launcher=srun",), "salloc"),
-        (("+launcher=ray", "cpus=x"), ""),
+        (("+launcher=ray", "cpus=x"), "ay"),
     ],
 )
 def test_what_cannot_be_sent_is_said(here, slurm, capsys, words, says):
