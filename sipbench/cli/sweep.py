@@ -49,6 +49,7 @@ def main(argv: list[str]) -> int:
     if len(jobs) > 1:
         raise UserError(f"these are {len(jobs)} cells: sipbench -m {' '.join(words)}")
     cell = Cell.of(configs.compose(words), words)
+    validate.taken([cell.method], configs.Overrides(words).get("path"))
     print(run(cell))
     code, reason = verdict(cell)
     return _tell(code, [reason])
@@ -61,6 +62,8 @@ def sweep(words: list[str]) -> int:
     """
     jobs = hydra_run.expand(words)
     cells = [Cell.of(configs.compose(job), job) for job in jobs]
+    for path in configs.Overrides(words).choices("path"):
+        validate.taken([cell.method for cell in cells], path)
     logs = _logs(words, str(cells[0].results))
     _servable(cells)
     _freeze(words, jobs, cells)
