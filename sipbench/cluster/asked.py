@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sipbench import configs
+from sipbench.bench import validate
 from sipbench.bench.cell import Cell
 from sipbench.cluster import plan as plans
 from sipbench.cluster.plan import Plan, Planned, results_of
@@ -48,15 +49,14 @@ def of_table(name: str, words: Sequence[str]) -> Plan:
 
 def of_sweep(words: Sequence[str], expand: Expand) -> Plan:
     """All combinations. A mistake of a word is said at once."""
+    jobs = expand(list(words))
+    cells = [Cell.of(configs.compose(job), job) for job in jobs]
+    for path in Overrides(words).choices("path"):
+        validate.taken([cell.method for cell in cells], path)
     made: dict[str, Planned] = {}
-    results: Path | None = None
-    for job in expand(list(words)):
-        cell = Cell.of(configs.compose(job), job)
-        results, one = results or cell.results, planned(cell, job)
+    for one in map(planned, cells, jobs):
         made.setdefault(one.key, one)
-    if results is None:
-        raise UserError(f"these words name no cell: {' '.join(words)}")
-    return Plan.of("sweep", ["-m", *words], made.values(), results)
+    return Plan.of("sweep", ["-m", *words], made.values(), cells[0].results)
 
 
 def planned(cell: Cell, words: Sequence[str]) -> Planned:
