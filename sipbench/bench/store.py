@@ -254,6 +254,16 @@ def _table(path: Path, columns: list[str] | None) -> Any:
         raise UserError(f"damaged results {path}: {error}. Delete the file and run again.") from error
 
 
+def flaw(path: Path) -> str:
+    """What is wrong with a file, its images included; nothing where it is sound."""
+    try:
+        for columns in (None, list(HEAVY)):
+            _table(path, columns)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
 def _with_scores(folder: Path, rows: Any, columns: list[str] | None) -> Any:
     """The rows, with what was scored later where they have nothing, or something by an older version of the metrics."""
     tables = [_table(path, columns) for path in sorted(folder.glob("scores-*.parquet"))]

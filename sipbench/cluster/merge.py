@@ -86,14 +86,13 @@ def _unlike(cell: Path, target: Path) -> str:
 
 
 def _damage(file: Path, name: str) -> str:
-    """Why a file cannot be trusted: every page of it is read, and its checksum compared."""
-    from pyarrow import ArrowException, parquet
+    """Why a file cannot be trusted: all of it is read, and its checksums compared."""
+    from pyarrow import parquet
 
-    try:
-        with parquet.ParquetFile(file, page_checksum_verification=True) as opened:
-            rows = opened.read().to_pandas()
-    except (ValueError, TypeError, KeyError, OSError, ArrowException) as error:
-        return f"damaged ({' '.join(str(error).split())[:120]})"
+    if wrong := store.flaw(file):
+        return f"damaged ({' '.join(wrong.split())[:200]})"
+    names = [n for n in ("image", "cell") if n in parquet.read_schema(file).names]
+    rows = parquet.read_table(file, columns=names).to_pandas()
     if "image" not in rows or not len(rows):
         return "it holds no rows"
     if file.name.startswith("rows-"):
