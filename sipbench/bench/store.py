@@ -257,8 +257,8 @@ def _table(path: Path, columns: list[str] | None) -> Any:
 def flaw(path: Path) -> str:
     """What is wrong with a file, its images included; nothing where it is sound."""
     try:
-        for columns in (None, list(HEAVY)):
-            _table(path, columns)
+        _table(path, None)
+        _table(path, [*HEAVY])
     except UserError as error:
         return str(error)
     return ""
