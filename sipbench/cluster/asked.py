@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from sipbench import configs
 from sipbench.bench import validate
 from sipbench.bench.cell import Cell
+from sipbench.bench.cells import Cells
 from sipbench.cluster import plan as plans
 from sipbench.cluster.plan import Plan, Planned, results_of
 from sipbench.configs import Overrides
@@ -49,7 +50,7 @@ def of_table(name: str, words: Sequence[str]) -> Plan:
 def of_sweep(words: Sequence[str], expand: Expand) -> Plan:
     """All combinations. A mistake of a word is said at once."""
     jobs = expand(list(words))
-    cells = [Cell.of(configs.compose(job), job) for job in jobs]
+    cells = Cells().all(jobs)
     for path in Overrides(words).choices("path"):
         validate.taken([cell.method for cell in cells], path)
     made: dict[str, Planned] = {}

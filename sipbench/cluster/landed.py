@@ -23,16 +23,20 @@ class Landed:
         names = frozenset(name for name in files.listed(folder) if name.startswith("rows-"))
         before = self._seen.get(cell.hash)
         if before is None or not before <= names:
-            self._done[cell.hash] = store.finished(folder, retry_failed=cell.retry_failed) if names else set()
+            self._done[cell.hash] = self._read(cell) if names else set()
         elif new := names - before:
             own = {store.file_of(batch): batch for batch in cell.batches}
             known = [own[name] for name in new if name in own]
             if len(known) < len(new) or cell.retry_failed:
-                self._done[cell.hash] = store.finished(folder, retry_failed=cell.retry_failed)
+                self._done[cell.hash] = self._read(cell)
             else:
                 self._done[cell.hash].update(*known)
         self._seen[cell.hash] = names
         return set(cell.images) - self._done[cell.hash]
+
+    def _read(self, cell: Planned) -> set[int]:
+        rows = store.read(self._results / cell.folder, [*store.SETTLES])
+        return store.settled(rows, retry_failed=cell.retry_failed)
 
     def forget(self, cell: Planned) -> None:
         """Look at its files anew: one of them was written once more, or removed."""
