@@ -173,14 +173,7 @@ def unpacked_chosen(content: bytes) -> dict[str, Tensor]:
 
 def done(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> set[int]:
     """The images of a cell that need no more work of its solver; of its rows, if they were read already."""
-    return (
-        finished(cell.folder, retry_failed=retry_failed) if rows is None else settled(rows, retry_failed=retry_failed)
-    )
-
-
-def finished(folder: Path, *, retry_failed: bool = False) -> set[int]:
-    """The images that need no more work, of the cell whose folder this is."""
-    return settled(read(folder, list(SETTLES)), retry_failed=retry_failed)
+    return settled(read(cell.folder, [*SETTLES]) if rows is None else rows, retry_failed=retry_failed)
 
 
 def settled(rows: Any, *, retry_failed: bool = False) -> set[int]:

@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sipbench.bench import store
+from sipbench.bench import index, store
 from sipbench.cluster import files, lease, presence
 from sipbench.cluster.agenda import TRAINING, key_of
 from sipbench.cluster.plan import Plan, Planned
-from sipbench.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Standing:
     """Of one cell. Every image is done, failed, running or missing.
 
     Attributes:
-        state: done, failed, running, missing, n/a, or mistake: it lacks something, or its results are damaged.
+        state: done, failed, running, missing, n/a, or mistake: it lacks something.
         reason: why images failed, or why nobody has done what is missing.
         seconds: what an image took, where that is known.
     """
@@ -111,18 +110,17 @@ def status(plan: Plan) -> Status:
     held = lease.holders(plan.results)
     live = {cell: {key for key, owner in keys.items() if owner in quick} for cell, keys in held.items()}
     notes = plan.notes()
-    return Status(plan.name, [_standing(plan, one, live, notes) for one in plan.cells], workers)
+    folders = {one.hash: plan.results / one.folder for one in plan.cells}
+    rows = index.read(plan.results, folders.values())
+    cells = [_standing(one, rows[folders[one.hash]], live, notes) for one in plan.cells]
+    return Status(plan.name, cells, workers)
 
 
-def _standing(plan: Plan, one: Planned, live: Mapping[str, set[str]], notes: Mapping[str, Any]) -> Standing:
+def _standing(one: Planned, rows: Any, live: Mapping[str, set[str]], notes: Mapping[str, Any]) -> Standing:
     same: dict[str, Any] = {"label": one.label, "seed": one.seed, "hash": one.hash, "images": len(one.images)}
     if one.refused:
         return Standing(**same, state="mistake", reason=one.refused)
-    try:
-        rows = store.read(plan.results / one.folder, [*store.SETTLES, "reason", "seconds"])
-        have = store.settled(rows)
-    except UserError as error:
-        return Standing(**same, missing=len(one.images), state="mistake", reason=str(error))
+    have = store.settled(rows)
     rows = rows[rows["image"].isin(one.images)]
     bad, good = rows[rows["status"] != "ok"], rows[rows["status"] == "ok"]
     left = set(one.images) - have
