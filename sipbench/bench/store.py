@@ -39,6 +39,7 @@ SMALL = 4 * 2**20  # bytes of posterior samples an image that are kept
 PROBE = "probe."  # before the name of an iterate that a probe chose
 SETTLES = ("image", "status", "kept", "metrics_version")
 NONE: Mapping[str, Tensor] = {}
+_verified: set[tuple[Path, int, int, int]] = set()
 
 
 def prepare(cell: Cell) -> None:
@@ -286,9 +287,13 @@ def _sound(path: Path, columns: list[str] | None) -> Any:
 
 
 def flaw(path: Path) -> str:
-    """What is wrong with a file, its images included; nothing where it is sound."""
+    """What is wrong with a file, its images included; nothing where it is sound. One that stays is read once."""
     try:
-        _sound(path, list(HEAVY))
+        about = os.stat(path)
+        mark = path, about.st_mtime_ns, about.st_size, about.st_ino
+        if mark not in _verified:
+            _sound(path, list(HEAVY))
+            _verified.add(mark)
     except (FileNotFoundError, sealed.Damaged) as error:
         return str(error) if isinstance(error, sealed.Damaged) else ""
     return ""
