@@ -1,10 +1,11 @@
 # sipbench: `make help` lists the targets.
 PROFILE ?= demo
 PYTHON ?= python3
+SEED ?= 0
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 tradeoff quick test coverage lowest slow fulltest papertest slurmtest lint style bench clean
+.PHONY: help setup table1 tradeoff quick test coverage lowest slow fulltest papertest slurmtest fuzz lint style bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ papertest: $(DONE) ## two steps of Table 1's diffusion rows on networks of the p
 slurmtest: $(DONE) ## sweeps on a real SLURM, started on loopback; needs slurm-wlm and munge
 	$(BIN)/python -m pytest -m slurm tests/sweeps
 
+fuzz: $(DONE)    ## 10,000 mutated configs, checkpoints, images, measurements and results; SEED=random tries others
+	$(BIN)/python -m tests.fuzz seed=$(SEED)
+
 lint: $(DONE)    ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -61,7 +65,7 @@ style: $(DONE)   ## style, floors and types, nothing mended
 
 bench: $(DONE)   ## print the harness's overhead and the cost of a DPS step
 	$(BIN)/python benchmarks/overhead.py
-	$(BIN)/python benchmarks/dps_step.py
+	$(BIN)/python benchmarks/gpu.py --size 64 --batch 8 --methods dps --settings float32 --into results/logs/speed
 
 clean:           ## remove the environment and caches, never results
 	rm -rf .venv .venv-lowest .ruff_cache .import_linter_cache .coverage htmlcov build dist *.egg-info

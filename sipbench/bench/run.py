@@ -43,8 +43,12 @@ def run(
     """Do what is missing of a cell; each finished batch is stored, then yielded as its rows.
 
     What cannot be done at all is said at once, before the first batch is asked for. With `images` only these are done,
-    in the batches that the whole cell has. `marks` are further columns of each row.
+    in the batches that the whole cell has. With `isolate` a process of its own does it. `marks` are further columns.
     """
+    if cell.isolate:
+        from sipbench.bench import isolated
+
+        return isolated.run(cell, report, images)
     bench = Bench.of(cell)
     bench.check_trained()
     store.prepare(cell)

@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 from sipbench.errors import UserError, unknown
+from sipbench.text import visible
 
 HELP = """\
 sipbench: an honest benchmark of deep learning for inverse problems
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except UserError as error:
-        print(f"sipbench: {error}", file=sys.stderr)
+        print(f"sipbench: {visible(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; what was finished is kept: run the same command again to go on", file=sys.stderr)

@@ -16,6 +16,7 @@ from sipbench.cli import hydra as hydra_run
 from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
 from sipbench.cli.pending import sending
 from sipbench.errors import UserError
+from sipbench.text import visible
 
 HELP = """\
 sipbench key=value ...        run one cell: a dataset, a degradation, a method; only what is missing is done
@@ -26,6 +27,7 @@ sipbench -m key=value,value   run all combinations; +launcher=local or +launcher
   method.solver.NAME=VALUE      its options, under the paper's names; dataset.NAME= and degradation.operator.NAME= too
   size=64 images=8 images=[0,5,9] images=all split=test seed=0     the problem
   metrics=[psnr,ssim] tuned=false budget_seconds=60 keep_images=true retry_failed=true
+  isolate=true kill_after=75 memory_limit=4GB     a process of its own for the solver, which may crash or hang alone
   batch_size=8 device=auto results=FOLDER data=FOLDER weights=FOLDER     how it is run, and where things lie
   wandb.mode=disabled|offline|online
   --cfg job                     show the composed config and stop
@@ -41,6 +43,7 @@ def main(argv: list[str]) -> int:
     """Run what the words say; 0 if all is done, 1 if images are missing or failed, 2 if a cell could not run."""
     args = _flags(argv)
     words = list(args.overrides)
+    _stays_inside(words)
     if args.cfg or args.info or args.hydra_help or args.shell_completion:
         hydra_run.command(argv)
         return 0
@@ -151,7 +154,13 @@ def _explained(cell: Cell, logs: Path, number: int | None) -> tuple[int, str]:
     """The verdict; where images are missing and the job of that number said why, its own words."""
     code, reason = verdict(cell)
     said = note(logs, "none" if number is None else number)
-    return tuple(json.loads(said.read_text(encoding="utf-8"))) if code and said.is_file() else (code, reason)
+    if not code or not said.is_file():
+        return code, reason
+    try:
+        code, reason = json.loads(said.read_text(encoding="utf-8"))
+        return int(code), str(reason)
+    except (ValueError, TypeError, RecursionError):  # half written, or by somebody else
+        return code, reason
 
 
 def _send(words: list[str], jobs: list[list[str]], logs: Path) -> int:
@@ -187,6 +196,15 @@ def _flags(argv: list[str]) -> Any:
     return args
 
 
+def _stays_inside(words: list[str]) -> None:
+    """Refuse logs of a job that would lie outside of the folder of its sweep."""
+    for word in words:
+        key, _, place = word.lstrip("+").partition("=")
+        inside = key in ("hydra.sweep.subdir", "hydra.output_subdir", "hydra.job.num", "hydra.job.id")
+        if inside and (".." in place or place.lstrip("'\"").startswith(("/", "~"))):
+            raise UserError(f"{key} is a folder inside hydra.sweep.dir, not {place}")
+
+
 def _logs(words: list[str], results: str) -> Path:
     given = [word.partition("=")[2] for word in words if word.startswith("hydra.sweep.dir=")]
     return Path(given[-1] if given else Path(results, "logs", datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")))
@@ -194,5 +212,5 @@ def _logs(words: list[str], results: str) -> Path:
 
 def _tell(code: int, lines: list[str]) -> int:
     for line in filter(None, lines):
-        print(f"sipbench: {line}", file=sys.stderr)
+        print(f"sipbench: {visible(line)}", file=sys.stderr)
     return code

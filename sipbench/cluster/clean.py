@@ -11,11 +11,11 @@ from pathlib import Path
 
 from sipbench import configs
 from sipbench.bench import store
-from sipbench.bench.cell import plain_name
 from sipbench.cluster import files, lease, presence
 from sipbench.cluster import plan as plans
 from sipbench.cluster.presence import Watch
 from sipbench.errors import UserError
+from sipbench.text import file_word
 
 OLD = 3600.0  # seconds after which a half-written file is nobody's
 
@@ -96,7 +96,7 @@ def _of_table(table: str, profile: str, results: Path) -> set[str]:
         try:
             found.add(str(cell.folder.relative_to(cell.results)))
         except UserError:
-            found.add("/".join(["runs", *map(plain_name, cell.names)]))
+            found.add("/".join(["runs", *map(file_word, cell.names)]))
     return found
 
 
