@@ -5,7 +5,7 @@ SEED ?= 0
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 tradeoff report quick test coverage lowest slow fulltest papertest slurmtest browsertest fuzz lint style bench clean
+.PHONY: help setup table1 tradeoff report quick test coverage lowest slow fulltest papertest slurmtest latextest browsertest fuzz lint style bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ browsertest: $(DONE) ## the report in a real headless Chromium; installs playwri
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } || echo "Chromium cannot be installed here: its tests are skipped"
 	$(BIN)/python -m pytest -m browser -rs tests/report/test_browser.py || test $$? -eq 5
+
+latextest: $(DONE) ## compile every table with a real LaTeX; needs texlive-latex-recommended
+	$(BIN)/python -m pytest -m latex tests/tables
 
 fuzz: $(DONE)    ## 10,000 mutated configs, checkpoints, images, measurements and results; SEED=random tries others
 	$(BIN)/python -m tests.fuzz seed=$(SEED)

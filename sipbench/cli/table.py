@@ -13,6 +13,8 @@ sipbench table NAME [profile=demo] [key=value ...]     compute what a table lack
   dataset= degradation= method= seed=    one or more in place of the table's own, separated by commas
   results=FOLDER              where results lie and the table is written: FOLDER/PROFILE/NAME.md, .csv, .tex, .png
   device= batch_size= wandb.mode= retry_failed=true     how it is run
+  compute=false               write what is there; nothing is computed
+  measured=none               the published numbers alone, as they were published: NAME-published.md, .csv, .tex
   jobs=auto                   cells side by side, in so many processes: on a CPU as many as there are threads, at most 4
 
 A table of which something was changed (a method, the number of images, an option) is written to FOLDER/partial/PROFILE,

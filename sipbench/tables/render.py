@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from sipbench.tables import latex
+from sipbench.tables.latex import escape
 from sipbench.tables.sheets import Sheet, Value, sheets
 from sipbench.tables.spec import TableSpec
 from sipbench.tables.wording import heading, published, remarks, setting
@@ -14,24 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
     from rich.table import Table
-
-LATEX = {
-    **{c: f"\\{c}" for c in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "∞": r"$\infty$",
-    "σ": r"$\sigma$",
-    "⁺": r"\textsuperscript{+}",
-    "–": "--",
-    "−": "$-$",
-}
 
 
 def render_markdown(spec: TableSpec, df: pd.DataFrame) -> str:
@@ -45,9 +30,9 @@ def render_markdown(spec: TableSpec, df: pd.DataFrame) -> str:
 
 
 def render_latex(spec: TableSpec, df: pd.DataFrame) -> str:
-    r"""A `table` a (dataset, degradation), for \input into a document with \usepackage{booktabs}."""
-    comments = [f"% {one_line(said)}" for said in (spec.title, *heading(spec, df), *remarks(spec, df))]
-    return "\n".join(comments) + "\n\n" + "\n\n".join(_latex_table(spec, sheet) for sheet in sheets(spec, df)) + "\n"
+    r"""A `table` a (dataset, degradation), for \input into a document with \usepackage{booktabs,graphicx}."""
+    said = [spec.title, *heading(spec, df), *remarks(spec, df)]
+    return latex.page(said, [_latex_table(spec, sheet) for sheet in sheets(spec, df)])
 
 
 def render_text(spec: TableSpec, df: pd.DataFrame) -> RenderableType:
@@ -61,11 +46,6 @@ def render_text(spec: TableSpec, df: pd.DataFrame) -> RenderableType:
         parts += [_text_table(sheet.part(measured=False), "beside: not scores of the methods as measured here")]
     lines = [setting(spec, df), *([published(spec)] if spec.published.values else []), *remarks(spec, df)]
     return Group(*parts, *(Text(f"• {one_line(said)}") for said in lines))
-
-
-def escape(text: str) -> str:
-    """Plain text as LaTeX."""
-    return "".join(LATEX.get(c, c) for c in one_line(text))
 
 
 def _bullets(lines: list[str]) -> str:
@@ -92,31 +72,20 @@ def _latex_table(spec: TableSpec, sheet: Sheet) -> str:
             else ""
         )
     )
-    tabulars = [_tabular(sheet.part(measured=True)), _tabular(sheet.part(measured=False))]
-    body = "\n\n\\medskip\n".join(tabulars)
-    return "\n".join(["\\begin{table}", "\\centering", "\\scriptsize", f"\\caption{{{caption}}}", body, "\\end{table}"])
+    return latex.float_(caption, [_tabular(sheet.part(measured=True)), _tabular(sheet.part(measured=False))])
 
 
 def _tabular(sheet: Sheet) -> str:
-    head = " & ".join(["Method", *(_stack(c.heading) for c in sheet.columns)])
-    lines = [f"\\begin{{tabular}}{{l{'r' * len(sheet.columns)}}}", "\\toprule", f"{head} \\\\"]
-    family = None
-    for i, row in enumerate(sheet.rows):
-        if row.family != family:
-            lines.append("\\midrule")
-            family = row.family
-        lines.append(" & ".join([escape(row.title), *(_latex(c.values[i]) for c in sheet.columns)]) + r" \\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+    head = " & ".join(["Method", *(latex.stack(c.heading) for c in sheet.columns)])
+    lines = [
+        (row, [escape(row.title), *(_latex(c.values[i]) for c in sheet.columns)]) for i, row in enumerate(sheet.rows)
+    ]
+    groups = [[cells for _, cells in group] for _, group in groupby(lines, key=lambda one: one[0].family)]
+    return latex.tabular(f"l{'r' * len(sheet.columns)}", [f"{head} \\\\"], groups)
 
 
 def _latex(value: Value) -> str:
     return rf"\textbf{{{escape(value.text)}}}" if value.best else escape(value.text)
-
-
-def _stack(lines: tuple[str, ...]) -> str:
-    """A heading of several lines."""
-    text = r"\\".join(map(escape, lines))
-    return f"\\shortstack{{{text}}}" if len(lines) > 1 else text
 
 
 def _text_table(sheet: Sheet, caption: str) -> Table:

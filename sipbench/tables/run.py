@@ -16,7 +16,7 @@ from sipbench.configs import Overrides
 from sipbench.errors import UserError
 from sipbench.report.progress import Progress
 from sipbench.report.wandb import log_stored, session
-from sipbench.tables import workers
+from sipbench.tables import as_published, workers
 from sipbench.tables.views import show, text
 from sipbench.training.learned import prepare
 
@@ -26,9 +26,14 @@ def run_table(name: str, words: list[str]) -> int:
     profile, others = Overrides(words).take("profile", "demo")
     jobs, others = others.take("jobs", "auto")
     compute, others = others.take("compute", "true")
+    measured, others = others.take("measured", "all")
     if compute not in ("true", "false"):
         raise UserError(f"compute is true or false, not {compute!r}")
+    if measured not in ("all", "none"):
+        raise UserError(f"measured is all or none, not {measured!r}; none shows the published numbers alone")
     spec = tables.load(name, profile, others)
+    if measured == "none":
+        return _as_published(spec)
     lacking = tables.missing(spec)
     if lacking:
         raise UserError("\n  ".join([f"{name} with profile {spec.profile} lacks:", *lacking]))
@@ -66,6 +71,13 @@ def run_table(name: str, words: list[str]) -> int:
     _print(tables.render_text(spec, frame)) if own is None else print(own)
     print("written: " + ", ".join(str(p) for p in paths))
     return int(bool(frame["failed"].fillna(0).gt(0).any()))
+
+
+def _as_published(spec: tables.TableSpec) -> int:
+    paths = as_published.write(spec)
+    print(paths[0].read_text(encoding="utf-8"))
+    print("written: " + ", ".join(map(str, paths)))
+    return 0
 
 
 def _one_by_one(todo: list[tuple[Cell, int]]) -> None:

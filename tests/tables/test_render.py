@@ -11,8 +11,8 @@ from rich.console import Console
 
 from sipbench import tables
 from sipbench.errors import UserError
+from sipbench.tables.latex import escape
 from sipbench.tables.measures import Measure
-from sipbench.tables.render import escape
 from sipbench.tables.wording import remarks, setting
 
 from .fake import failure, fill, load, put, row, whole
