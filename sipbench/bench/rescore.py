@@ -30,7 +30,7 @@ def lacking(cell: Cell, rows: Any = None) -> dict[int, list[str]]:
     if "kept" not in rows:
         return {}
     rows = rows[rows["image"].isin(cell.images) & (rows["status"] == "ok") & rows["kept"].notna()]
-    able = [name for name in cell.metrics if metrics.available(name) is None and _fits(cell, name)]
+    able = [name for name in cell.metrics if metrics.available(name) is None and fits(cell, name)]
     every = list(dict.fromkeys([*cell.metrics, *(name for name in metrics.METRICS if name in rows)]))
     found = {int(row["image"]): every if _old(row) else [n for n in able if _absent(row, n)] for row in _plain(rows)}
     return {image: names for image, names in found.items() if names}
@@ -47,7 +47,7 @@ def score_stored(cell: Cell, report: Callable[[int, int], None] | None = None, r
             batch = images[at : at + cell.batch_size]
             found = store.kept(cell, batch)  # less where an image's file is damaged
             if found:
-                store.write_scores(cell, _scores(bench, cell, sorted(found), names, found))
+                store.write_scores(cell, scores(bench, cell, sorted(found), names, found))
             if report is not None:
                 report(at + len(batch), len(images))
     return len(todo)
@@ -58,7 +58,7 @@ def unsolved(cell: Cell) -> Cell:
     return replace(cell, method=cell.method | {"needs": [], "networks": {}}, prior=None)
 
 
-def _scores(
+def scores(
     bench: Bench, cell: Cell, images: list[int], names: list[str], found: dict[int, bytes]
 ) -> list[dict[str, Any]]:
     """The scores of a batch, against a truth that is made again; its measurement must be the one that was solved."""
@@ -112,7 +112,7 @@ def _together(todo: dict[int, list[str]]) -> Iterator[tuple[list[str], list[int]
         yield list(key), [image for image, names in todo.items() if tuple(names) == key]
 
 
-def _fits(cell: Cell, name: str) -> bool:
+def fits(cell: Cell, name: str) -> bool:
     from sipbench.degradation import Degradation
 
     degradation, metric = Degradation.of(cell.degradation), metrics.METRICS[name]

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sipbench.bench import store
 from sipbench.bench.identity import digest
@@ -56,7 +57,7 @@ def _join(cell: Path, target: Path, joined: Joined) -> None:
     if not (target / "cell.json").is_file():
         store.write_whole(target / "cell.json", (cell / "cell.json").read_bytes())
     for file in sorted([*cell.glob("rows-*.parquet"), *cell.glob("scores-*.parquet")]):
-        if why := _damage(file, cell.name):
+        if why := damage(file, cell.name):
             joined.refused.append(f"{file}: {why}")
         elif (target / file.name).is_file() and not _better(file, target / file.name):
             joined.kept += 1
@@ -66,15 +67,24 @@ def _join(cell: Path, target: Path, joined: Joined) -> None:
     joined.cells += joined.files > before
 
 
-def _unlike(cell: Path, target: Path) -> str:
-    """Why a folder is not the cell that its name says, or not the one that is there."""
+def told(cell: Path) -> tuple[dict[str, Any], str]:
+    """What a folder's cell.json tells, and why it is not the cell that the folder is named after, if it is not."""
     try:
         said = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
         identity = said["identity"]
     except (OSError, ValueError, KeyError, TypeError):
-        return "its cell.json cannot be read"
+        return {}, "its cell.json cannot be read"
     if digest(identity) != cell.name:
-        return "what its cell.json tells is not the cell that the folder is named after"
+        return {}, "what its cell.json tells is not the cell that the folder is named after"
+    return said, ""
+
+
+def _unlike(cell: Path, target: Path) -> str:
+    """Why a folder is not the cell that its name says, or not the one that is there."""
+    said, why = told(cell)
+    if why:
+        return why
+    identity = said["identity"]
     if (target / "cell.json").is_file():
         try:
             there = json.loads((target / "cell.json").read_text(encoding="utf-8"))["identity"]
@@ -85,7 +95,7 @@ def _unlike(cell: Path, target: Path) -> str:
     return ""
 
 
-def _damage(file: Path, name: str) -> str:
+def damage(file: Path, name: str) -> str:
     """Why a file cannot be trusted: all of it is read, and its checksums compared."""
     from pyarrow import parquet
 
@@ -105,7 +115,7 @@ def _damage(file: Path, name: str) -> str:
 
 def _better(file: Path, there: Path) -> bool:
     """Whether a file is to replace one of the same images: that one is damaged, or fewer of its images succeeded."""
-    if _damage(there, there.parent.name):
+    if damage(there, there.parent.name):
         return True
     return file.name.startswith("rows-") and _succeeded(file) > _succeeded(there)
 

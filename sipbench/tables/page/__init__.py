@@ -38,13 +38,18 @@ def page(names: Sequence[str], profiles: Sequence[str], results: Path, limit: fl
             if found.name in names:
                 raise
             tell(f"  left out: {error}")
+    return together("sipbench: results", sections, limit)
+
+
+def together(title: str, sections: Sequence[Section | Collected], limit: float) -> Page:
+    """The page of these sections, their pictures packed into what is left of `limit` MiB."""
     whole = [one for one in sections if isinstance(one, Collected)]
     galleries = iter(packed([drawn for one in whole for drawn in one.drawn], int(limit * MIB * (1 - TEXT))))
     done = [one.table([next(galleries) for _ in one.drawn]) if isinstance(one, Collected) else one for one in sections]
     families = [m.family for one in done if isinstance(one, Table) for m in one.methods]
     families += [line.family for one in done for chart in one.charts for line in chart.lines]
     cells = {cell.key: cell for one in whole for cell in one.cells}
-    return Page("sipbench: results", _made(), tuple(done), palette.colours(families), cells)
+    return Page(title, _made(), tuple(done), palette.colours(families), cells)
 
 
 def _made() -> str:
