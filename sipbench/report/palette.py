@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 FAMILIES = {"classical": "#767676", "datarich": "#0072B2", "diffusion": "#D55E00", "single": "#009E73"}
 SPARE = ("#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1")  # of families that somebody adds, in order
+DISTINCT = (*SPARE, "#882255", "#117733", "#332288", "#000000")  # of what is no family, such as rules of stopping
 MARKERS = "osD^vPX*"
 LIGHTEST = 0.55  # how far the last of a family goes towards white
 

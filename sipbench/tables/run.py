@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 from sipbench import metrics, tables
@@ -13,10 +14,10 @@ from sipbench.bench.index import stored
 from sipbench.bench.rescore import score_stored
 from sipbench.bench.run import run
 from sipbench.configs import Overrides
-from sipbench.errors import UserError
+from sipbench.errors import UserError, unknown
 from sipbench.report.progress import Progress
 from sipbench.report.wandb import log_stored, session
-from sipbench.tables import as_published, workers
+from sipbench.tables import as_published, views, workers
 from sipbench.tables.views import show, text
 from sipbench.training.learned import prepare
 
@@ -31,7 +32,10 @@ def run_table(name: str, words: list[str]) -> int:
         raise UserError(f"compute is true or false, not {compute!r}")
     if measured not in ("all", "none"):
         raise UserError(f"measured is all or none, not {measured!r}; none shows the published numbers alone")
+    chosen, others = others.take("views", "")
     spec = tables.load(name, profile, others)
+    if chosen:
+        spec = replace(spec, views=tuple(_view(word.strip()) for word in chosen.split(",")))
     if measured == "none":
         return _as_published(spec)
     lacking = tables.missing(spec)
@@ -71,6 +75,12 @@ def run_table(name: str, words: list[str]) -> int:
     _print(tables.render_text(spec, frame)) if own is None else print(own)
     print("written: " + ", ".join(str(p) for p in paths))
     return int(bool(frame["failed"].fillna(0).gt(0).any()))
+
+
+def _view(name: str) -> str:
+    if name not in views.names():
+        raise unknown("view", name, views.names())
+    return name
 
 
 def _as_published(spec: tables.TableSpec) -> int:

@@ -5,14 +5,12 @@ What is drawn is what a probe saw of every iterate, PSNR or residual, else the t
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipbench.bench import store
-from sipbench.report import palette
+from sipbench.report import figures, palette
 from sipbench.tables import images
 from sipbench.tables.spec import Entry, TableSpec
 from sipbench.tables.views.grid import write_text
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESIDUAL, SPENT = "residual", "evaluations"
-MOST = 3  # panels side by side
+HEIGHT = 1.9  # inches of a panel
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Curve:
 
 
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
-    """NAME-curve.csv and NAME-curve.png; nothing where nothing was shown on the way."""
+    """NAME-curve.csv, .png and .pdf; nothing where nothing was shown on the way."""
     import pandas as pd
 
     curves = list(_curves(spec))
@@ -61,10 +59,7 @@ def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
         return []
     text = csv(pd.concat(map(_table, curves)))
     path = spec.folder / f"{spec.name}-curve"
-    return [
-        write_text(path.with_suffix(".csv"), text),
-        store.write_whole(path.with_suffix(".png"), _draw(spec, curves)),
-    ]
+    return [write_text(path.with_suffix(".csv"), text), *_draw(spec, curves, path)]
 
 
 def _curves(spec: TableSpec) -> Iterator[Curve]:
@@ -125,30 +120,25 @@ def _table(curve: Curve) -> pd.DataFrame:
     )
 
 
-def _draw(spec: TableSpec, curves: list[Curve]) -> bytes:
-    import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+def _draw(spec: TableSpec, curves: list[Curve], path: Path) -> list[Path]:
     panels: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
         panels.setdefault((curve.entries[0].dataset, curve.entries[0].degradation), []).append(curve)
-    wide = min(MOST, len(panels))
-    tall = -(-len(panels) // wide)
-    figure = Figure(figsize=(4.2 * wide, 2.8 * tall), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = np.atleast_1d(figure.subplots(tall, wide, sharex=True, squeeze=False)).ravel()
-    for axis, (pair, drawn) in zip(axes, panels.items(), strict=False):
-        _panel(axis, drawn)
-        axis.set_title(spec.problem_title(*pair), fontsize=9)
-    for axis in axes[len(panels) :]:
-        axis.remove()
-    axes[0].legend(fontsize=6)
-    spent = all(f"along_{SPENT}" in curve.rows for curve in curves)
-    figure.supxlabel("network evaluations" if spent else "iteration", fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+    wide, width = figures.across(len(panels))
+    tall, named = -(-len(panels) // wide), {}
+    with figures.figure(width, HEIGHT * tall + 0.5) as figure:
+        axes = figure.subplots(tall, wide, sharex=True, squeeze=False).ravel()
+        for axis, (pair, drawn) in zip(axes, panels.items(), strict=False):
+            _panel(axis, drawn)
+            axis.set_title(spec.problem_title(*pair), wrap=True)
+            named |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+        for axis in axes[len(panels) :]:
+            axis.remove()
+        columns = 3 if len(panels) == 1 else 6
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False)
+        spent = all(f"along_{SPENT}" in curve.rows for curve in curves)
+        figure.supxlabel("network evaluations" if spent else "iteration", fontsize=figures.PLAIN)
+        return figures.write(figure, path)
 
 
 def _panel(axis: Any, curves: list[Curve]) -> None:
@@ -158,19 +148,19 @@ def _panel(axis: Any, curves: list[Curve]) -> None:
     dots = 0
     own = palette.styles([(curve.title, curve.entries[0].row.family) for curve in curves])
     for curve in curves:
-        colour, x = "black" if len(curves) == 1 else own[curve.title][0], curve.values.index
+        colour, x = own[curve.title][0], curve.values.index
         low, high = curve.values.quantile(0.25, axis=1), curve.values.quantile(0.75, axis=1)
         axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-        axis.plot(x, curve.values.mean(axis=1), color=colour, lw=1.5, label=curve.title)
+        axis.plot(x, curve.values.mean(axis=1), color=colour, lw=1, label=curve.title)
         for row in (entry.row for entry in curve.entries if entry.row.part):
             stopped, value = f"{row.part}_stopped", f"{row.part}_{curve.metric}"
             if stopped in curve.rows and value in curve.rows:
-                axis.scatter(curve.rows[stopped], curve.rows[value], s=9, color=f"C{dots}", label=row.title, zorder=3)
+                style = {"s": 6, "lw": 0, "color": palette.DISTINCT[dots % len(palette.DISTINCT)]}
+                axis.scatter(curve.rows[stopped], curve.rows[value], **style, label=row.title, zorder=3)
                 dots += 1
     metric = METRICS.get(curves[0].metric)
-    axis.set_ylabel(f"{metric.title}{', ' * bool(metric.unit)}{metric.unit}" if metric else "residual / σ", fontsize=8)
+    axis.set_ylabel(f"{metric.title}{', ' * bool(metric.unit)}{metric.unit}" if metric else "residual / σ")
     if metric is None:
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.axhline(1.0, color="grey", lw=0.8, ls=":")
-    axis.tick_params(labelsize=7)

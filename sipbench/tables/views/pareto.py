@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipbench.bench import store
-from sipbench.report import palette
+from sipbench.report import figures, palette
 from sipbench.tables import labels
 from sipbench.tables.measures import SECONDS
 from sipbench.tables.spec import TableSpec
@@ -15,13 +14,15 @@ from sipbench.tables.spec import TableSpec
 if TYPE_CHECKING:
     import pandas as pd
 
+HEIGHT = 2.7  # inches of a panel
+
 
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
-    """NAME-pareto.png: the first measure of each problem against the seconds an image; nothing without values."""
+    """NAME-pareto.png and .pdf: the first measure of each problem against the seconds an image, where there are any."""
     points = [_points(spec, df, pair) for pair in spec.pairs]
     if not any(points):
         return []
-    return [store.write_whole(spec.folder / f"{spec.name}-pareto.png", _draw(spec, points))]
+    return _draw(spec, points, spec.folder / f"{spec.name}-pareto")
 
 
 def front(points: list[tuple[float, float]], *, higher_is_better: bool) -> list[int]:
@@ -47,32 +48,36 @@ def _points(spec: TableSpec, df: pd.DataFrame, pair: tuple[str, str]) -> list[tu
     return found
 
 
-def _draw(spec: TableSpec, problems: list[list[tuple[str, float, float]]]) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+def _draw(spec: TableSpec, problems: list[list[tuple[str, float, float]]], path: Path) -> list[Path]:
     measure, families = spec.measures[0], palette.colours(row.family for row in spec.rows)
     colours = {row.title: families[row.family] for row in spec.rows}
-    figure = Figure(figsize=(5.2 * len(problems), 4.2), layout="tight")
-    canvas, drawn = FigureCanvasAgg(figure), []
-    for k, (pair, points) in enumerate(zip(spec.pairs, problems, strict=True)):
-        axes = figure.add_subplot(1, len(problems), k + 1)
-        where = [(cost, value) for _, cost, value in points]
-        shades = [colours[title] for title, *_ in points]
-        axes.scatter([c for c, _ in where], [v for _, v in where], s=18, color=shades)
-        chosen = front(where, higher_is_better=measure.higher_is_better is not False)
-        axes.plot([where[i][0] for i in chosen], [where[i][1] for i in chosen], "--", color="0.5", lw=1, zorder=0)
-        drawn.append((axes, points))
-        axes.margins(0.12)
-        axes.set_xscale("log")
-        axes.set_xlabel("seconds an image")
-        axes.set_ylabel(measure.title)
-        axes.set_title(spec.problem_title(*pair), fontsize=9)
-    canvas.draw()  # from here on everything has its place
-    figure.set_layout_engine("none")
-    for axes, points in drawn:
-        axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
-        labels.draw(axes, points)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+    wide, width = figures.across(len(problems))
+    tall, drawn = -(-len(problems) // wide), []
+    with figures.figure(width, HEIGHT * tall) as figure:
+        for k, (pair, points) in enumerate(zip(spec.pairs, problems, strict=True)):
+            axes = figure.add_subplot(tall, wide, k + 1)
+            where = [(cost, value) for _, cost, value in points]
+            axes.scatter(*zip(*where, strict=True), s=12, color=[colours[title] for title, *_ in points], zorder=3)
+            chosen = front(where, higher_is_better=measure.higher_is_better is not False)
+            axes.plot([where[i][0] for i in chosen], [where[i][1] for i in chosen], "--", color="0.5", lw=0.8, zorder=0)
+            drawn.append((axes, points))
+            axes.margins(0.15)
+            axes.set_xscale("log")
+            axes.set_xlabel("seconds an image")
+            axes.set_ylabel(measure.title)
+            axes.set_title(spec.problem_title(*pair))
+        _legend(figure, families)
+        figure.canvas.draw()  # from here on everything has its place
+        figure.set_layout_engine("none")
+        for axes, points in drawn:
+            axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+            labels.draw(axes, points, figures.SMALL)
+        return figures.write(figure, path)
+
+
+def _legend(figure: Any, families: Mapping[str, str]) -> None:
+    """A dot a family, below all panels."""
+    from matplotlib.lines import Line2D
+
+    dots = [Line2D([], [], ls="", marker="o", color=colour, label=family) for family, colour in families.items()]
+    figure.legend(handles=dots, loc="outside lower center", ncols=len(dots), frameon=False, handletextpad=0.1)

@@ -1,12 +1,13 @@
 """A strip of pictures: truth, measurement and what each method made of it, a row for each problem.
 
 Truth and estimates are drawn alike: aligned as they are for the score, grey as grey, complex with the phase as hue.
+`zoom` and `errors` draw the same with insets and with error maps.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +22,37 @@ from sipbench.bench.run import Bench
 from sipbench.bench.score_draws import MEAN
 from sipbench.metrics import align
 from sipbench.operators.base import Operator
+from sipbench.report import figures, palette
 from sipbench.tables.spec import Entry, TableSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Picture = tuple[str, Any]
+IMAGES = 2  # of each problem
+MOST = 7  # pictures side by side on a page
+TITLE, BAR = 0.27, 0.45  # inches of the titles of a line, and of what stands below all
 
 
-def write(spec: TableSpec, df: pd.DataFrame, images: int = 2) -> list[Path]:
+@dataclass(frozen=True)
+class Picture:
+    """A picture under its title. `error` is |x_hat - x|, root mean square over the channels, of an estimate."""
+
+    title: str
+    pixels: Any
+    family: str = ""
+    error: Any = None
+
+
+def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
     """Draw the first images of every measured cell of a table; returns the files written, none if there is nothing."""
-    rows = [row for pair in spec.pairs for row in _rows(spec, *pair, images)]
-    if not any(len(row) > 2 for row in rows):
-        return []
-    path = spec.folder / f"{spec.name}.png"
-    return [store.write_whole(path, _draw(rows))]
+    found = rows(spec)
+    return _draw(found, spec.folder / spec.name) if found else []
+
+
+def rows(spec: TableSpec, images: int = IMAGES) -> list[list[Picture]]:
+    """A row for each problem and image: truth, measurement, estimates; nothing where nothing is stored."""
+    found = [row for pair in spec.pairs for row in _rows(spec, *pair, images)]
+    return found if any(len(row) > 2 for row in found) else []
 
 
 def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Iterator[list[Picture]]:
@@ -43,14 +60,15 @@ def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Itera
     first = next((entry.cell for entry in entries), None)
     if first is None:
         return
+    bench = Bench.of(unsolved(first), check=False)
     for image in first.images[:images]:
-        bench = Bench.of(unsolved(first), check=False)
         problem = bench.pose([image])
         truth = bench.truth([image], problem)
         x = None if truth is None else truth.x
         y = problem.f.picture(problem.y)[0]
         shown = [picture for entry in entries if (picture := _picture(entry, image, x, problem.f)) is not None]
-        yield [(f"truth ({degradation})", pixels(y if x is None else x[0])), ("measurement", pixels(2 * y - 1)), *shown]
+        first = Picture("truth\n" + degradation, pixels(y if x is None else x[0]))
+        yield [first, Picture("measurement\n", pixels(2 * y - 1)), *shown]
 
 
 def _picture(entry: Entry, image: int, x: Tensor | None, f: Operator) -> Picture | None:
@@ -61,10 +79,11 @@ def _picture(entry: Entry, image: int, x: Tensor | None, f: Operator) -> Picture
     if x_hat is None:
         return None
     column = f"{part}_psnr" if part else "psnr"
-    rows = store.read(cell.folder, ["image", column])
-    psnr = rows.set_index("image")[column].get(image, float("nan")) if column in rows else float("nan")
+    stored = store.read(cell.folder, ["image", column])
+    psnr = stored.set_index("image")[column].get(image, float("nan")) if column in stored else float("nan")
     own = x_hat if x is None else align(x_hat, x, f.symmetries, f.margin)
-    return f"{entry.row.title} {_db(psnr)}", pixels(own[0])
+    error = None if x is None else (own - x.to(own))[0].square().mean(0).sqrt().cpu().numpy()
+    return Picture(f"{entry.row.title}\n{_db(psnr)}", pixels(own[0]), entry.row.family, error)
 
 
 def returned(cell: Cell, image: int, part: str) -> Tensor | None:
@@ -106,19 +125,31 @@ def _db(psnr: float) -> str:
     return f"{psnr:.1f} dB" if psnr == psnr else ""
 
 
-def _draw(rows: list[list[Picture]]) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _draw(found: list[list[Picture]], path: Path) -> list[Path]:
+    def one(axes: Any, picture: Picture) -> None:
+        axes.imshow(picture.pixels, interpolation="nearest")
 
-    columns = max(len(row) for row in rows)
-    figure = Figure(figsize=(1.7 * columns, 1.9 * len(rows)), layout="tight")
-    FigureCanvasAgg(figure)
-    for i, row in enumerate(rows):
-        for j, (title, picture) in enumerate(row):
-            axes = figure.add_subplot(len(rows), columns, i * columns + j + 1)
-            axes.imshow(picture, interpolation="nearest")
-            axes.set_title(title, fontsize=8)
+    return laid_out(found, path, one)
+
+
+def laid_out(
+    found: list[list[Picture]], path: Path, draw: Callable[[Any, Picture], None], bar: Any = None
+) -> list[Path]:
+    """Write pictures in rows of at most MOST, each drawn by `draw` under its title in the colour of its family."""
+    columns = min(MOST, max(len(row) for row in found))
+    lines = [row[at : at + columns] for row in found for at in range(0, len(row), columns)]
+    own = palette.colours(picture.family for row in found for picture in row if picture.family)
+    side = figures.PAGE / columns
+    with figures.figure(figures.PAGE, (side + TITLE) * len(lines) + (BAR if bar else 0)) as figure:
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+        every = figure.subplots(len(lines), columns, squeeze=False)
+        for axes in every.flat:
             axes.set_axis_off()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+        for line, row in zip(lines, every, strict=True):
+            for picture, axes in zip(line, row, strict=False):
+                draw(axes, picture)
+                colour = own.get(picture.family, "black")
+                axes.set_title(picture.title, fontsize=figures.SMALL, color=colour, pad=2, linespacing=1.1)
+        if bar:
+            bar(figure, every)
+        return figures.write(figure, path)

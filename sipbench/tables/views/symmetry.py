@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import store
 from sipbench.bench.run import Bench
+from sipbench.report import figures, palette
 from sipbench.tables import images
 from sipbench.tables.published import folder
 from sipbench.tables.spec import Entry, TableSpec
@@ -54,11 +55,11 @@ class Point:
 
 
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
-    """NAME.md, NAME.csv and NAME.png."""
+    """NAME.md, NAME.csv, NAME.png and NAME.pdf."""
     points = _points(spec)
     texts = {"md": _page(spec, df, points), "csv": _table(points)}
     paths = [write_text(spec.folder / f"{spec.name}.{ending}", text) for ending, text in texts.items()]
-    return [*paths, store.write_whole(spec.folder / f"{spec.name}.png", _draw(spec, points))]
+    return [*paths, *_draw(spec, points, spec.folder / spec.name)]
 
 
 def zero(dimension: int) -> float:
@@ -159,24 +160,18 @@ def _table(points: list[Point]) -> str:
     return stream.getvalue()
 
 
-def _draw(spec: TableSpec, points: list[Point]) -> bytes:
+def _draw(spec: TableSpec, points: list[Point], path: Path) -> list[Path]:
     """What was learnt of one dimension, and the errors over the number of pairs."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    _learnt(left, [entry for entry in spec.entries() if entry.cell is not None and entry.cell.size == 1])
-    _errors(right, points)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+    with figures.figure(figures.PAGE, 2.8) as figure:
+        left, right = figure.subplots(1, 2)
+        _learnt(left, [entry for entry in spec.entries() if entry.cell is not None and entry.cell.size == 1])
+        _errors(right, points)
+        return figures.write(figure, path)
 
 
 def _learnt(axis: Any, entries: list[Entry]) -> None:
     """x over y in one dimension: the truth, of either sign, and what each method says."""
-    axis.set_title("y = (a x)² in one dimension", fontsize=9)
+    axis.set_title("y = (a x)² in one dimension")
     axis.set_xlabel("y")
     axis.set_ylabel("x")
     for i, entry in enumerate(entries):
@@ -194,12 +189,12 @@ def _learnt(axis: Any, entries: list[Entry]) -> None:
             style |= {} if entry.row.method == "mlp" else {"ls": "", "marker": ".", "ms": 2}
             axis.plot(y[order], estimate.x.flatten()[order], **style, label=entry.row.title)
     if entries:
-        axis.legend(fontsize=7)
+        axis.legend()
 
 
 def _errors(axis: Any, points: list[Point]) -> None:
     """Each method's mean over the draws of A with their range; the published one dashed."""
-    axis.set_title("min over signs of |± x̂ − x|² / n, × 10³", fontsize=9)
+    axis.set_title("min over signs of |± x̂ − x|² / n, × 10³")
     axis.set_xlabel("pairs")
     for title in dict.fromkeys(point.title for point in points):
         own = sorted((p for p in points if p.title == title), key=lambda p: p.pairs)
@@ -212,12 +207,24 @@ def _errors(axis: Any, points: list[Point]) -> None:
             axis.plot(at, [p.published for p in own], **style | {"lw": 1, "ls": ":"})
     for n in sorted({point.dimension for point in points}):
         axis.axhline(zero(n), color="grey", lw=0.8)
-        axis.text(0.02, zero(n), "zero", transform=axis.get_yaxis_transform(), fontsize=7, va="bottom", color="grey")
+        axis.text(
+            0.02,
+            zero(n),
+            "zero",
+            transform=axis.get_yaxis_transform(),
+            fontsize=figures.SMALL,
+            va="bottom",
+            color="grey",
+        )
     axis.set_xscale("log")
     axis.set_yscale("log")
     if points:
-        axis.legend(fontsize=7, title="dotted: published", title_fontsize=7)
+        axis.legend(title="dotted: published", title_fontsize=figures.SMALL)
 
 
 def _style(method: str, breaking: bool) -> dict[str, Any]:
-    return {"color": "C0" if breaking else "C3", "ls": "-" if method == "mlp" else "--", "lw": 1.5}
+    return {
+        "color": palette.FAMILIES["datarich"] if breaking else palette.SPARE[1],
+        "ls": "-" if method == "mlp" else "--",
+        "lw": 1,
+    }

@@ -1,0 +1,65 @@
+"""Figures of a paper's size: one column or the whole page wide, written as PNG to look at and as PDF to print.
+
+Text is 6 to 8 points where the figure is included as it is; colours are those of `palette`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sipbench.bench import store
+
+COLUMN, PAGE = 3.25, 6.75  # inches
+SMALL, PLAIN, TITLE = 6, 7, 8  # points
+DPI = 220
+STYLE: Mapping[str, Any] = {
+    "font.size": PLAIN,
+    "axes.labelsize": PLAIN,
+    "axes.titlesize": TITLE,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.markersize": 3,
+    "pdf.fonttype": 42,  # TrueType: a publisher asks for it
+}
+SAYS = {
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}  # no time, no machine
+
+
+@contextmanager
+def figure(width: float, height: float, layout: str = "constrained") -> Iterator[Any]:
+    """A figure of so many inches in the style of all of them, to be drawn and written within."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(dict(STYLE)):
+        made = Figure(figsize=(width, height), layout=layout, dpi=DPI)  # pyright: ignore
+        FigureCanvasAgg(made)
+        yield made
+
+
+def write(made: Any, path: Path) -> list[Path]:
+    """PATH.png and PATH.pdf, each whole; the same figure gives the same bytes."""
+    return [store.write_whole(path.with_name(f"{path.name}.{kind}"), content(made, kind)) for kind in SAYS]
+
+
+def content(made: Any, kind: str = "png") -> bytes:
+    """A figure as a file's content."""
+    buffer = io.BytesIO()
+    made.savefig(buffer, format=kind, dpi=DPI, metadata=SAYS[kind])
+    return buffer.getvalue()
+
+
+def across(panels: int) -> tuple[int, float]:
+    """How many panels stand side by side, and the width of all: a column for one, the page for more."""
+    return (1, COLUMN) if panels == 1 else (min(3, panels) if panels != 4 else 2, PAGE)
