@@ -5,7 +5,7 @@ SEED ?= 0
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 tradeoff report quick test coverage lowest slow fulltest papertest slurmtest latextest browsertest fuzz lint style bench clean
+.PHONY: help setup table1 tradeoff report quick test coverage lowest slow fulltest papertest slurmtest latextest browsertest fuzz lint style freeze bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ style: $(DONE)   ## style, floors and types, nothing mended
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/typecheck.py --all
+
+freeze: $(DONE)  ## write results/RELEASE.json: the numbers of a release, their hashes and what they rest on
+	$(BIN)/python -m sipbench.tables.release freeze
 
 bench: $(DONE)   ## print the harness's overhead and the cost of a DPS step
 	$(BIN)/python benchmarks/overhead.py

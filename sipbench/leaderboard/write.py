@@ -74,9 +74,11 @@ def _json(board: Board, df: pd.DataFrame, gathered: Gathered) -> str:
 
 def _plain(value: Any) -> Any:
     """As JSON has it: what is no number is nothing, an infinite one is a word."""
-    own = value.item() if hasattr(value, "item") else value
-    if own is None or own != own:
+    import pandas as pd
+
+    if pd.isna(value):
         return None
+    own = value.item() if hasattr(value, "item") else value
     return str(own) if isinstance(own, float) and own in (float("inf"), float("-inf")) else own
 
 

@@ -12,6 +12,7 @@ Place = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 AROUND = ((1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))  # right above is where one looks first
 REACH = (4, 9, 15, 22, 30, 40, 52, 66, 82, 100)
+APART = 3.0  # between two labels side by side
 POINT = 4.0  # half the side of the square that a point keeps free
 FAR = 12.0  # from here on a line leads from the point to its label
 
@@ -26,7 +27,7 @@ def draw(axes: Any, points: Sequence[tuple[str, float, float]], size: float = 7)
     boxes = [text.get_window_extent(renderer) for text in texts]
     anchors = [tuple(axes.transData.transform((x, y))) for _, x, y in points]
     frame = tuple(axes.get_window_extent(renderer).extents)
-    found = placed(anchors, [(box.width, box.height) for box in boxes], frame)
+    found = placed(anchors, [(box.width + APART, box.height) for box in boxes], frame)
     for text, (left, bottom, right, top), (x, y) in zip(texts, found, anchors, strict=True):
         text.set(x=(left - x) * scale, y=(bottom - y) * scale, ha="left", va="bottom")
         near = min(max(x, left), right), min(max(y, bottom), top)

@@ -17,6 +17,7 @@ from sipbench.configs import Overrides
 from sipbench.errors import UserError, unknown
 from sipbench.report.progress import Progress
 from sipbench.report.wandb import log_stored, session
+from sipbench.report.wandb_table import log_table
 from sipbench.tables import as_published, views, workers
 from sipbench.tables.views import show, text
 from sipbench.training.learned import prepare
@@ -71,6 +72,8 @@ def run_table(name: str, words: list[str]) -> int:
     if said := damage.summary(spec.setting(*spec.pairs[0]).results):
         print(said, file=sys.stderr)
     paths = show(spec, frame)
+    setting = spec.setting(*spec.pairs[0])
+    log_table(spec.name, spec.profile, frame, paths, setting.wandb, setting.results)
     own = text(spec, frame)
     _print(tables.render_text(spec, frame)) if own is None else print(own)
     print("written: " + ", ".join(str(p) for p in paths))

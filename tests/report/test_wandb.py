@@ -15,8 +15,10 @@ from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run as run_batches
 from sipbench.cli import cell as job
+from sipbench.cli import main
 from sipbench.errors import UserError
 from sipbench.report import wandb as wandb_log
+from sipbench.report.wandb_table import log_table
 
 
 @pytest.fixture
@@ -209,3 +211,40 @@ def test_a_score_that_could_not_be_computed_is_left_out_of_the_curves():
     """Stored, a list of nothing but NaN comes back as one of None."""
     rows = [{"curve_step": [1, 2], "curve_psnr": [10.0, float("nan")], "curve_lpips_alex": [None, None]}]
     assert wandb_log.curves(rows) == [{"curve/step": 1, "curve/psnr": 10.0}]
+
+
+def test_a_table_is_a_run_of_its_own_beside_those_of_its_cells(tmp_path, monkeypatch):
+    """What lands on the disk: the long form, the sheets, the pictures, and in each cell's run its own."""
+    monkeypatch.setattr(wandb_log.Log, "broken", set())
+    words = ["size=32", "images=2", "degradation=sr4", "method=pinv", "metrics=[psnr]", f"results={tmp_path}"]
+    assert main(["table", "table1", *words, "wandb.mode=offline", "views=grid,strip,zoom,errors", "jobs=1"]) == 0
+    runs = {}
+    for file in (tmp_path / "wandb").rglob("*.wandb"):
+        _, found = finished(file.parent)
+        start = next(r.run for r in found if r.HasField("run"))
+        runs[start.display_name] = file.parent, start, found
+    assert {name: run[1].run_group for name, run in runs.items()} == {
+        "pinv-s0": "faces/sr4",
+        "table1-demo": "table1/demo",
+    }
+    folder, start, found = runs["table1-demo"]
+    assert start.job_type == "table" and {"table1", "demo"} <= set(start.tags)
+    tables = [json.loads(path.read_text()) for path in folder.rglob("*.table.json")]
+    long, sheets = sorted(tables, key=lambda table: -len(table["columns"]))
+    assert {"method", "metric", "mean", "best_group", "p_holm"} <= set(long["columns"])
+    assert [name for name, _ in sheets["data"]] == ["table1.md", "table1.tex"]
+    logged = {key for r in found if r.HasField("history") for key in items(r.history.item)}
+    assert {"pictures/strip", "pictures/zoom", "pictures/errors", "table", "sheets"} <= logged
+    assert len(list(folder.rglob("*.png"))) == 3
+    summary = {k: v for r in found if r.HasField("summary") for k, v in items(r.summary.update).items()}
+    rows = store.read(next((tmp_path / "runs").rglob("cell.json")).parent)
+    assert summary["faces/sr4/pinv/PSNR"] == pytest.approx(rows["psnr"].mean())
+    assert len(list(runs["pinv-s0"][0].rglob("*.png"))) == 2  # the reconstructions of the cell
+
+
+def test_a_table_without_a_log_imports_no_wandb(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    log_table("t", "demo", None, [], {"mode": "disabled"}, tmp_path)
+    monkeypatch.setattr(wandb_log.Log, "broken", set())
+    log_table("t", "demo", None, [], {"mode": "offline", "project": "p"}, tmp_path)
+    assert not list((tmp_path / "wandb").iterdir())

@@ -119,7 +119,7 @@ def test_a_table_without_probes_has_the_curves_that_every_cell_stores(tmp_path, 
     words = [*words, "metrics=[psnr]", f"results={tmp_path}"]
     assert main(["table", "table1", *words]) in (0, 1)
     spec = tables.load("table1", "demo", words)
-    (csv, png) = curve.write(spec, tables.collect(spec))
+    (csv, png, _) = curve.write(spec, tables.collect(spec))
     frame = pd.read_csv(csv)
     assert frame["method"].unique().tolist() == ["dip", "tv"] and png.is_file()
     assert set(frame["metric"]) == {"psnr"} and frame["mean"].notna().all()
@@ -127,7 +127,7 @@ def test_a_table_without_probes_has_the_curves_that_every_cell_stores(tmp_path, 
 
 def test_pictures_of_a_row_are_of_what_its_rule_chose(folder):
     spec = load(folder)
-    (path,) = strip.write(spec, tables.collect(spec))
+    (path, _) = strip.write(spec, tables.collect(spec))
     assert Image.open(io.BytesIO(path.read_bytes())).width > 500
     cell = spec.planned[0].cell
     assert cell is not None

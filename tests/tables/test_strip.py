@@ -1,11 +1,17 @@
 """Pictures of a table: truth and estimates drawn alike."""
 
+import io
+
+import numpy as np
 import torch
+from PIL import Image
 
 from sipbench.bench import store
 from sipbench.bench.run import Bench
+from sipbench.cli import main
 from sipbench.problem import Estimate
-from sipbench.tables.views import strip
+from sipbench.report import figures
+from sipbench.tables.views import errors, strip, zoom
 
 from .fake import load, put, row
 
@@ -30,9 +36,11 @@ def test_an_estimate_is_aligned_as_it_is_for_the_score(tmp_path):
     class Far:
         symmetries, margin = ("flip",), (0, 0)
 
-    _, picture = strip._picture(spec.planned[0], 0, x, Far())
+    picture = strip._picture(spec.planned[0], 0, x, Far())
+    assert picture.error.max() == 0 and picture.family == "classical"
+    picture = picture.pixels
     assert (picture == strip.pixels(x[0])).all()
-    _, plain = strip._picture(spec.planned[0], 0, x, problem.f)
+    plain = strip._picture(spec.planned[0], 0, x, problem.f).pixels
     assert (plain != picture).any()
     assert strip._picture(spec.planned[1], 0, x, problem.f) is None
 
@@ -44,3 +52,44 @@ def test_the_mean_of_draws_is_a_part(tmp_path):
     put(cell, [row(0) | {"kept": True, "estimate": store.packed(Estimate(samples[:, 0], samples=samples), 0)}])
     assert torch.equal(strip.returned(cell, 0, "mean"), samples.mean(1))
     assert not torch.equal(strip.returned(cell, 0, ""), samples.mean(1))
+
+
+def picture(tall=20, wide=20, error=None, **spots):
+    """Grey, with a bright square at each spot."""
+    pixels = np.full((tall, wide, 3), 100, np.uint8)
+    for top, left in spots.values():
+        pixels[top : top + 4, left : left + 4] = 255
+    return strip.Picture("a\nb", pixels, "diffusion", error)
+
+
+def test_the_inset_is_where_the_methods_disagree_most():
+    row = [picture(), picture(5, 5), picture(a=(3, 12), b=(14, 2)), picture(b=(14, 2)), picture(b=(14, 2))]
+    assert zoom.box(row) == (3, 12, 4)
+    assert zoom.box(row[:2]) == (0, 0, 4)  # nothing to disagree
+
+
+def test_errors_have_one_scale_and_all_come_as_png_and_pdf(tmp_path, monkeypatch):
+    flat = np.zeros((20, 20))
+    row = [picture(), picture(5, 5), picture(error=flat + 0.1), picture(error=flat + 0.4)]
+    spec = load(tmp_path, "images=1", "method=pinv")
+    seen = []
+    for view in (errors, zoom):
+        monkeypatch.setattr(view, "rows", lambda _: [row])
+        paths = view.write(spec, None)
+        assert [path.suffix for path in paths] == [".png", ".pdf"] and paths[1].read_bytes().startswith(b"%PDF")
+        seen.append(paths[0].read_bytes())
+        assert view.write(spec, None)[0].read_bytes() == seen[-1]
+    with Image.open(io.BytesIO(seen[0])) as drawn:
+        assert drawn.width == round(figures.PAGE * figures.DPI)
+        dark, light = (
+            np.asarray(drawn.convert("L"))[: drawn.height // 2, int(drawn.width * k)] for k in (0.625, 0.875)
+        )
+        assert dark.min() + 40 < light.min()  # 0.4 is a lighter colour than 0.1 of the same scale
+
+
+def test_views_are_chosen_by_a_word(tmp_path, capsys):
+    words = ["size=32", "images=1", "method=pinv", "degradation=sr4", "metrics=[psnr]", f"results={tmp_path}"]
+    assert main(["table", "table1", *words, "views=zoom,errors"]) == 0
+    written = {path.name for path in (tmp_path / "partial" / "demo").iterdir()}
+    assert written == {f"table1-{view}.{kind}" for view in ("zoom", "errors") for kind in ("png", "pdf")}
+    assert main(["table", "table1", *words, "views=zom"]) == 2 and "zoom" in capsys.readouterr().err

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEIGHT = 2.7  # inches of a panel
+FAR = 10
 
 
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
@@ -51,10 +52,11 @@ def _points(spec: TableSpec, df: pd.DataFrame, pair: tuple[str, str]) -> list[tu
 def _draw(spec: TableSpec, problems: list[list[tuple[str, float, float]]], path: Path) -> list[Path]:
     measure, families = spec.measures[0], palette.colours(row.family for row in spec.rows)
     colours = {row.title: families[row.family] for row in spec.rows}
-    wide, width = figures.across(len(problems))
-    tall, drawn = -(-len(problems) // wide), []
+    shown = [(pair, points) for pair, points in zip(spec.pairs, problems, strict=True) if points]
+    wide, width = figures.across(len(shown))
+    tall, drawn = -(-len(shown) // wide), []
     with figures.figure(width, HEIGHT * tall) as figure:
-        for k, (pair, points) in enumerate(zip(spec.pairs, problems, strict=True)):
+        for k, (pair, points) in enumerate(shown):
             axes = figure.add_subplot(tall, wide, k + 1)
             where = [(cost, value) for _, cost, value in points]
             axes.scatter(*zip(*where, strict=True), s=12, color=[colours[title] for title, *_ in points], zorder=3)
@@ -63,6 +65,8 @@ def _draw(spec: TableSpec, problems: list[list[tuple[str, float, float]]], path:
             drawn.append((axes, points))
             axes.margins(0.15)
             axes.set_xscale("log")
+            if _far_apart([value for _, value in where]):
+                axes.set_yscale("log")
             axes.set_xlabel("seconds an image")
             axes.set_ylabel(measure.title)
             axes.set_title(spec.problem_title(*pair))
@@ -73,6 +77,11 @@ def _draw(spec: TableSpec, problems: list[list[tuple[str, float, float]]], path:
             axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
             labels.draw(axes, points, figures.SMALL)
         return figures.write(figure, path)
+
+
+def _far_apart(values: list[float]) -> bool:
+    """Whether they are of several orders of magnitude, so that the small ones would lie on one another."""
+    return min(values) > 0 and max(values) > FAR * min(values)
 
 
 def _legend(figure: Any, families: Mapping[str, str]) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IMAGES = 2  # of each problem
-MOST = 7  # pictures side by side on a page
+MOST = 8  # pictures side by side on a page
 TITLE, BAR = 0.27, 0.45  # inches of the titles of a line, and of what stands below all
 
 
@@ -52,7 +52,7 @@ def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
 def rows(spec: TableSpec, images: int = IMAGES) -> list[list[Picture]]:
     """A row for each problem and image: truth, measurement, estimates; nothing where nothing is stored."""
     found = [row for pair in spec.pairs for row in _rows(spec, *pair, images)]
-    return found if any(len(row) > 2 for row in found) else []
+    return [row for row in found if len(row) > 2]
 
 
 def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Iterator[list[Picture]]:
@@ -68,7 +68,7 @@ def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Itera
         y = problem.f.picture(problem.y)[0]
         shown = [picture for entry in entries if (picture := _picture(entry, image, x, problem.f)) is not None]
         first = Picture("truth\n" + degradation, pixels(y if x is None else x[0]))
-        yield [first, Picture("measurement\n", pixels(2 * y - 1)), *shown]
+        yield [first, Picture("measurement\n(y)", pixels(2 * y - 1)), *shown]
 
 
 def _picture(entry: Entry, image: int, x: Tensor | None, f: Operator) -> Picture | None:
@@ -136,7 +136,8 @@ def laid_out(
     found: list[list[Picture]], path: Path, draw: Callable[[Any, Picture], None], bar: Any = None
 ) -> list[Path]:
     """Write pictures in rows of at most MOST, each drawn by `draw` under its title in the colour of its family."""
-    columns = min(MOST, max(len(row) for row in found))
+    longest = max(len(row) for row in found)
+    columns = -(-longest // -(-longest // MOST))  # as many lines as it takes, and those about equally long
     lines = [row[at : at + columns] for row in found for at in range(0, len(row), columns)]
     own = palette.colours(picture.family for row in found for picture in row if picture.family)
     side = figures.PAGE / columns
