@@ -6,7 +6,7 @@ Text is 6 to 8 points where the figure is included as it is; colours are those o
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from sipbench.bench import store
 COLUMN, PAGE = 3.25, 6.75  # inches
 SMALL, PLAIN, TITLE = 6, 7, 8  # points
 DPI = 220
-STYLE: Mapping[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": PLAIN,
     "axes.labelsize": PLAIN,
     "axes.titlesize": TITLE,
@@ -42,7 +42,7 @@ def figure(width: float, height: float, layout: str = "constrained") -> Iterator
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(dict(STYLE)):
+    with matplotlib.rc_context(STYLE):
         made = Figure(figsize=(width, height), layout=layout, dpi=DPI)  # pyright: ignore
         FigureCanvasAgg(made)
         yield made

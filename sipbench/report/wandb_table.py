@@ -22,7 +22,7 @@ def log_table(
     name: str, profile: str, frame: pd.DataFrame, paths: Sequence[Path], wanted: Mapping[str, Any], results: Path
 ) -> None:
     """One run for a table, in the group NAME/PROFILE, where a log is asked for. What goes wrong is one line."""
-    mode = str(wanted["mode"])
+    mode: Any = wanted["mode"]
     if mode == "disabled" or mode in Log.broken:
         return
     run: Any = None
@@ -58,13 +58,13 @@ def _content(name: str, frame: pd.DataFrame, paths: Sequence[Path]) -> dict[str,
     import wandb
 
     columns: list[Any] = [str(column) for column in frame.columns]
-    data = [[_plain(value) for value in row] for row in frame.itertuples(index=False)]
+    data: list[Any] = [[_plain(value) for value in row] for row in frame.itertuples(index=False)]
     found: dict[str, Any] = {"table": wandb.Table(columns=columns, data=data, allow_mixed_types=True)}
     for path in paths:
         if path.suffix in PICTURES:
             view = path.stem.removeprefix(name).strip("-") or "strip"
             found[f"pictures/{view}"] = wandb.Image(str(path), caption=path.name)
-    sheets = [[path.name, path.read_text(encoding="utf-8")] for path in paths if path.suffix in SHEETS]
+    sheets: list[Any] = [[path.name, path.read_text(encoding="utf-8")] for path in paths if path.suffix in SHEETS]
     if sheets:
         found["sheets"] = wandb.Table(columns=["file", "text"], data=sheets)
     return found
