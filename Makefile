@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 tradeoff quick test coverage lowest slow fulltest papertest slurmtest lint style bench clean
+.PHONY: help setup table1 tradeoff docs quick test coverage lowest slow fulltest papertest slurmtest lint style bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ table1: $(DONE)  ## the demo of Table 1: compute what is missing, print and writ
 
 tradeoff: $(DONE) ## the demo of the curve of data and knowledge: train, compute, print and write it
 	$(BIN)/sipbench table tradeoff profile=$(PROFILE)
+
+docs: $(DONE)    ## the site of docs/, in build/site: open build/site/index.html, no server needed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 quick: $(DONE)   ## before each commit: style, floors, types of what changed, the fast tests
 	.ci/check fast
