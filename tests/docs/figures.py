@@ -80,6 +80,11 @@ def _cells(line: str) -> list[str]:
 
 @cache
 def committed(path: str) -> pd.DataFrame:
+    """A table as it is committed."""
+    return pd.read_csv(io.BytesIO(shown(path)))
+
+
+def shown(path: str) -> bytes:
     """A file as it is committed: a run of the demo writes it anew, with this machine's seconds."""
-    shown = subprocess.run(["git", "-C", str(ROOT), "show", f"HEAD:{path}"], capture_output=True, check=False)
-    return pd.read_csv(io.BytesIO(shown.stdout) if shown.returncode == 0 else ROOT / path)
+    found = subprocess.run(["git", "-C", str(ROOT), "show", f"HEAD:{path}"], capture_output=True, check=False)
+    return found.stdout if found.returncode == 0 else (ROOT / path).read_bytes()
