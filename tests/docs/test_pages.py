@@ -13,6 +13,7 @@ def name(page):
     return page.relative_to(commands.ROOT / "docs").as_posix()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name)
 def test_every_command_is_understood(page, here):
     assert list(commands.mistakes(page)) == []

@@ -9,6 +9,7 @@ from sipbench import cli
 from tests.docs import commands
 from tests.docs.conftest import TUTORIAL
 
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
 PHOTOGRAPH = re.findall(r"^```python\n(from pathlib.*?)^```", TUTORIAL, re.S | re.M)
 COMMANDS = [c for c in commands.of(commands.ROOT / "docs" / "tutorial.md") if c.startswith("sipbench")]
 AS_THEY_ARE = ("doctor", "list", "check", "compare")
@@ -25,6 +26,9 @@ def test_every_command_runs_in_its_order(here):
         assert cli.main(words if words[0] in AS_THEY_ARE else [*words, *QUICK]) == 0, command
     table = (here / "results" / "partial" / "demo" / "table1.md").read_text(encoding="utf-8")
     assert "| Gradient descent | classical |" in table
+    for page in ("reading.md", "reference/api.md"):
+        for code in PYTHON.findall((commands.ROOT / "docs" / page).read_text(encoding="utf-8")):
+            exec(code, {})
     assert len(list((here / "pictures").glob("*.png"))) == 2 and len(list((here / "deblurred").glob("*.png"))) == 2
 
 
