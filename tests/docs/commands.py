@@ -65,7 +65,9 @@ def _command(name: str, words: list[str]) -> None:
         return
     if name == "table":
         profile, rest = Overrides(words[1:]).take("profile", "demo")
-        tables.load(words[0], profile, Overrides(word for word in rest if not re.match("compute=|jobs=", word)))
+        spec = tables.load(words[0], profile, Overrides(word for word in rest if not re.match("compute=|jobs=", word)))
+        for entry in (0, -1):
+            spec._entry(*spec.pairs[entry], spec.rows[entry])
     elif name == "list":
         assert words[0] in (*GROUPS, "metrics", "schema"), words
     elif name == "fetch":
