@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from sipbench import configs
-from sipbench.bench import guard
+from sipbench.bench import guard, validate
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.needs import unmet
 from sipbench.bench.run import Bench
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 YOURS = "your problem"  # how one that was built by hand is named
+COMMAND = r"sipbench \w[^;,]*"  # what is to be typed in a shell is that everywhere
+WORD = r"(?<![\w.])([a-z_]+(?:\.\w+)*)=([\w./-]+|\[[^\]]*\])"
 
 
 def pose(
@@ -43,22 +48,44 @@ def pose(
     chosen = images if isinstance(images, int) else list(images)
     words = [f"dataset={dataset}", f"degradation={degradation}", f"images={chosen}", f"seed={seed}"]
     words += [f"device={device}", *([f"size={size}"] if size else []), *overrides]
-    cell = _cell([*words, "method=pinv", "prior=none"])
-    bench = Bench.of(cell, check=False)
-    problem = bench.told(cell.images)
-    truth = bench.truth(cell.images, problem)
+    with _in_python(pose):
+        cell = _cell([*words, "method=pinv", "prior=none"])
+        bench = Bench.of(cell, check=False)
+        problem = bench.told(cell.images)
+        truth = bench.truth(cell.images, problem)
     words = [w for w in words if not w.startswith("images=")]
     setting = {**problem.setting, "overrides": tuple(words), "images": tuple(cell.images)}
     return replace(problem, setting=setting), truth.x if truth is not None else None
 
 
-def solve(problem: Problem, method: str = "pinv", **options: Any) -> Estimate:
+def solve(
+    problem: Problem,
+    method: str = "pinv",
+    *,
+    prior: str | None = None,
+    trained_on: str | None = None,
+    path: str | None = None,
+    recipe: str | None = None,
+    overrides: Sequence[str] = (),
+    **options: Any,
+) -> Estimate:
     """What a method makes of a problem. Options are the solver's keyword arguments, under the paper's names.
 
     A problem that was built by hand is solved with the paper's defaults and the prior that it brings.
+
+    Args:
+        prior: another prior than that of the problem's dataset.
+        trained_on: the dataset that trained networks come from, and the prior; the problem's own, unless this says.
+        path: the file of a network made elsewhere, for the methods that take one.
+        recipe: trains first what the method lacks, as conf/recipe/NAME.yaml says; stored below results/trained.
+        overrides: more settings as on the command line, such as "recipe.images=64".
     """
+    named = {"prior": prior, "trained_on": trained_on, "path": path, "recipe": recipe}
+    words = [*(f"{name}={value}" for name, value in named.items() if value is not None), *overrides]
     posed = "overrides" in problem.setting
-    bench = _posed(problem, method, options) if posed else _by_hand(problem, method, options)
+    with _in_python(solve):
+        bench = _posed(problem, method, words, options) if posed else _by_hand(problem, method, words, options)
+        validate.taken([bench.cell.method], path)
     public = {k: problem.setting.get(k, YOURS) for k in ("dataset", "degradation")}  # not how to pose it again
     return bench.solve(replace(problem, prior=bench.prior, setting=public), None).estimate
 
@@ -96,22 +123,47 @@ def _scored(names: Sequence[str], estimate: Estimate, truth: Truth | None, probl
     return pd.DataFrame(values)
 
 
-def _posed(problem: Problem, method: str, options: dict[str, Any]) -> Bench:
-    cell = _cell([*problem.setting["overrides"], f"method={method}"])
+def _posed(problem: Problem, method: str, words: list[str], options: dict[str, Any]) -> Bench:
+    cell = replace(_cell([*problem.setting["overrides"], f"method={method}", *words]), typed=options)
     if cell.draws > 1:
         raise UserError("draws are made by a cell, as in sipbench method=dps draws=8; solve makes one")
-    return Bench.of(replace(cell, typed=options))
+    bench = Bench.of(cell)
+    if not bench.lacking:
+        return bench
+    from sipbench.training.learned import prepare
+
+    prepare(cell)
+    return Bench.of(cell)
 
 
-def _by_hand(problem: Problem, method: str, options: dict[str, Any]) -> Bench:
+def _by_hand(problem: Problem, method: str, words: list[str], options: dict[str, Any]) -> Bench:
     """The method without a prior of its own; NotApplicable says what the problem lacks."""
-    cell = _cell([f"method={method}", "prior=none", "profile=paper", f"device={problem.device}"])
+    if set(configs.Overrides(words).keys) & {"prior", "recipe"}:
+        why = (
+            "a problem that was built by hand brings its prior, Problem(..., prior=...), and nothing is trained for it"
+        )
+        raise UserError(f"{why}: recipe and prior are for one that was posed")
+    cell = _cell([f"method={method}", "prior=none", "profile=paper", f"device={problem.device}", *words])
     node = cell.degradation | {"name": problem.setting.get("degradation", YOURS)}
     bench = Bench.of(replace(cell, typed=options, degradation=node), check=False)
     reason = unmet(cell.method, node["name"], problem.f, problem.noise, problem.prior)
     if reason:
         raise NotApplicable(reason)
     return replace(bench, prior=problem.prior)
+
+
+@contextmanager
+def _in_python(function: Callable[..., Any]) -> Iterator[None]:
+    """A mistake that advises a word of the command line says how that is written here."""
+    try:
+        yield
+    except UserError as error:
+        own = inspect.signature(function).parameters
+        advised = re.findall(WORD, re.sub(COMMAND, "", str(error)))
+        word = next((f"{key}={value.rstrip('.')}" for key, value in advised if key not in own), None)
+        if word is not None:
+            error.args = (f"{str(error).rstrip('.')}. In Python: overrides=[{word!r}]",)
+        raise
 
 
 def _cell(words: list[str]) -> Cell:

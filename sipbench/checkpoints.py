@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -28,6 +29,13 @@ def find(name: str, weights: str | Path, how: str = "") -> Path:
             return place
     looked = ", ".join(str(p) for p in places(name, weights)[:3])
     raise UserError(f"missing checkpoint {name!r}. Looked in: {looked}, and the hub cache. {_how(name, how)}")
+
+
+def alike(name: str, part: str, weights: str | Path) -> list[str]:
+    """The checkpoints here, shipped or of one's own, that are called as `name` is as far as `part` in it."""
+    first, found, _ = name.partition(part)
+    folders = [own for place in (Path(weights).expanduser(), SHIPPED) for own in place.glob(f"{glob.escape(first)}-*")]
+    return sorted({own.name for own in folders if found and any((own / file).is_file() for file in WEIGHTS)})
 
 
 def weight_file(folder: Path) -> Path:

@@ -5,6 +5,7 @@ import torch
 
 import sipbench
 from sipbench.bench.cell import NotApplicable
+from sipbench.errors import UserError
 from sipbench.noise import Gaussian
 from sipbench.operators import Inpainting
 from sipbench.operators.blind import BlindBlur
@@ -69,3 +70,30 @@ def test_nothing_is_invented_of_a_real_measurement(tmp_path):
     assert sipbench.score(sipbench.solve(told), None, told)["residual_ratio"].notna().all()
     assumed, _ = sipbench.pose("measured", "denoise", images=1, overrides=[root])
     assert sipbench.score(sipbench.solve(assumed), None, assumed)["residual_ratio"].isna().all()
+
+
+def test_what_a_method_lacks_is_trained_before_it_solves(tmp_path):
+    problem, truth = sipbench.pose(degradation="sr4", images=1, size=32, overrides=[f"results={tmp_path}"])
+    short = ["recipe.images=2", "recipe.schedule.steps=1", "recipe.schedule.validate_every=0", "recipe.widths=[4]"]
+    estimate = sipbench.solve(problem, method="unet", recipe="tradeoff", overrides=short)
+    assert estimate.x.shape == truth.shape and len(list(tmp_path.glob("trained/unet-*"))) == 1
+    with pytest.raises(UserError, match="recipe and prior are for one that was posed"):
+        sipbench.solve(by_hand()[0], method="unet", recipe="tradeoff")
+
+
+def test_words_of_a_cell_are_arguments_here():
+    problem, _ = sipbench.pose(degradation="sr4", images=1, size=32)
+    with pytest.raises(UserError, match="missing checkpoint 'unet-crystals-32-sr4'"):
+        sipbench.solve(problem, method="unet", trained_on="crystals")
+    with pytest.raises(UserError, match="tv takes no path"):
+        sipbench.solve(problem, method="tv", path="net.pth")
+    with pytest.raises(UserError, match="no file|waits for net.pth"):
+        sipbench.solve(problem, method="external", path="net.pth")
+
+
+def test_what_a_mistake_advises_can_be_typed_here():
+    with pytest.raises(UserError, match=r"In Python: overrides=\['dataset.root=FOLDER'\]"):
+        sipbench.pose(dataset="ffhq", images=1)
+    with pytest.raises(UserError) as caught:
+        sipbench.pose(images=999999999)
+    assert "images=10000000" in str(caught.value) and "overrides" not in str(caught.value)

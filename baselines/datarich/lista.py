@@ -26,6 +26,8 @@ def lista(problem: Problem, *, net: Lista) -> Tensor:
     W, S and theta are learned. With D = A Psi they begin at W = D^T / |D|^2, S = I - D^T D / |D|^2 and theta = lam,
     where this is ISTA for min_a |D a - y|^2 / 2 + lam |D|^2 |a|_1. For small images, and one map for all of them.
     """
+    if not problem.f.alike:
+        raise ValueError("lista learns one map: here each image has its own")
     W, S, theta = net.matrices(problem)
     b = problem.y.to(W.dtype).flatten(1) @ W.T
     a = torch.zeros_like(b)
@@ -70,12 +72,11 @@ class Matrices(Sized):
 
     def size(self, problem: Problem) -> None:
         shape, n = problem.shape[1:], math.prod(problem.shape[1:])
-        if problem.f.per_image:
-            raise ValueError("lista learns one map: here each image has its own")
         if n > MOST:
             raise ValueError(f"lista learns a matrix of {n} x {n}: take images of at most {MOST} values, by size=32")
-        units = torch.eye(n, dtype=torch.float64, device=problem.device)
-        D = problem.linear(synthesis(units, (n, *shape))).flatten(1).T
+        atoms = synthesis(torch.eye(n, dtype=torch.float64, device=problem.device), (n, *shape))
+        one = problem.linear.select(slice(1))
+        D = torch.cat([one(atom).flatten(1) for atom in atoms.split(1)]).T
         D = (D / problem.linear.norm).float()
         theta = torch.full((n,), self.lam, device=problem.device)
         self.fill(nW=n * (D.T / problem.linear.norm), nG=n * (D.T @ D), theta=theta)

@@ -12,7 +12,9 @@ from sipbench.problem import Estimate, Problem
 class Residuals:
     """`along_residual`, the residual over the noise level, at `along_evaluations` network evaluations of an image.
 
-    What a solver shows is its estimate of the image, not its noisy state. A blind map has no residual without a kernel.
+    What a solver shows is its estimate of the image, not its noisy state. Like the column `residual_ratio`, which the
+    last one equals where that is what the solver returned, it is of the true map and the true noise, whatever the
+    solver is told of them. A blind map has no residual without a kernel.
 
     Args:
         every: iterates from one that is looked at to the next.

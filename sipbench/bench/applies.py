@@ -28,7 +28,8 @@ def check(bench: Bench) -> None:
     if cell.probe:
         probe.check(cell.probe)
     said = degradation.told or degradation
-    f = said.build((1, *_shape(cell)), Rng.of(0, "check", [0]))
+    images = [0, 1] if "fixed" in (cell.method.get("needs") or []) else [0]
+    f = said.build((len(images), *_shape(cell)), Rng.of(0, "check", images))
     if said is degradation.told and not f.blind:
         _same_shape(degradation, f)
     if cell.probe and cell.draws > 1:
@@ -65,7 +66,7 @@ def _priors(bench: Bench) -> None:
 def _same_shape(degradation: Degradation, told: Operator) -> None:
     """A solver cannot take a y that the f it is told has no place for."""
     x = torch.zeros(told.shape)
-    y, _ = degradation.measure(x, Rng.of(0, "check", [0]))
+    y, _ = degradation.measure(x, Rng.of(0, "check", range(len(x))))
     shape = tuple(told.measure(x).shape)
     if shape != tuple(y.shape):
         why = f"such an f gives measurements of {shape[1:]}, and y is {tuple(y.shape)[1:]}"

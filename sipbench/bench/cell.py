@@ -258,6 +258,9 @@ class Cell:
         dataset, degradation, method = self.names if self.source else ("", "", "")
         how = f"sipbench train net method={method} dataset={self.trained_on} size={self.size} degradation={degradation}"
         how += "; or take one of another dataset: trained_on=NAME"
+        if self.trained_on not in configs.names("dataset"):
+            known = ", ".join(configs.names("dataset"))
+            how = f"there is no dataset {self.trained_on!r} to train it on; trained_on names one of {known}"
         for name, node in (self.method.get("networks") or {}).items():
             learned = self.lessons.get(name)
             if "path" in node:
@@ -266,7 +269,9 @@ class Cell:
             elif learned:
                 found[name] = learned.weights(self.results)
             else:
-                found[name] = self._weight_file(node["weights"], node.get("get", how))
+                here = checkpoints.alike(node["weights"], f"-{self.trained_on}-", self.weights_folder)
+                there = f". Here are: {', '.join(here)}" if here else ""
+                found[name] = self._weight_file(node["weights"], node.get("get", how) + there)
         return found
 
     @property

@@ -30,7 +30,8 @@ def drawn(
     """All draws of these images, `at_once` copies of a measurement at a time; of one that draws once, the one."""
     n = bench.cell.draws
     if n == 1 or bench.cell.moves_ensemble:
-        outcome = bench.solve(bench.told(images), report, bench.solver_streams(images, range(1)))
+        scored = bench.as_known(bench.pose(images), images) if bench.cell.probe else None
+        outcome = bench.solve(bench.told(images), report, bench.solver_streams(images, range(1)), scored)
         return outcome if n == 1 else _ensemble(outcome, n)
     each, parts = max(1, at_once // len(images)), []
     for first in range(0, n, each):

@@ -16,6 +16,7 @@ from typing import Any
 from sipbench import checkpoints, configs
 from sipbench.bench import protocol
 from sipbench.bench.identity import PLACES, digest, targets
+from sipbench.bench.options import resolve
 from sipbench.errors import UserError
 
 Node = dict[str, Any]
@@ -184,10 +185,21 @@ def of_network(cell: Any, part: str) -> Lesson:
     node, goal = architecture(cell.method["networks"][part]), objective(cell.method, part)
     through: Node = {}
     if goal == RESTORATION:
-        through = {"method": cell.method, "options": cell.options, "degradation": heard(cell.degradation)}
+        through = _through(cell, part)
     else:
         through = {"unknown": _unknown(cell)}
     return Lesson(part, goal, node, **through, **_shared(cell))
+
+
+def _through(cell: Any, part: str) -> Node:
+    """What a network learns to restore, and through which solver: the cell's, or what `lessons` of its method name."""
+    named = (cell.method.get("lessons") or {}).get(part)
+    if not named:
+        return {"method": cell.method, "options": cell.options, "degradation": heard(cell.degradation)}
+    other = _composed([*(f"{kind}={name}" for kind, name in named.items()), f"size={cell.size}"])
+    degradation = other["degradation"] | ({"unknown": _unknown(cell)} if _unknown(cell) != "image" else {})
+    options = resolve(other["method"], degradation["name"], cell.profile, cell.tuned).values
+    return {"method": other["method"], "options": options, "degradation": degradation}
 
 
 def _unknown(cell: Any) -> str:
@@ -205,10 +217,14 @@ def _shared(cell: Any) -> Node:
 
 def _dataset(cell: Any) -> Node:
     """Another dataset than the cell's own, composed as a run with it would be."""
+    return _composed([f"dataset={cell.trained_on}", f"size={cell.size}", f"data={cell.data}"])["dataset"]
+
+
+def _composed(words: list[str]) -> Node:
     from omegaconf import OmegaConf
 
-    words = [f"dataset={cell.trained_on}", f"size={cell.size}", f"data={cell.data}"]
-    return OmegaConf.to_container(configs.compose(words).dataset, resolve=True)  # pyright: ignore
+    cfg = configs.compose(words)
+    return {k: OmegaConf.to_container(cfg[k], resolve=True) for k in ("dataset", "method", "degradation")}
 
 
 def heard(node: Node) -> Node:

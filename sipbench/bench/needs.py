@@ -31,10 +31,6 @@ def _has(*names: str) -> Callable[[Given], bool]:
     return lambda given: all(hasattr(given.f, name) for name in names)
 
 
-def _is_fixed(given: Given) -> bool:
-    return not given.f.per_image
-
-
 def _denoises(given: Given) -> bool:
     from sipbench.operators.colour import Denoise
 
@@ -78,8 +74,8 @@ NEEDS: dict[str, Need] = {
     # one whose linear map is the Fourier transform of a frame, in and out of which it leads
     "far_field": Need(_has("embed", "crop"), "{method} is for phase retrieval from far fields; {degradation} is none"),
     "tomography": Need(_has("views", "detectors"), "{method} is for tomography; {degradation} is none"),
-    # the same forward map for every image, so that a network can learn it
-    "fixed": Need(_is_fixed, "{method} learns one forward map; {degradation} draws one for each image"),
+    # the same forward map for every image, so that a network can learn it: two images tell
+    "fixed": Need(lambda g: g.f.alike, "{method} learns one forward map; {degradation} draws one for each image"),
     "denoising": Need(_denoises, "{method} only denoises; {degradation} does more than add noise"),
     "y.image": Need(_pictures, "{method} is given y as an image; {degradation} measures something else"),
     "blind": Need(

@@ -13,6 +13,8 @@ from sipbench import configs, device
 from sipbench.bench.probe import BEST, Seen
 from sipbench.problem import Problem, Stopper
 
+SOLVER = "solver"  # the name of the solver's streams among those of the problem
+
 
 class Rules:
     """Shows each iterate to stopping rules, and keeps every so many iterates for the curve and for the best of all.
@@ -34,7 +36,8 @@ class Rules:
             raise ValueError(f"every is a whole number from 1 on, not {every}")
         like = torch.zeros(problem.shape, dtype=problem.y.dtype, device=problem.device)
         self.rules: dict[str, Stopper] = {
-            name: configs.build(dict(node), like=like, rng=problem.rng.child(name)) for name, node in rules.items()
+            name: configs.build(dict(node), like=like, rng=problem.rng.child(_stream(name)))
+            for name, node in rules.items()
         }
         self.every, self.shown, self.batch = every, 0, problem.shape[0]
         self.frames: list[tuple[int, Tensor]] = []
@@ -69,3 +72,8 @@ class Rules:
         if self.losses:
             columns["along_loss"] = torch.stack(self.losses, 1).tolist()
         return Seen(columns, {name: rule.best for name, rule in self.rules.items()}, self.frames)
+
+
+def _stream(rule: str) -> str:
+    """The name of a rule's random streams: its own, but for one that is called as the solver's are."""
+    return rule if rule != SOLVER else f"rule {rule}"

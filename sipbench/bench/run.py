@@ -205,17 +205,20 @@ class Bench:
             keys += (own or (first.child(f"draw {k}") if k else first)).keys
         return Rng(keys, self.device)
 
-    def solve(self, problem: Problem, report: Report | None, streams: Rng | None = None) -> Outcome:
+    def solve(
+        self, problem: Problem, report: Report | None, streams: Rng | None = None, scored: Problem | None = None
+    ) -> Outcome:
         """The solver's own time, evaluations and memory; loading, warm-up and metrics are outside the clock.
 
-        The solver works on a y of its own, and what else it is lent is watched: see `guard`.
+        The solver works on a y of its own, and what else it is lent is watched: see `guard`. A probe is handed the
+        problem as it is `scored`, where the solver is told another, with parts of its own.
         """
         self.check_trained()
         streams = problem.rng.child("solver") if streams is None else streams
         options = configs.typed(self.cell.solver, configs.built(self.cell.options), problem)
         solver = partial(self.cell.solver, **options, **self.networks, **self.priors)
         self._warm_up(problem)
-        watching = probe.probe_of(self.cell.probe, replace(problem, y=self.handed(problem.y)))
+        watching = probe.probe_of(self.cell.probe, self._own(scored or problem)) if self.cell.probe else None
         follow = Follow(report, self.cell.budget_seconds, watching)
         own = replace(problem, y=self.handed(problem.y), rng=streams, _watch=follow)
         own = replace(own, noise=copy.deepcopy(problem.noise))
@@ -235,6 +238,11 @@ class Bench:
             raise guard.Trespass("it set the clock")
         seen = probe.seen_by(watching, problem, seconds)
         return Outcome(guard.own(result), seconds, evaluations(), memory.read(), follow.snapshots, seen=seen)
+
+    def _own(self, problem: Problem) -> Problem:
+        """The problem with a measurement, a forward map and a noise that nobody else has in their hands."""
+        f, noise = copy.deepcopy(problem.f), copy.deepcopy(problem.noise)
+        return replace(problem, y=self.handed(problem.y), f=f, noise=noise)
 
     def handed(self, y: torch.Tensor) -> torch.Tensor:
         """A copy of y in the precision that the solver is to work in."""

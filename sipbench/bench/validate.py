@@ -22,12 +22,7 @@ LARGEST_SEED = 2**63 - 1  # what a column of whole numbers holds
 
 def options(cfg: Mapping[str, Any]) -> None:
     """Refuse what makes no sense of a composed config; nothing is built, opened or looked for."""
-    for name in FLAGS:
-        if not isinstance(cfg.get(name, True), bool):
-            raise UserError(f"{name} is true or false, not {cfg[name]!r}")
-    folders(cfg)
-    if not DEVICES.fullmatch(str(cfg.get("device", "auto"))):
-        raise UserError(f"unknown device {cfg['device']!r}: use auto, cpu, cuda or cuda:0")
+    shared(cfg)
     if isinstance(cfg.get("seed"), int) and abs(cfg["seed"]) > LARGEST_SEED:
         raise UserError(f"seed is a whole number of at most 18 digits, not {cfg['seed']}")
     _how(cfg)
@@ -35,7 +30,36 @@ def options(cfg: Mapping[str, Any]) -> None:
     _wandb(cfg.get("wandb") or {"mode": "disabled"})
     if cfg.get("recipe"):
         check(Recipe, cfg["recipe"], "recipe")
+
+
+def shared(cfg: Mapping[str, Any]) -> None:
+    """What a cell and a training have in common: words that are true or false, folders, the device and the size."""
+    for name in FLAGS:
+        if not isinstance(cfg.get(name, True), bool):
+            raise UserError(f"{name} is true or false, not {cfg[name]!r}")
+    folders(cfg)
+    if not DEVICES.fullmatch(str(cfg.get("device", "auto"))):
+        raise UserError(f"unknown device {cfg['device']!r}: use auto, cpu, cuda or cuda:0")
     size(cfg.get("size"))
+
+
+def plain_name(name: object) -> None:
+    """Refuse what names no folder right below the weights."""
+    if name is not None and (not isinstance(name, str) or not name.strip(".") or re.search(r"[/\\\0]", name)):
+        raise UserError(
+            f"name is a folder's name below weights, without / and \\, not {name!r}: weights=FOLDER says where"
+        )
+
+
+def taken(methods: Sequence[Mapping[str, Any]], path: str | None) -> None:
+    """Refuse a path that none of these methods takes."""
+    networks = [method.get("networks") or {} for method in methods]
+    if path is None or any(node.get("path") == path for nodes in networks for node in nodes.values()):
+        return
+    keys = {part: "path=FILE" if "path" in node else "weights=FOLDER" for part, node in networks[0].items()}
+    how = " and ".join(f"method.networks.{part}.{key}" for part, key in keys.items())
+    own = f"its weights are named by {how}, and " if keys else ""
+    raise UserError(f"{methods[0]['name']} takes no path: {own}a network of yours is run by method=external path=FILE")
 
 
 def folders(cfg: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ sipbench: an honest benchmark of deep learning for inverse problems
   sipbench list WHAT [--json]               methods, degradations, noises, datasets, priors, probes, tables, ...
   sipbench check mine.py:solve              the contract tests, on a solver of yours or on a method's name
   sipbench fetch [lpips|NAME|table1 ...]    get checkpoints and data, or be told what is left to do by hand
-  sipbench doctor                           what is installed, present and missing here, and what to do about it
+  sipbench doctor [TABLE]                   what is installed, present and missing here, and what to do about it
   sipbench tune method=dps degradation=sr4  choose a solver's options on validation images
   sipbench train prior dataset=faces        train a diffusion prior; objective=flow or edm, codec=NAME for latents
   sipbench train autoencoder dataset=faces  train an autoencoder, for a prior of its codes

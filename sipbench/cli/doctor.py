@@ -13,24 +13,31 @@ from sipbench.configs import Overrides
 from sipbench.errors import UserError
 
 HELP = """\
-sipbench doctor [--all] [key=value ...]     what is installed, present and missing here, and how to get it
+sipbench doctor [--all] [TABLE ...] [key=value ...]     what is installed, present and missing here, and how to get it
 
-  --all                            where each was looked for, who needs it, and every cell of every table
+  --all                            where each was looked for
+  TABLE                            what the cells of a table lack, and who needs it; in each profile, or in profile=NAME
   data= weights= results=          other folders than those of the configuration
 
 Exit code 0: what is missing is for the reader to judge.
 
-Example:  sipbench doctor data=/mnt/images
+Example:  sipbench doctor table1 profile=paper data=/mnt/images
 """
 WIDTH = 160  # of a line on the page
 
 
 def main(words: list[str]) -> int:
-    """Print the page, or all that there is to say."""
-    for word in words:
-        if "=" not in word and word != "--all":
-            raise UserError(f"unknown word {word!r}: sipbench doctor [--all] [data=FOLDER ...]")
-    typed, everything = Overrides(word for word in words if word != "--all"), "--all" in words
+    """Print the page, or all that there is to say; of tables only that."""
+    from sipbench import tables
+
+    asked = [word for word in words if "=" not in word and word != "--all"]
+    for word in asked:
+        if word not in tables.names():
+            raise UserError(f"unknown word {word!r}: sipbench doctor [--all] [TABLE ...] [data=FOLDER ...]")
+    typed, everything = Overrides(word for word in words if "=" in word), "--all" in words
+    if asked:
+        _print("tables", _tables(asked, typed))
+        return 0
     cfg = typed.compose()
     sections: dict[str, Callable[[], list[Finding]]] = {
         "datasets": lambda: findings("dataset", cfg),
@@ -44,10 +51,9 @@ def main(words: list[str]) -> int:
     for title, look in sections.items():
         found = look()
         _print(title, _whole(found) if everything else _short(found))
-    if everything:
-        _print("tables", _tables(typed))
-    else:
-        print("sipbench doctor --all: where each was looked for, and what each table lacks (it composes every cell)")
+    if not everything:
+        print("sipbench doctor --all: where each was looked for")
+    print("sipbench doctor TABLE, such as table1: what its cells lack (it composes each of them)")
     return 0
 
 
@@ -125,12 +131,14 @@ def _metrics() -> Iterator[Finding]:
         yield Finding(name, lack is None, lack or f"ready{file}", lack or "")
 
 
-def _tables(words: Overrides) -> Iterator[str]:
+def _tables(names: list[str], words: Overrides) -> Iterator[str]:
     from sipbench import tables
 
-    for name in tables.names():
-        for profile in configs.read("table", name)["profiles"]:
-            spec = tables.load(name, profile, words)
-            ready = [entry for entry in spec.entries() if entry.cell is not None]
-            yield f"{name} {profile}: {len(ready)} of {len(spec.entries())} cells could run here"
-            yield from (f"  lacks {line}" for line in tables.missing(spec))
+    chosen, rest = words.take("profile")
+    for name in names:
+        for profile in [chosen] if chosen else configs.read("table", name)["profiles"]:
+            spec = tables.load(name, profile, rest)
+            lacks = tables.missing(spec)
+            count = sum(len(entry.cells) for entry in spec.planned)
+            yield f"{name} {profile}: {count} cells" + ("" if lacks else ", and every file that they need is here")
+            yield from (f"  lacks {line}" for line in lacks)

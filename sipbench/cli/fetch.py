@@ -67,7 +67,8 @@ def _kinds(name: str) -> list[str]:
         return [LPIPS]
     kinds = [kind for kind in (*KINDS, *USERS) if name in configs.names(kind)]
     if not kinds:
-        known = {LPIPS, *(n for kind in ("prior", "dataset", "table") for n in configs.names(kind))}
+        known = {LPIPS, *filter(models, configs.names("prior"))}
+        known |= {n for kind in ("dataset", "table") for n in configs.names(kind)}
         raise unknown("thing to fetch (a method's or a degradation's name will do too)", name, known)
     return kinds
 
@@ -166,12 +167,12 @@ def _thing(kind: str, name: str, cfg: Any) -> Iterator[str]:
         yield f"{kind} {name}: {' '.join((found.how or found.where).split())}"
 
 
-def _address(kind: str, name: str) -> dict[str, str]:
+def _address(kind: str, name: str) -> dict[str, Any]:
     """Its plain address, if there is one."""
     return (configs.read(kind, name).get("fetch") or {}) if name in configs.names(kind) else {}
 
 
-def _download(name: str, address: dict[str, str], weights: Path) -> None:
+def _download(name: str, address: dict[str, Any], weights: Path) -> None:
     """Get a checkpoint into its folder; one of guided-diffusion is imported, and its own file goes."""
     from sipbench.fetch import hub
     from sipbench.priors.adm import import_prior
@@ -183,7 +184,7 @@ def _download(name: str, address: dict[str, str], weights: Path) -> None:
     file.unlink()
 
 
-def _network(name: str, address: dict[str, str], folder: str) -> str:
+def _network(name: str, address: dict[str, Any], folder: str) -> str:
     """Get the weights of a network, if they are not here; why they did not come. Its own file goes."""
     from sipbench import checkpoints
     from sipbench.fetch import hub
@@ -207,12 +208,13 @@ def _network(name: str, address: dict[str, str], folder: str) -> str:
     return ""
 
 
-def _file(address: dict[str, str], weights: Path) -> Path:
+def _file(address: dict[str, Any], weights: Path) -> Path:
     """One file by its address, unless it was put into the folder of weights by hand."""
     from sipbench.fetch.download import download, sha256_of
 
-    url, sha256 = address["url"], address.get("sha256") or ""
+    url, known = address["url"], address.get("sha256") or ""
     file = weights / urlsplit(url).path.rpartition("/")[2]
+    sha256 = known if isinstance(known, str) else known.get(file.name, "")
     if not file.is_file() or (sha256 and sha256_of(file) != sha256):
         download(url, file, sha256, _meter(file.name))
     return file

@@ -48,6 +48,7 @@ def main(argv: list[str]) -> int:
     if len(jobs) > 1:
         raise UserError(f"these are {len(jobs)} cells: sipbench -m {' '.join(words)}")
     cell = Cell.of(configs.compose(words), words)
+    validate.taken([cell.method], configs.Overrides(words).get("path"))
     print(run(cell))
     code, reason = verdict(cell)
     return _tell(code, [reason])
@@ -59,6 +60,8 @@ def sweep(words: list[str]) -> int:
     A method that cannot do a cell is no failure: the cell is listed as n/a with the reason.
     """
     cells = [Cell.of(configs.compose(job), job) for job in hydra_run.expand(words)]
+    for path in configs.Overrides(words).choices("path"):
+        validate.taken([cell.method for cell in cells], path)
     logs = _logs(words, str(cells[0].results))
     _servable(cells)
     pending = [cell for cell in cells if _pending(cell)]

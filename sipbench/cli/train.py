@@ -36,8 +36,8 @@ def main(words: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from sipbench import configs
+    from sipbench.bench import validate
     from sipbench.bench.options import typed
-    from sipbench.bench.validate import size
 
     try:
         composed = configs.compose(words[1:], f"train_{words[0]}")
@@ -49,7 +49,8 @@ def main(words: list[str]) -> int:
     assert isinstance(cfg, dict)
     if words[0] == "net":
         cfg["typed"] = typed(cfg["method"].get("solver", {}), configs.Overrides(words[1:]).leaves)  # pyright: ignore
-    size(cfg.get("size"))
+    validate.shared(cfg)  # pyright: ignore
+    validate.plain_name(cfg.get("name"))
     from sipbench.training.recipes import TRAINEES
 
     TRAINEES[words[0]](cfg)  # pyright: ignore

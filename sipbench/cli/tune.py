@@ -50,6 +50,7 @@ def main(words: list[str]) -> int:
     budget, higher = _budget(most), _higher(by)
     if wide not in ("true", "false"):
         raise UserError(f"widen is true or false, not {wide!r}")
+    _one_recipe(rest)
     typed = _completed(rest, by)
     jobs = hydra.expand(list(typed))
     if not any("," in word for word in typed if word.startswith("method.solver.")):
@@ -68,6 +69,14 @@ def main(words: list[str]) -> int:
             code = max(code, more)
         _conclude(group, by, higher, typed)
     return code
+
+
+def _one_recipe(words: Overrides) -> None:
+    """Refuse to choose how a method is trained: one recipe is for all methods of a comparison."""
+    for key in words.keys:
+        if key.split(".")[0] in ("recipe", "trained_on") and len(words.choices(key)) > 1:
+            why = "tune chooses the solver's options, and one recipe is for all methods"
+            raise UserError(f"{why}: give {key} one value. What it is worth a sweep shows: sipbench -m {words}")
 
 
 def _widened(cells: list[Cell], by: str, higher: bool, budget: int, words: Overrides) -> tuple[list[Cell], int]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sipbench.configs.find import is_file_target, names, root
+from sipbench.configs.main_schema import check_main
 from sipbench.configs.methods import refusal
 from sipbench.configs.quoting import quoted
 from sipbench.configs.word import Word
@@ -21,6 +22,7 @@ def compose(overrides: list[str], config: str = "config") -> Any:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    check_main(config)
     overrides = [quoted(word) for word in overrides]
     _check_choices(overrides)
     try:

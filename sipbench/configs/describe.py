@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from sipbench.configs.find import PACKAGE
 from sipbench.configs.keys import Key, keys
+from sipbench.configs.main_schema import MAIN
 from sipbench.configs.schema import KINDS
 from sipbench.errors import unknown
 
@@ -42,6 +43,10 @@ def describe(kind: str) -> str:
 def page() -> str:
     """All kinds, as docs/configs.md has them."""
     parts = [HEAD]
+    parts += [f"## conf/{name}.yaml\n\n{_about(top)}\n\n{_table(top)}" for name, top in MAIN.items()]
+    parts += [
+        f"### {inner.__name__}\n\n{_about(inner)}\n\n{_table(inner)}" for top in MAIN.values() for inner in _inner(top)
+    ]
     for kind, top in KINDS.items():
         parts.append(f"## conf/{kind}/NAME.yaml\n\n{_about(top)}\n\n{_table(top)}")
         parts += [f"### {inner.__name__}\n\n{_about(inner)}\n\n{_table(inner)}" for inner in _inner(top)]

@@ -111,6 +111,20 @@ class Parity:
             raise UserError(f"{where}: parity.note is missing: where it departs and what that is worth")
 
 
+@dataclass
+class OfAnother:
+    """Whose network it is, and for what: the keyword that it is handed over as is the same."""
+
+    method: str = key("the method whose network it is", required=True)
+    degradation: str = key("what that restores from", required=True)
+
+    @staticmethod
+    def refuse(node: Mapping[str, Any], where: str) -> None:
+        """Names that do not exist."""
+        for kind in ("method", "degradation"):
+            choice(kind, node[kind], f"{where}: lessons")
+
+
 Goal = Literal["restoration", "denoising", "generator", "memory"]
 
 
@@ -129,6 +143,9 @@ class Method:
     solver: Solver = key("its `_target_`, and the paper's defaults where the signature has others", required=True)
     networks: dict[str, Network] = key("trained networks, each handed over as the keyword of that name")
     training: dict[str, Goal] = key("what each network is trained for; restoration, unless this says otherwise")
+    lessons: dict[str, OfAnother] = key(
+        "networks that are another method's, for another degradation: a recipe trains such"
+    )
     priors: dict[str, PartPrior] = key("further priors, each handed over as the keyword of that name")
     prior: str = key("the kind of the dataset's prior that it is handed: flow or latent; else the dataset's own")
     paper: dict[str, Settings] = key("by degradation, what the paper or its public code sets")

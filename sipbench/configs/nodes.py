@@ -26,7 +26,7 @@ class Address:
 
     hub: str | None = key("a model of the hub in diffusers format, owner/name")
     url: str | None = key("the address of a file: a prior's of guided-diffusion, a network's of its tensors")
-    sha256: str | None = key("the hash of that file, where it is known")
+    sha256: str | dict[str, str] | None = key("the hash of that file, or by the files' names those that are known")
 
     @staticmethod
     def refuse(node: Mapping[str, Any], where: str) -> None:

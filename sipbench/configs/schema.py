@@ -149,7 +149,9 @@ class Recipe:
     subset: int = key("which of them, where there are fewer than all")
     widths: list[int] | None = key("the values of a network's width; the best on validation images is taken")
     validation: int = key("how many validation images")
-    error: Literal["l1", "rms"] = key("what is asked of a network")
+    error: Literal["l1", "rms", "matching"] = key(
+        "what is asked of a network; matching, for denoisers alone: proximal matching, after l1, with falling widths"
+    )
     target: Literal["truth", "representative", "measurement"] = key(
         "what an estimate is held against: x, x with its symmetries broken, or y; truth, unless this says otherwise"
     )

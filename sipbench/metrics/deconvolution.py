@@ -7,12 +7,11 @@ algorithms, CVPR 2009 (the ratio).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from sipbench.operators.base import LinearOperator
+from sipbench.operators.iterative import conjugate_gradients
 
 EXPONENT = 0.8  # of the gradients, as published
 WEIGHT = 6.0  # of the prior, times sigma^2: between the best at 0.01 (10) and at 0.05 (4) on validation faces
@@ -32,7 +31,7 @@ def deblurred(A: LinearOperator, y: Tensor, sigma: float | None, *, rounds: int 
     goal = A.T(y)
     x, weights = goal, [torch.full_like(d, 1 / CORNER) for d in _differences(goal)]
     for _ in range(rounds):
-        x = _solve(lambda v, w=weights: A.T(A(v)) + strength * _bending(v, w), goal, x, steps)
+        x = conjugate_gradients(lambda v, w=weights: A.T(A(v)) + strength * _bending(v, w), goal, x, steps)
         weights = [d.abs().clamp(min=CORNER) ** (EXPONENT - 2) for d in _differences(x)]
     return x
 
@@ -50,20 +49,3 @@ def _bending(x: Tensor, weights: list[Tensor]) -> Tensor:
     out[..., 1:] += across
     out[..., :-1] -= across
     return out
-
-
-def _solve(H: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, steps: int) -> Tensor:
-    """H x = b of each image by conjugate gradients from x."""
-    r = b - H(x)
-    p, energy = r, _dot(r, r)
-    for _ in range(steps):
-        q = H(p)
-        a = energy / _dot(p, q).clamp(min=1e-300)
-        x, r = x + a * p, r - a * q
-        before, energy = energy, _dot(r, r)
-        p = r + energy / before.clamp(min=1e-300) * p
-    return x
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).flatten(1).sum(1).view(-1, 1, 1, 1)

@@ -38,6 +38,13 @@ class Operator(nn.Module):
         self._casts: dict[tuple[str, torch.dtype], Tensor] = {}
 
     @property
+    def alike(self) -> bool:
+        """Whether it is the same map for every image of its batch: what it has of each of them is equal."""
+        maps = [m for m in self.modules() if isinstance(m, Operator)]
+        own = [part for m in maps for name in m.per_image if (part := m._buffers.get(name)) is not None]
+        return all(bool((part == part[:1]).all()) for part in own)
+
+    @property
     def valid(self) -> Tensor | None:
         """Which entries of y carry information, broadcastable to y; None says all."""
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -64,8 +65,25 @@ def least_squares(
     return x
 
 
-def _energy(v: Tensor) -> Tensor:
-    return v.flatten(1).square().sum(1)
+def conjugate_gradients(H: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, iterations: int) -> Tensor:
+    """H x = b of each image, H symmetric and positive, by so many conjugate gradients from x.
+
+    `least_squares` is for H = A^T A: it never squares what it measures, and stops by itself.
+    """
+    r = b - H(x)
+    p, energy = r, _energy(r)
+    for _ in range(iterations):
+        q = H(p)
+        step = _spread(energy / _energy(p, q).clamp(min=1e-300), x)
+        x, r = x + step * p, r - step * q
+        before, energy = energy, _energy(r)
+        p = r + _spread(energy / before.clamp(min=1e-300), r) * p
+    return x
+
+
+def _energy(v: Tensor, w: Tensor | None = None) -> Tensor:
+    """<v, w> of each image, or |v|^2."""
+    return (v.square() if w is None else v * w).flatten(1).sum(1)
 
 
 def _spread(s: Tensor, like: Tensor) -> Tensor:

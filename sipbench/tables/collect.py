@@ -43,7 +43,7 @@ def collect(spec: TableSpec) -> pd.DataFrame:
     those that came to nothing, `todo` those not yet done, `unconverged` those whose solver says that it was still
     moving. `ci95` is the half width of the 95 % confidence interval of the mean over images, t(0.975, k-1) s / sqrt(k),
     and empty for k < 2. An infinite PSNR (an exact reproduction) makes its mean infinite and its interval empty. `low`
-    and `high` are the interval's ends; those of a share (success) are Wilson's.
+    and `high` are the interval's ends; those of a share (success) are Wilson's, for as many runs as are independent.
     `status` is ok, incomplete, failed, not yet, n/a, or published: a number about other images than the measured ones,
     in a row of its own under the published dataset's name.
 
@@ -77,7 +77,23 @@ def summary(values: Any) -> tuple[float, float]:
     return mean, float(stdtrit(count - 1, 0.975) * values.std(ddof=1) / np.sqrt(count))
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
+def independent(shares: Any, runs: int) -> float:
+    """As how many independent runs those of all seeds count, of which each image has a share of successes.
+
+    The runs of an image are one cluster: its object may be an easy one. The shares p_i of k images say how much that
+    matters: n = p (1 - p) k / var(p_i), between k (an image's runs end alike) and all runs (they do not know of one
+    another). Of shares that are all 0 or all 1 nothing can be said: they count as k.
+    """
+    k = len(shares)
+    if k < 2 or runs <= k:
+        return k
+    p, spread = float(shares.mean()), float(shares.var(ddof=1))
+    if p in (0.0, 1.0):
+        return k
+    return runs if spread == 0 else min(max(p * (1 - p) * k / spread, k), runs)
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
     """Wilson's 95 % interval of a share of n."""
     from scipy.special import ndtri
 
@@ -161,7 +177,7 @@ def _scores(rows: Any, measure: Measure, column: str) -> dict[str, Any]:
     oracle, _ = summary(images.values(rows, f"oracle_{column}"))
     n = int(good[column].notna().sum()) if column in good else 0
     ci95 = NAN if measure.shared else ci95
-    low, high = wilson(mean, len(found)) if measure.proportion else (mean - ci95, mean + ci95)
+    low, high = wilson(mean, independent(found, n)) if measure.proportion else (mean - ci95, mean + ci95)
     return {"mean": mean, "ci95": ci95, "n": n, "oracle_mean": oracle, "low": low, "high": high}
 
 

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
+from sipbench.bench.lesson import Lesson
 from sipbench.tables import images
 from sipbench.tables.spec import Entry, Row, TableSpec
+from sipbench.training.images import ENDLESS
+from sipbench.training.loop import Schedule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +33,7 @@ class Point:
 
     Attributes:
         problem: as it is without the sweep.
-        n: training images; 0 where nothing is trained.
+        n: training images: see `shown`; 0 where nothing is trained.
         subset: the seed, which also draws the noise of the test images.
         values: the table's first measure of each test image, by its index.
         facts: what the training and the solving took.
@@ -134,6 +137,14 @@ def table(spec: TableSpec) -> pd.DataFrame:
     return pd.DataFrame(records, columns=[*columns, "family", "knowledge", "data", *FACTS])
 
 
+def shown(lesson: Lesson) -> int:
+    """How many training images: of all as many as there are, or as it is shown where they are drawn without end."""
+    if lesson.images is not None:
+        return lesson.images
+    count, schedule = len(lesson.split("train")), Schedule.of(lesson.schedule)
+    return count if count < ENDLESS else schedule.steps * schedule.batch_size
+
+
 def learned_from(row: Row) -> str:
     """What it learned from: pairs, images, or none."""
     data = configs.read("method", row.method).get("data") or {}
@@ -152,7 +163,7 @@ def knows(row: Row) -> str:
 
 def _point(spec: TableSpec, entry: Entry, cell: Cell, rows: Any) -> Point:
     task = spec.tasks[entry.degradation]
-    n = next((lesson.images or 0 for lesson in cell.lessons.values()), 0)
+    n = next(map(shown, cell.lessons.values()), 0)
     values = images.values(rows, entry.row.column(spec.measures[0], rows))
     problem = entry.dataset, (task.of or task).name
     return Point(problem, entry.row, n, cell.seed, values, dict(_facts(rows)) | {"cell": cell.hash})

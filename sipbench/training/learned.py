@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -33,7 +34,7 @@ def prepare(cell: Cell, report: Report = print) -> None:
 def wanted(cells: Iterable[Cell]) -> list[Lesson]:
     """The lessons of these cells that are still to be given, each once, the quickest first."""
     found = {lesson.name: lesson for cell in cells for lesson in cell.lessons.values() if not lesson.done(cell.results)}
-    return sorted(found.values(), key=lambda lesson: (lesson.images or 0, lesson.name))
+    return sorted(found.values(), key=lambda lesson: (lesson.images or math.inf, lesson.name))
 
 
 def train(lesson: Lesson, results: str | Path, on: str = "auto", report: Report = print) -> Path:

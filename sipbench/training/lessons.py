@@ -20,8 +20,15 @@ from sipbench.metrics import as_image
 from sipbench.operators.unknowns import UNKNOWNS
 from sipbench.problem import Estimate, Problem, Rng
 from sipbench.training.images import Images
-from sipbench.training.loop import Loss, Schedule, fit, in_a_line
-from sipbench.training.losses import denoising_loss, generator_loss, network_denoising_loss, posed, restoration_loss
+from sipbench.training.loop import Loss, Schedule, Staged, fit, in_a_line
+from sipbench.training.losses import (
+    Matching,
+    denoising_loss,
+    generator_loss,
+    network_denoising_loss,
+    posed,
+    restoration_loss,
+)
 
 SHOWN = 0.2  # the noise level, on [-1, 1], that a sheet shows a denoiser at
 
@@ -141,7 +148,27 @@ def made_of_pictures(lesson: Lesson, loss: Loss) -> Loss:
     if lesson.objective == RESTORATION or lesson.unknown == "image":
         return loss
     make = UNKNOWNS[lesson.unknown]
-    return lambda network, x, rng: loss(network, make(x, rng.child("unknown")), rng)
+    return (OfPicturesStaged if isinstance(loss, Staged) else OfPictures)(loss, make)
+
+
+@dataclass(frozen=True)
+class OfPictures:
+    """A loss of what is made of pictures."""
+
+    loss: Any
+    make: Callable[[Tensor, Rng], Tensor]
+
+    def __call__(self, network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        return self.loss(network, self.make(x, rng.child("unknown")), rng)
+
+
+class OfPicturesStaged(OfPictures):
+    """One that changes as the training goes."""
+
+    def at(self, share: float) -> tuple[Loss, float]:
+        """After this share of the steps: the loss, and what the learning rate is multiplied by."""
+        loss, factor = self.loss.at(share)
+        return OfPictures(loss, self.make), factor
 
 
 def _restoration(lesson: Lesson) -> Loss:
@@ -151,7 +178,7 @@ def _restoration(lesson: Lesson) -> Loss:
 
 LOSSES: dict[str, Callable[[Lesson], Loss]] = {
     RESTORATION: _restoration,
-    "denoising": lambda lesson: network_denoising_loss(lesson.error),
+    "denoising": lambda lesson: Matching() if lesson.error == "matching" else network_denoising_loss(lesson.error),
     "prior": lambda lesson: denoising_loss(lesson.scheduler or {}),
     "generator": lambda lesson: generator_loss(),
 }

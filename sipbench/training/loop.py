@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,17 @@ from sipbench.training.state import State, alone, patient, writable
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 Loss = Callable[[nn.Module, Tensor, Rng], Tensor]
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A loss that changes as the training goes. Called as it is it is that of the end, which validation looks at."""
+
+    def __call__(self, network: nn.Module, x: Tensor, rng: Rng) -> Tensor: ...
+
+    def at(self, share: float) -> tuple[Loss, float]:
+        """After this share of the steps: the loss, and what the learning rate is multiplied by."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -230,8 +241,9 @@ def _step(
     numbers = range(step * schedule.batch_size, (step + 1) * schedule.batch_size)
     x = images(numbers).to(device, non_blocking=True)
     rng = Rng.of(schedule.seed, "train", numbers, device)
+    loss, factor = loss.at(step / schedule.steps) if isinstance(loss, Staged) else (loss, 1.0)
     for group in state.optimiser.param_groups:
-        group["lr"] = schedule.rate(step)
+        group["lr"] = schedule.rate(step) * factor
     precision = getattr(torch, schedule.precision)
     with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
         value = loss(state.network, x, rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -108,10 +109,7 @@ def network_denoising_loss(
     Evenly in `ratios` (log sigma) or in `levels`: DRUNet has even levels on [0, 0.39], and l1. With d = net - x it is
 
         l1: mean |d|;  mse: mean d^2;  rms: the root of that of each image;
-        matching: the mean over images of 1 - exp(-mean d^2 / width^2).
-
-    Proximal matching (Fang, Buchanan, Sulam: Learned Proximal Networks, ICLR 2024) asks for the likeliest image as the
-    width goes to zero. It is flat far from there: the paper trains by l1 first, then from a width of 1.28 down to 0.16.
+        matching: the mean over images of 1 - exp(-mean d^2 / width^2), `Matching` as a training goes.
     """
     if error not in OF_DENOISERS:
         raise unknown("error", error, list(OF_DENOISERS))
@@ -133,6 +131,31 @@ OF_DENOISERS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "rms": lambda d, _: ERRORS["rms"](d),
     "matching": lambda d, width: (1 - (-d.square().flatten(1).mean(1) / width**2).exp()).mean(),
 }
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Proximal matching (Fang, Buchanan, Sulam: Learned Proximal Networks, ICLR 2024), with the public code's schedule.
+
+    It asks for the likeliest image as the width goes to zero, and is flat far from there. So the first half of the
+    steps has l1; then come four equal stages of matching, of the widths 1.28, 0.64, 0.32 and 0.16, at a tenth of the
+    learning rate. There the widths are 0.64 to 0.08 for images on [0, 1], times the root of the number of entries, and
+    |d|^2 is a sum over these.
+    """
+
+    widths: tuple[float, ...] = (1.28, 0.64, 0.32, 0.16)
+    first: float = 0.5  # the share of the steps that has l1
+    slower: float = 0.1
+
+    def __call__(self, network: nn.Module, x: Tensor, rng: Rng) -> Tensor:
+        return network_denoising_loss("matching", width=self.widths[-1])(network, x, rng)
+
+    def at(self, share: float) -> tuple[Loss, float]:
+        """After this share of the steps: the loss, and what the learning rate is multiplied by."""
+        if share < self.first:
+            return network_denoising_loss("l1"), 1.0
+        stage = int((share - self.first) / (1 - self.first) * len(self.widths))
+        return network_denoising_loss("matching", width=self.widths[stage]), self.slower
 
 
 def autoencoder_loss(kl: float = 1e-4, edges: float = 1.0) -> Loss:

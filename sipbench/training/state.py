@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import nn
@@ -103,15 +103,37 @@ def writable(folder: Path, word: str = "results") -> None:
 
 @contextmanager
 def alone(place: Path, report: Callable[[str], None] = print) -> Iterator[None]:
-    """One process at a time works on a folder; the lock goes with its process, however that ends."""
+    """One process at a time works on a folder; the lock goes with its process, however that ends.
+
+    Its file goes too where the process ends well. One that waited then holds the lock of a file that is gone: it asks
+    for the next one, as whoever came later did.
+    """
     writable(place.parent)
-    with open(f"{place}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report(f"waiting for another process that trains {place.name}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    path, said = Path(f"{place}.lock"), False
+    while True:
+        with open(path, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not said:
+                    report(f"waiting for another process that trains {place.name}")
+                said = True
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is(file, path):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is(file: IO[str], path: Path) -> bool:
+    """Whether an open file is the one that lies there now."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

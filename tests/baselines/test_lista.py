@@ -6,10 +6,22 @@ import torch
 from scipy.fft import idctn
 
 from baselines.datarich.lista import Lista, lista, synthesis
+from sipbench import configs
+from sipbench.bench.applies import check
+from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.run import Bench
+from sipbench.operators.blur import Blur
 from sipbench.operators.tomography import Tomography
 from tests.baselines.learned import OPERATORS, applied, dense, gap, own, pose, ready, solved
 
+
+def defocus(shape, rng):
+    """A kernel that every image of the batch has, kept for each."""
+    return Blur(shape, rng, kernel="defocus", size=5, radius=1.5, boundary="reflect")
+
+
 MAPS = {
+    "defocus": defocus,
     "bicubic": OPERATORS["bicubic"],
     "blur": OPERATORS["blur"],
     "tomography": lambda shape, rng: Tomography(shape, rng, views=3),
@@ -85,6 +97,18 @@ def test_what_it_cannot_learn_it_refuses():
         lista(pose(OPERATORS["inpainting"]), net=Lista())
     with pytest.raises(ValueError, match="at most 3072 values"):
         lista(pose(OPERATORS["bicubic"], shape=(1, 64, 64)), net=Lista())
+
+
+def test_whether_the_map_is_fixed_is_asked_of_two_images():
+    words = ["method=lista", "recipe=tradeoff", "size=32", "images=1"]
+    for degradation, fixed in {"deblur_defocus": True, "inpaint70": False}.items():
+        own = [*words, f"degradation={degradation}", *(["degradation.operator.size=13"] if fixed else [])]
+        bench = Bench.of(Cell.of(configs.compose(own), own), check=False)
+        if fixed:
+            check(bench)
+        else:
+            with pytest.raises(NotApplicable, match="draws one for each image"):
+                check(bench)
 
 
 def test_its_cosines_are_those_of_scipy():

@@ -129,6 +129,19 @@ def test_a_rule_has_streams_of_its_own_of_the_images(cell):
     assert torch.equal(drawn[2][0][1:], drawn[1][0]) and not torch.equal(drawn[2][0], drawn[2][1])
 
 
+def test_a_rule_that_is_called_solver_does_not_share_the_solvers_streams(cell):
+    problem, drawn = Bench.of(cell("method=pinv", "probe=early_stopping")).told([0]), {}
+    node = {"_target_": "tests.bench.test_rules.listening", "heard": drawn}
+    for name in ("solver", "wmv"):
+        Rules(problem, rules={name: node})
+        own = problem.rng.child(name).normal(3)
+        assert torch.equal(drawn["rng"].normal(3), own) == (name != "solver")
+
+
+def listening(*, like, rng, heard):
+    heard["rng"] = rng
+
+
 def test_the_shipped_rules_are_those_of_the_paper_but_for_their_lengths():
     rules = configs.read("probe", "early_stopping")["rules"]
     assert [rule["rule"] for rule in rules.values()] == list(rules) == ["wmv", "emv", "self_validation", "fixed"]

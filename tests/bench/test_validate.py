@@ -43,6 +43,31 @@ def test_it_is_refused_whatever_is_done(results, capsys, command, word, said):
     assert said in err and len(err.splitlines()) == (2 if "lacks:" in err else 1)
 
 
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("tv", "tv takes no path: a network of yours is run by method=external path=FILE"),
+        ("unet", "its weights are named by method.networks.net.weights=FOLDER"),
+        ("mprnet", "its weights are named by method.networks.net.path=FILE"),
+    ],
+)
+def test_a_path_that_no_method_takes_is_refused(capsys, tmp_path, method, said):
+    (tmp_path / "model_deblurring.pth").touch()
+    words = [f"method={method}", "path=net.pth", f"weights={tmp_path}", f"results={tmp_path}", "size=64", "images=1"]
+    for command in ([], ["-m"]):
+        assert cli.main([*command, *words]) == 2 and said in capsys.readouterr().err
+
+
+def test_a_dataset_that_nothing_was_trained_on_says_what_there_is(capsys, tmp_path):
+    words = ["method=unet", "size=64", "images=1", f"results={tmp_path}", f"weights={tmp_path}"]
+    (tmp_path / "unet-mine-64-sr4").mkdir()
+    (tmp_path / "unet-mine-64-sr4" / "model.safetensors").touch()
+    for name, how in {"nowhere": "there is no dataset 'nowhere'", "crystals": "sipbench train net method=unet"}.items():
+        assert cli.main([*words, f"trained_on={name}"]) == 2
+        err = capsys.readouterr().err
+        assert how in err and "Here are: unet-faces-64-inpaint70, unet-faces-64-sr4, unet-mine-64-sr4" in err
+
+
 def test_a_device_that_is_not_here_is_no_misspelling(cell):
     """A sweep for a cluster is composed where there is no GPU."""
     assert cell("method=pinv", "device=cuda:3")

@@ -65,6 +65,19 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(capsys, tmp_path):
     assert "doctor --all" in out
 
 
+def test_doctor_composes_the_cells_of_those_tables_alone_that_are_asked_for(capsys, monkeypatch, tmp_path):
+    """All of all tables are some thousand."""
+    from sipbench import tables
+
+    loaded = []
+    real = tables.load
+    monkeypatch.setattr(tables, "load", lambda *args: loaded.append(args[0]) or real(*args))
+    code, out, _ = say(capsys, "doctor", "--all", f"data={tmp_path}")
+    assert code == 0 and not loaded and "doctor TABLE" in out
+    code, out, _ = say(capsys, "doctor", "levin", "profile=demo", f"data={tmp_path}")
+    assert code == 0 and loaded == ["levin"] and "levin demo: 5 cells" in out and "versions" not in out
+
+
 def test_a_table_is_computed_once_and_printed_again(capsys, tmp_path):
     words = ["table", "table1", "method=pinv,tv", "size=32", "images=2", f"results={tmp_path}"]
     code, out, _ = say(capsys, *words)

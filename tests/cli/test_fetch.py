@@ -139,15 +139,27 @@ FETCH_DRUNET = ("dpir_official", "metrics=[psnr]", "degradation=sr4")
 
 def test_the_weights_of_a_network_come_as_tensors(say, site, tmp_path):
     """One that was put there by hand is taken, and nothing is asked for."""
-    weights = tmp_path / "weights"
+    weights, grey = tmp_path / "weights", "method.networks.net.weights=drunet_gray"  # of which no hash is known
     weights.mkdir()
-    torch.save({"m_head.weight": torch.ones(2)}, weights / "drunet_color.pth")
-    code, out, err = say(*FETCH_DRUNET)
-    assert code == 0 and not err and f"network drunet_color: here: {weights / 'drunet_color'}" in out
-    held = checkpoints.load_state(checkpoints.weight_file(weights / "drunet_color"))
+    torch.save({"m_head.weight": torch.ones(2)}, weights / "drunet_gray.pth")
+    code, out, err = say(*FETCH_DRUNET, grey)
+    assert code == 0 and not err and f"network drunet_gray: here: {weights / 'drunet_gray'}" in out
+    held = checkpoints.load_state(checkpoints.weight_file(weights / "drunet_gray"))
     assert held["m_head.weight"].tolist() == [1.0, 1.0]
-    assert [path.name for path in weights.iterdir()] == ["drunet_color"]
-    assert say(*FETCH_DRUNET)[0] == 0 and site.asked == []
+    assert [path.name for path in weights.iterdir()] == ["drunet_gray"]
+    assert say(*FETCH_DRUNET, grey)[0] == 0 and site.asked == []
+
+
+def test_the_weights_of_a_network_are_checked_with_the_hash_that_is_known(say, monkeypatch, tmp_path):
+    """One that was put there by hand too: another file is asked for anew."""
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "drunet_color.pth").write_bytes(b"something else")
+    asked = []
+    monkeypatch.setattr(download, "download", lambda url, path, sha256, _: asked.append((url, sha256)))
+    monkeypatch.setattr("sipbench.fetch.hub.unpickled", lambda file, path: None)
+    say(*FETCH_DRUNET)
+    ((url, sha256),) = asked
+    assert url.endswith("/drunet_color.pth") and sha256.startswith("479abe3c5327") and len(sha256) == 64
 
 
 def test_weights_that_do_not_come_are_told(say, monkeypatch, tmp_path):
@@ -164,6 +176,11 @@ def test_weights_that_do_not_come_are_told(say, monkeypatch, tmp_path):
     assert err[0] == "network drunet_gray did not come: not today"
     assert err[1].startswith("left to do: missing checkpoint 'drunet_gray'") and "cszn/KAIR" in err[1]
     assert not (tmp_path / "weights" / "drunet_gray").exists()
+
+
+def test_what_needs_no_file_is_not_suggested(say):
+    code, _, err = say("nose")
+    assert code == 2 and "Did you mean none" not in err[0] and ", none" not in err[0]
 
 
 def test_a_method_needs_what_its_cell_needs(say, attempts):

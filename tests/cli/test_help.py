@@ -39,3 +39,9 @@ def test_20_help_is_quick():
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("module", ["sipbench", "sipbench.cli"])
+def test_it_runs_as_a_module(module):
+    found = subprocess.run([sys.executable, "-m", module, "--version"], check=True, capture_output=True, text=True)
+    assert found.stdout.startswith("sipbench ")

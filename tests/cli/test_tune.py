@@ -207,3 +207,9 @@ def test_null_is_a_value_like_others(tmp_path, capsys):
     assert main(["tune", *words, f"results={tmp_path}", "widen=false"]) == 0
     assert "options: [c]" in capsys.readouterr().out
     assert "method.solver.sigma_1=null,128.0" in _searched(["method=pgd_pnp"], set())
+
+
+def test_how_a_method_is_trained_is_not_chosen(tmp_path, capsys):
+    words = ["method=modl", "recipe=tradeoff", "recipe.images=16,64", f"results={tmp_path}"]
+    assert main(["tune", *words]) == 2
+    assert "one recipe is for all methods: give recipe.images one value" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import yaml
 from sipbench import cli, configs
 from sipbench.bench.needs import NEEDS
 from sipbench.configs import describe, find, methods
+from sipbench.configs.main_schema import MAIN, check_main
 from sipbench.configs.schema import KINDS
 from sipbench.configs.source_text import words_of
 from sipbench.errors import UserError
@@ -201,6 +202,16 @@ def test_priors_say_what_the_cards_of_their_weights_say():
         trained = configs.read("prior", name)["trained"]
         text = (configs.root().parent / "sipbench" / "weights" / card / "README.md").read_text()
         assert f"- data: {trained['dataset']}" in text and f"{trained['images']:,} images" in text
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_a_misspelt_key_at_the_top_is_refused(name, tmp_path, monkeypatch):
+    text = (configs.root() / f"{name}.yaml").read_text(encoding="utf-8")
+    (tmp_path / f"{name}.yaml").write_text(f"{text}\nweihgts: here\n", encoding="utf-8")
+    check_main(name)
+    monkeypatch.setattr("sipbench.configs.main_schema.root", lambda: tmp_path)
+    with pytest.raises(UserError, match="unknown key 'weihgts'. Did you mean weights"):
+        check_main(name)
 
 
 def test_the_page_of_the_docs_is_current():

@@ -1,5 +1,7 @@
 """The table of exact posteriors: ordinary cells that draw, and what theory says of them in a view of its own."""
 
+from dataclasses import replace
+
 import pytest
 
 from sipbench import configs, tables
@@ -107,3 +109,23 @@ def test_the_mean_of_the_draws_stands_beside_a_draw(tmp_path, monkeypatch):
     assert df.loc[("dps_draw", "evaluations"), "mean"] == 3 and df.loc[("dps_mean", "evaluations"), "mean"] == 12
     seconds = df["mean"].xs("s/image", level="metric")
     assert seconds["dps_mean"] == pytest.approx(4 * seconds["dps_draw"])
+
+
+def test_a_problem_on_several_datasets_has_a_column_and_a_sheet_of_each(tmp_path):
+    spec = replace(tables.load("posterior", "demo", [f"results={tmp_path}", *SMALL, "method=pinv,pigdm"]))
+    task = next(iter(spec.tasks.values()))
+    spec = replace(spec, tasks={task.name: replace(task, dataset=None)}, datasets=("field_white", "field_smooth"))
+    spec.__dict__.pop("pairs", None)
+    records = [
+        {"dataset": d, "degradation": task.name, "method": row.name, "metric": m.heading, "mean": mean, "n": 2}
+        | {"ci95": 0.1, "status": "ok", "reason": "", "failed": 0, "todo": 0, "unconverged": 0}
+        for d, mean in (("field_white", 1.25), ("field_smooth", 7.5))
+        for row in spec.rows
+        for m in spec.measures
+    ]
+    lines = {}
+    for r in records:
+        lines.setdefault((r["dataset"], r["degradation"], r["method"]), {})[r["metric"]] = r
+    glance = theory._glance(spec, lines)
+    assert f"{task.name}, field_white | {task.name}, field_smooth" in glance and "1.25" in glance and "7.5" in glance
+    assert "7.5" in theory._sheet(spec, ("field_smooth", task.name), lines)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +64,24 @@ def test_a_problem_may_have_seeds_of_its_own_and_a_profile_fewer_rows(tmp_path):
     demo = load(tmp_path, profile="demo")
     assert {demo.seeds_of(name) for name in demo.degradations} == {(0,)}
     assert {r.name for r in demo.rows} < {r.name for r in spec.rows}
+
+
+def test_all_images_are_as_many_as_there_are_or_as_are_shown(tmp_path):
+    """Never 0, which says that nothing is trained."""
+    words = [FEW, "degradation=sr4-images4", "seed=0", "recipe.images=null", "dataset=faces"]
+    spec = load(tmp_path, *words)
+    fill(spec, lambda name, n, seed: 20.0)
+    assert {p.row.name: p.n for p in learning.points(spec)} == {"unet": 2 * 2, "tv": 0}
+    from PIL import Image
+
+    root = tmp_path / "root"
+    for split in ("train", "validation", "test"):
+        (root / split).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (32, 32), (i, 0, 0)).save(root / split / f"{i}.png")
+    lesson = next(iter(spec.planned[0].cells[0].lessons.values()))
+    node = {"name": "folder", "_target_": "sipbench.datasets.folder.Folder", "root": str(root)}
+    assert learning.shown(replace(lesson, dataset=node)) == 3
 
 
 def test_a_first_seed_comes_before_the_next(tmp_path):

@@ -8,6 +8,8 @@ import torch
 from sipbench.errors import UserError
 from sipbench.problem import Rng
 from sipbench.training.learned import prepare, wanted
+from sipbench.training.lessons import Training
+from sipbench.training.loop import Schedule, fit
 from sipbench.training.losses import network_denoising_loss
 from tests.training.test_recipes import cell, silent
 
@@ -58,6 +60,45 @@ def test_errors(error, value):
     rng = Rng.of(0, "train", range(4))
     assert float(loss(Spy(-0.3), X[:4], rng)) == pytest.approx(value, rel=1e-4)
     assert float(loss(Spy(0.0), X[:4], rng)) == 0
+
+
+@pytest.mark.parametrize("unknown", ["image", "grey"])
+def test_proximal_matching_follows_the_published_schedule(tmp_path, unknown):
+    """l1 for half of the steps, then widths of 1.28, 0.64, 0.32 and 0.16 for an eighth each, at a tenth of the rate."""
+    words = ["method=admm_lpn", "recipe.error=matching", "recipe.widths=null", f"+degradation.unknown={unknown}"]
+    loss = Training.of(cell(tmp_path, *words).lessons["net"]).loss
+    x, expected = X[:4, :1].expand(-1, 3, -1, -1), {0.0: ("l1", 1), 0.49: ("l1", 1)}
+    off = lambda noisy, sigma: x[:, : noisy.shape[1]] - 0.3  # noqa: E731
+    expected |= {0.5 + k / 8: (width, 0.1) for k, width in enumerate((1.28, 0.64, 0.32, 0.16))} | {0.999: (0.16, 0.1)}
+    for share, (width, factor) in expected.items():
+        now, slower = loss.at(share)
+        value = float(now(off, x, Rng.of(0, "train", range(4))))
+        right = 0.3 if width == "l1" else 1 - math.exp(-(0.3**2) / width**2)
+        assert value == pytest.approx(right, rel=1e-4) and slower == factor
+    last = float(loss(off, x, Rng.of(0, "train", range(4))))
+    assert last == pytest.approx(1 - math.exp(-(0.3**2) / 0.16**2), rel=1e-4)
+
+
+def test_the_loop_asks_a_loss_that_changes_how_far_it_is(tmp_path):
+    class Halves:
+        def __init__(self):
+            self.shares, self.plain = [], 0
+
+        def __call__(self, network, x, rng):
+            self.plain += 1
+            return network(x).square().mean()
+
+        def at(self, share):
+            self.shares.append(share)
+            return (lambda network, x, rng: (network(x) - x).square().mean()), 0.0  # nothing is learned at a rate of 0
+
+    loss, network = Halves(), torch.nn.Linear(1, 1)
+    schedule = Schedule(steps=4, warmup=0, batch_size=1)
+    average, _ = fit(
+        network, loss, lambda n: torch.ones(1, 1), schedule, tmp_path / "a", device=torch.device("cpu"), report=silent
+    )
+    assert loss.shares == [0, 0.25, 0.5, 0.75] and loss.plain == 1
+    assert torch.equal(average.weight, network.weight) and network.weight.grad is not None
 
 
 @pytest.mark.parametrize("options", [{"error": "l2"}, {"evenly": "logs"}])

@@ -179,6 +179,21 @@ def test_a_network_that_comes_from_elsewhere_is_not_trained_under_its_name(tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("name=../x", "weights=FOLDER says where"),
+        ("name=..", "name is a folder's name"),
+        ("tuned=perhaps", "tuned is true or false, not 'perhaps'"),
+        ("device=tpu", "unknown device 'tpu'"),
+    ],
+)
+def test_words_that_make_no_sense_are_refused_before_the_training(tmp_path, word, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        train_command.main(["net", "size=32", "schedule.steps=1", f"weights={tmp_path}/w", f"results={tmp_path}", word])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("word", ["weights", "results"])
 def test_a_folder_that_cannot_be_written_is_said_before_the_training(tmp_path, word):
     (tmp_path / "file").touch()

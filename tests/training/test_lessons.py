@@ -192,6 +192,26 @@ def _hold(folder, held):
         time.sleep(0.3)
 
 
+def _count(folder, file, times):
+    for _ in range(times):
+        with alone(folder, silent):
+            value = int(file.read_text())
+            time.sleep(0.001)
+            file.write_text(str(value + 1))
+
+
+def test_a_lock_is_held_by_one_and_leaves_nothing_behind(tmp_path):
+    """Also where its file goes while others wait for it."""
+    fork, file = multiprocessing.get_context("fork"), tmp_path / "count"
+    file.write_text("0")
+    processes = [fork.Process(target=_count, args=(tmp_path / "a", file, 25)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(10)
+    assert file.read_text() == "100" and [path.name for path in tmp_path.iterdir()] == ["count"]
+
+
 def test_who_waits_is_told_of_it(tmp_path):
     fork = multiprocessing.get_context("fork")
     held, said = fork.Event(), []
@@ -220,11 +240,6 @@ def test_a_method_that_cannot_do_the_cell_is_not_trained_first(tmp_path, monkeyp
     monkeypatch.setattr("sipbench.training.learned.prepare", lambda *_: pytest.fail("it was trained"))
     with pytest.raises(NotApplicable):
         one_cell.run(one)
-
-
-def test_a_solver_without_gradients_is_refused_in_a_line(tmp_path):
-    with pytest.raises(UserError, match="no gradient"):
-        prepare(cell(tmp_path, "method=restoration_prior", "method.solver.iterations=1"), silent)
 
 
 def test_a_row_says_what_released_weights_were_trained_on(tmp_path):

@@ -192,7 +192,19 @@ def test_a_cell_that_cannot_be_done_is_not_trained_for(tmp_path):
 
 def test_a_solver_that_passes_no_gradient_on_says_so(tmp_path):
     with pytest.raises(UserError, match="passes no gradient on"):
-        prepare(cell(tmp_path, "method=restoration_prior", "degradation=inpaint70", "tuned=false"), silent)
+        prepare(cell(tmp_path, "method=restoration_prior", "degradation=inpaint70", "~method.lessons"), silent)
+
+
+def test_a_restorer_as_a_prior_learns_the_lesson_of_another_method_and_degradation(tmp_path):
+    """It is the very network that x4 super-resolution has; whoever is first trains it for both."""
+    one = cell(tmp_path, "method=restoration_prior", "degradation=inpaint70", "method.solver.iterations=1")
+    other = cell(tmp_path, "method=unet", "degradation=sr4")
+    assert one.lessons["net"].name == other.lessons["net"].name
+    prepare(other, silent)
+    (row,) = next(run(one))
+    assert row["status"] == "ok" and row["training_images"] == 2 and not wanted([one])
+    grey = cell(tmp_path, "method=restoration_prior", "degradation=ct_sparse").lessons["net"]
+    assert grey.degradation["unknown"] == "grey" and grey.network["channels"] == 1
 
 
 def test_a_dataset_without_training_images_says_where_else_to_learn(tmp_path):

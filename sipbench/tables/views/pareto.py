@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import store
+from sipbench.tables import labels
 from sipbench.tables.measures import SECONDS
 from sipbench.tables.spec import TableSpec
 
@@ -51,19 +52,24 @@ def _draw(spec: TableSpec, problems: list[list[tuple[str, float, float]]]) -> by
 
     measure = spec.measures[0]
     figure = Figure(figsize=(5.2 * len(problems), 4.2), layout="tight")
-    FigureCanvasAgg(figure)
+    canvas, drawn = FigureCanvasAgg(figure), []
     for k, (pair, points) in enumerate(zip(spec.pairs, problems, strict=True)):
         axes = figure.add_subplot(1, len(problems), k + 1)
         where = [(cost, value) for _, cost, value in points]
         axes.plot([c for c, _ in where], [v for _, v in where], "o", color="tab:blue", markersize=4)
         chosen = front(where, higher_is_better=measure.higher_is_better is not False)
         axes.plot([where[i][0] for i in chosen], [where[i][1] for i in chosen], "-", color="tab:orange", linewidth=1)
-        for title, cost, value in points:
-            axes.annotate(title, (cost, value), fontsize=7, xytext=(3, 3), textcoords="offset points")
+        drawn.append((axes, points))
+        axes.margins(0.12)
         axes.set_xscale("log")
         axes.set_xlabel("seconds an image")
         axes.set_ylabel(measure.title)
         axes.set_title(spec.problem_title(*pair), fontsize=9)
+    canvas.draw()  # from here on everything has its place
+    figure.set_layout_engine("none")
+    for axes, points in drawn:
+        axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+        labels.draw(axes, points)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()

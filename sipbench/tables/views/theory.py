@@ -15,6 +15,9 @@ from sipbench.tables.wording import remarks, setting
 if TYPE_CHECKING:
     import pandas as pd
 
+Lines = dict[tuple[str, str, str], Line]
+"""By dataset, problem and method."""
+
 KINDS = {
     "samples": "samples the posterior",
     "other": "samples something else",
@@ -31,13 +34,13 @@ def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
 
 def render(spec: TableSpec, df: pd.DataFrame) -> str:
     """What the numbers mean, the first measure at a glance, a section a problem, the theory, what is not there."""
-    lines: dict[tuple[str, str], Line] = {}
+    lines: Lines = {}
     for r in records(df):
-        lines.setdefault((r["degradation"], r["method"]), {})[r["metric"]] = r
+        lines.setdefault((r["dataset"], r["degradation"], r["method"]), {})[r["metric"]] = r
     first = spec.measures[0]
     parts = [f"# {spec.title}", _bullets(_heading(spec, df)), f"## At a glance: {first.heading}", _glance(spec, lines)]
-    for name, task in spec.tasks.items():
-        parts += [f"## {task.title or name}", _sheet(spec, name, lines)]
+    for pair in spec.pairs:
+        parts += [f"## {_headed(spec, pair, spec.tasks[pair[1]].title or pair[1])}", _sheet(spec, pair, lines)]
     parts += ["## What theory says", _bullets([f"{row.title}: {_said(row)}" for row in spec.rows if row.theory])]
     if absent := remarks(spec, df):
         parts += ["## What is not there", _bullets(absent)]
@@ -55,26 +58,32 @@ def _heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
     ]
 
 
-def _glance(spec: TableSpec, lines: dict[tuple[str, str], Line]) -> str:
+def _headed(spec: TableSpec, pair: tuple[str, str], title: str) -> str:
+    """With the dataset, where the table has the problem on several."""
+    several = len([dataset for dataset, name in spec.pairs if name == pair[1]]) > 1
+    return f"{title}, {pair[0]}" if several else title
+
+
+def _glance(spec: TableSpec, lines: Lines) -> str:
     """A row a method, a column a problem; bold where theory says that it samples the posterior."""
-    table = [["Method", *spec.tasks], ["---", *("---:" for _ in spec.tasks)]]
+    table = [["Method", *(_headed(spec, pair, pair[1]) for pair in spec.pairs)], ["---", *("---:" for _ in spec.pairs)]]
     for row in spec.rows:
         values = []
-        for name in spec.tasks:
-            record = lines[name, row.name][spec.measures[0].heading]
+        for dataset, name in spec.pairs:
+            record = lines[dataset, name, row.name][spec.measures[0].heading]
             text = _value(record, spec.measures[0])
             values.append(f"**{text}**" if record["n"] and _kind(row, name) == KINDS["samples"] else text)
         table.append([row.title, *values])
     return f"Bold: theory says that it samples the posterior here.\n\n{_table(table)}"
 
 
-def _sheet(spec: TableSpec, problem: str, lines: dict[tuple[str, str], Line]) -> str:
+def _sheet(spec: TableSpec, pair: tuple[str, str], lines: Lines) -> str:
     head = ["Method", "In theory it", *(measure.heading for measure in spec.measures)]
     table = [head, ["---", "---", *("---:" for _ in spec.measures)]]
     for row in spec.rows:
-        line = lines[problem, row.name]
+        line = lines[(*pair, row.name)]
         values = [_value(line[measure.heading], measure) for measure in spec.measures]
-        table.append([row.title, _kind(row, problem), *values])
+        table.append([row.title, _kind(row, pair[1]), *values])
     return _table(table)
 
 

@@ -1,0 +1,44 @@
+"""Labels of points lie neither on one another nor on a point, inside of the picture, and near where there is room."""
+
+import itertools
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from sipbench.tables import labels
+
+
+def common(a, b):
+    return max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+
+
+def test_crowded_labels_do_not_overlap():
+    rng = np.random.default_rng(0)
+    anchors = [tuple(p) for p in 250 + 40 * rng.normal(size=(20, 2))]
+    sizes, frame = [(45.0, 10.0)] * 20, (0.0, 0.0, 500.0, 400.0)
+    boxes = labels.placed(anchors, sizes, frame)
+    points = [(x - 3, y - 3, x + 3, y + 3) for x, y in anchors]
+    assert not any(common(a, b) for a, b in itertools.combinations(boxes, 2))
+    assert not any(common(box, point) for box in boxes for point in points)
+    for (left, bottom, right, top), size in zip(boxes, sizes, strict=True):
+        assert np.allclose((right - left, top - bottom), size) and left >= 0 and bottom >= 0 and right <= 500
+
+
+def test_a_label_that_has_room_stays_right_above_its_point_and_turns_at_an_edge():
+    (box,) = labels.placed([(100.0, 100.0)], [(40.0, 10.0)], (0, 0, 500, 400))
+    assert (box[0], box[1]) == (104, 104)
+    (box,) = labels.placed([(490.0, 390.0)], [(40.0, 10.0)], (0, 0, 500, 400))
+    assert box[2] < 490 and box[3] < 390
+
+
+def test_they_are_drawn_where_they_were_put():
+    figure = Figure(figsize=(4, 3))
+    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
+    axes.plot([1, 1.001, 10], [0, 0, 1], "o")
+    axes.set_xscale("log")
+    canvas.draw()
+    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+    labels.draw(axes, [("one", 1, 0), ("another", 1.001, 0), ("far", 10, 1)])
+    boxes = [text.get_window_extent(canvas.get_renderer()).extents for text in axes.texts]
+    assert len(boxes) == 3 and not any(common(a, b) for a, b in itertools.combinations(boxes, 2))
