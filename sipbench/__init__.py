@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sipbench.api import pose, score, solve
+    from sipbench.operators.deepinverse import to_deepinv
     from sipbench.problem import Estimate, Problem, Rng
 
-__all__ = ["Estimate", "Problem", "Rng", "pose", "score", "solve"]
+__all__ = ["Estimate", "Problem", "Rng", "pose", "score", "solve", "to_deepinv"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from sipbench import problem
 
         return getattr(problem, name)
+    if name == "to_deepinv":
+        from sipbench.operators.deepinverse import to_deepinv
+
+        return to_deepinv
     raise AttributeError(f"module 'sipbench' has no attribute {name!r}")

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +30,8 @@ class Rng:
     stream. ``portable`` draws on the CPU in double precision, so that every device agrees: use it for what defines a
     run (masks, kernels, noise, initial points). The plain methods draw on the device, without a host synchronisation.
     """
+
+    lending: ClassVar[int] = 0  # how many streams stand in for the global state just now
 
     def __init__(self, keys: Sequence[str], device: torch.device | str = "cpu", *, portable: bool = False) -> None:
         self.keys = tuple(keys)
@@ -50,6 +54,23 @@ class Rng:
     def portable(self) -> Rng:
         """Fresh streams drawn on the CPU, whose results land on this device."""
         return Rng([_digest(f"{key}/portable") for key in self.keys], self.device, portable=True)
+
+    @contextmanager
+    def lent(self) -> Iterator[int]:
+        """For code that knows none but the global random state: within it that is the first image's stream.
+
+        So in torch and in numpy; then all is as before. It yields the seed, which is not 0.
+        """
+        seed, before = int(self.child("lent").keys[0][:7], 16) + 1, np.random.get_state()
+        Rng.lending += 1
+        try:
+            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+                torch.manual_seed(seed)
+                np.random.seed(seed)
+                yield seed
+        finally:
+            np.random.set_state(before)
+            Rng.lending -= 1
 
     def select(self, index: slice) -> Rng:
         """The streams of some of the images, from their start."""

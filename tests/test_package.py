@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+TEMPLATE = "scaffold/templates/method_classical.py.txt"  # of sipbench new
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,7 @@ def sipbench(unpacked, tmp_path):
 
 
 def test_it_holds_what_is_not_code(unpacked):
-    for name in ("conf/config.yaml", "conf/method/dps.yaml", "published/table1_linear.csv", "protocol.lock"):
+    for name in ("conf/config.yaml", "conf/method/dps.yaml", "published/table1_linear.csv", "protocol.lock", TEMPLATE):
         assert (unpacked / "sipbench" / name).is_file()
     assert list((unpacked / "sipbench" / "weights").rglob("*.safetensors"))
     assert not list(unpacked.rglob("test_*.py"))

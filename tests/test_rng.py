@@ -90,3 +90,21 @@ def test_no_global_state():
         torch.manual_seed(123)
         again = [draw(Rng.of(0, "faces", [0, 1])) for draw in DRAWS.values()]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_a_stream_is_lent_to_code_that_draws_globally_and_all_is_put_back():
+    import numpy as np
+
+    def drawn(rng):
+        with rng.lent() as seed:
+            return seed, torch.randn(3), np.random.rand()
+
+    before = torch.random.get_rng_state(), np.random.get_state()[1].tolist()
+    one, same, other = (drawn(Rng.of(0, "lent", [image])) for image in (4, 4, 5))
+    assert one[0] == same[0] != other[0] and one[1].equal(same[1]) and one[2] == same[2]
+    assert not one[1].equal(other[1]) and one[2] != other[2]
+    assert drawn(Rng.of(0, "lent", [4, 5]))[1].equal(one[1])
+    with pytest.raises(RuntimeError), Rng.of(0, "lent", [4]).lent():
+        raise RuntimeError
+    assert torch.random.get_rng_state().equal(before[0]) and np.random.get_state()[1].tolist() == before[1]
+    assert Rng.lending == 0

@@ -24,6 +24,7 @@ sipbench: an honest benchmark of deep learning for inverse problems
   sipbench measure degradation=mri out=DIR  save measurements; solve them later with dataset=measured dataset.root=DIR
   sipbench list WHAT [--json]               methods, degradations, noises, datasets, priors, probes, tables, ...
   sipbench check mine.py:solve              the contract tests, on a solver of yours or on a method's name
+  sipbench new method my_idea               a method, degradation, dataset, metric or table to start from
   sipbench fetch [lpips|NAME|table1 ...]    get checkpoints and data, or be told what is left to do by hand
   sipbench doctor [TABLE]                   what is installed, present and missing here, and what to do about it
   sipbench tune method=dps degradation=sr4  choose a solver's options on validation images
@@ -40,7 +41,7 @@ Each says more with --help. Common options, for any of them (key=value, no dashe
 """
 
 COMMANDS = (
-    *("list", "table", "score", "show", "export", "compare", "measure", "check"),
+    *("list", "table", "score", "show", "export", "compare", "measure", "check", "new"),
     *("fetch", "doctor", "tune", "train", "import-prior"),
 )
 ASKS = ("-h", "--help")

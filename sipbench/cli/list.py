@@ -115,7 +115,7 @@ def _read(group: str, name: str) -> dict[str, Any] | None:
         node, reason = None, " ".join(str(error).split())[:200]
     if not reason:
         return node
-    print(f"sipbench: {configs.find(group, name)} is passed over: {reason}", file=sys.stderr)
+    print(f"sipbench: {configs.path_of(group, name)} is passed over: {reason}", file=sys.stderr)
     return None
 
 

@@ -7,16 +7,17 @@ build      what a `_target_` names      code_hash  the code behind it         si
 Nothing here imports torch, so that listing and help answer at once.
 """
 
-from sipbench.configs.build import META, build, built, locate, typed
+from sipbench.configs.build import META, assembled, build, built, locate, typed
 from sipbench.configs.code_hash import code_hash, without_place
 from sipbench.configs.compose import compose, exchanged, hydra_ready, resolvers
-from sipbench.configs.find import find, folders, is_file_target, names, plugin_folders, root
+from sipbench.configs.find import find, folders, is_file_target, names, path_of, plug_in, plugin_folders, root
 from sipbench.configs.overrides import Overrides
 from sipbench.configs.read import read
 
 __all__ = [
     "META",
     "Overrides",
+    "assembled",
     "build",
     "built",
     "code_hash",
@@ -28,6 +29,8 @@ __all__ = [
     "is_file_target",
     "locate",
     "names",
+    "path_of",
+    "plug_in",
     "plugin_folders",
     "read",
     "resolvers",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -26,9 +28,20 @@ def locate(target: str) -> Any:
             module = importlib.import_module(path)
         except ModuleNotFoundError as error:
             raise UserError(f"{target!r} cannot be imported: {error}. Is its package installed?") from error
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"{path} cannot be imported: {type(error).__name__}: {_where(error)}") from error
     if not hasattr(module, name):
         raise UserError(f"{path} has no {name!r}; it has {', '.join(n for n in vars(module) if n[0] != '_')}.")
     return getattr(module, name)
+
+
+def _where(error: Exception) -> str:
+    """What an error says, and the line of code that it came from."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    at = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
+    return f"{' '.join(str(error).split())[:300]}{at}"
 
 
 def build(node: dict[str, Any], *args: Any, **extra: Any) -> Any:
@@ -46,6 +59,19 @@ def build(node: dict[str, Any], *args: Any, **extra: Any) -> Any:
 def built(options: dict[str, Any]) -> dict[str, Any]:
     """The options with each that is a node, a mapping with a `_target_`, built."""
     return {k: build(v) if isinstance(v, dict) and "_target_" in v else v for k, v in options.items()}
+
+
+def assembled(node: Any, words: Mapping[str, Any] | None = None, **extra: Any) -> Any:
+    """A node with the nodes within it built first; a text that is one of the words stands for what that means."""
+    words = words or {}
+    if isinstance(node, str):
+        return words.get(node, node)
+    if isinstance(node, list | tuple):
+        return [assembled(part, words) for part in node]
+    if not isinstance(node, Mapping):
+        return node
+    own = {k: v if k == "_target_" else assembled(v, words) for k, v in node.items()}
+    return build(own, **extra) if "_target_" in own else own
 
 
 def typed(target: Any, options: dict[str, Any], *args: Any) -> dict[str, Any]:

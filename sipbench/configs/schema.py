@@ -77,6 +77,26 @@ class Dataset(Node):
 
 
 @dataclass
+class Metric(Node):
+    """A metric; its other keys are the options of its `_target_`.
+
+    That is called with the estimates, the truth, both (B, C, H, W) in [-1, 1], and the options, and gives one value an
+    image. Stored scores go by the name: a metric that is changed takes another.
+    """
+
+    name: str = key("how commands and rows name it: that of the file", required=True)
+    title: str = key("the heading of its column")
+    citation: str = key("who published it, and where")
+    higher_is_better: bool | None = key("which way is up; null where a value in between is right")
+    unit: str = key("dB, or nothing")
+    smallest: int = key("the least height and width that it is defined for")
+    channels: list[int] = key("the numbers of channels that it takes; any, unless this says otherwise")
+    whole: bool = key("of a complex image it compares real and imaginary part; else magnitudes")
+    places: int = key("the decimals that a table prints, where it has no unit")
+    proportion: bool = key("it is 0 or 1 of an image, so that its mean is a share")
+
+
+@dataclass
 class Learned:
     """A prior that a recipe trains."""
 
@@ -183,6 +203,7 @@ KINDS: dict[str, type] = {
     "degradation": Degradation,
     "noise": Noise,
     "dataset": Dataset,
+    "metric": Metric,
     "prior": Prior,
     "probe": Probe,
     "network": Architecture,

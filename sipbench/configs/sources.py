@@ -14,7 +14,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from sipbench.configs.find import find, is_file_target, path_of, plugin_folders, root
+from sipbench.configs.find import find, folders, is_file_target, path_of, root
 from sipbench.configs.own_file import describe
 from sipbench.configs.read import read_file
 from sipbench.configs.schema import KINDS
@@ -28,7 +28,7 @@ class Others(SearchPathPlugin):
         if str(root()) not in [path.removeprefix("file://") for path in mains]:
             return
         search_path.prepend("sipbench", f"{Checked.scheme()}://{Path.cwd()}")
-        for folder in plugin_folders():
+        for folder in list(folders())[1:]:
             search_path.append("sipbench.plugins", f"file://{folder}")
 
 

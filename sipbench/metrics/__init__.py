@@ -7,14 +7,16 @@ nothing here, but nothing crashes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from sipbench import configs
 from sipbench.errors import unknown
 from sipbench.metrics import backbones, perception
 from sipbench.metrics.alignment import (
@@ -27,6 +29,7 @@ from sipbench.metrics.alignment import (
     relative_error_db,
     success,
 )
+from sipbench.metrics.declared import declared
 from sipbench.metrics.deconvolution import deblurred
 from sipbench.metrics.feasibility import feasibility, residual
 from sipbench.metrics.fidelity import psnr, psnr_y, ssim, ssim_gaussian
@@ -120,7 +123,7 @@ def undefined(x_hat: Tensor, x: Tensor) -> Tensor:
     return x_hat.new_full((len(x_hat),), torch.nan)
 
 
-METRICS: dict[str, Metric] = {
+OWN: dict[str, Metric] = {
     "psnr": Metric(psnr, True, "PSNR", unit="dB"),
     "psnr_aligned": Metric(psnr_aligned, True, "PSNR (aligned)", unit="dB"),
     "ssim": Metric(ssim, True, "SSIM", smallest=7),
@@ -146,9 +149,51 @@ METRICS: dict[str, Metric] = {
     "posterior_coverage90": Metric(undefined, None, "coverage 90 %", of_draws=True, places=2),
 }
 
-HEADINGS: dict[str, dict[str, str]] = {
+
+class Registry(Mapping[str, Metric]):
+    """Every metric by name: those above, then those that a YAML in conf/metric declares, a plugin's too."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Path, ...], dict[str, Metric]] = {}
+
+    @property
+    def _every(self) -> dict[str, Metric]:
+        key = tuple(configs.folders())  # a plugin may come while the process runs
+        if key not in self._found:
+            taken = {name: metric.title for name, metric in OWN.items()}
+            self._found[key] = OWN | {name: Metric(**said) for name, said in declared(taken)}
+        return self._found[key]
+
+    def __getitem__(self, name: str) -> Metric:
+        return OWN[name] if name in OWN else self._every[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._every)
+
+    def __len__(self) -> int:
+        return len(self._every)
+
+
+class Titles(Mapping[str, str]):
+    """The name of each metric by its title."""
+
+    def _every(self) -> dict[str, str]:
+        return {metric.title: name for name, metric in METRICS.items()}
+
+    def __getitem__(self, title: str) -> str:
+        return self._every()[title]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._every())
+
+    def __len__(self) -> int:
+        return len(self._every())
+
+
+METRICS: Mapping[str, Metric] = Registry()
+HEADINGS: dict[str, Mapping[str, str]] = {
     "dmplug": {"LPIPS": "lpips_alex", "PSNR": "psnr", "SSIM": "ssim"},
-    "sipbench": {metric.title: name for name, metric in METRICS.items()},
+    "sipbench": Titles(),
 }
 """What a published table's headings stand for: variants of SSIM and LPIPS are not comparable with each other."""
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from sipbench.problem import Rng
+
 DRAWS = {
     "rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson", "rand_like", "randn_like",
     "randint_like", "normal_", "uniform_", "random_", "bernoulli_", "exponential_", "log_normal_", "cauchy_",
@@ -34,7 +36,7 @@ class Trace(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         out = func(*args, **kwargs)
-        if name in DRAWS and kwargs.get("generator") is None and _draws(name, args, kwargs):
+        if name in DRAWS and kwargs.get("generator") is None and not Rng.lending and _draws(name, args, kwargs):
             self.draws[f"{name} at {_line()}"] = None
         if name in MAKERS and kwargs.get("device") is None and isinstance(out, Tensor) and out.ndim:
             line = _line()

@@ -61,4 +61,6 @@ def theirs(tmp_path, monkeypatch):
     configs.plugin_folders.cache_clear()
     yield
     configs.plugin_folders.cache_clear()
-    sys.modules.pop("theirs", None)
+    sys.modules["sipbench.configs.find"]._plugged.clear()
+    for name in [name for name in sys.modules if name.split(".")[0] == "theirs"]:
+        del sys.modules[name]

@@ -108,3 +108,72 @@ def test_both_run_in_processes_of_their_own(here, theirs, sipbench, rows):
     (here / "mine.py").write_text(HALF)
     assert sipbench("-m", "+launcher=local", "method=mine.py:solve,theirs", "images=1") == 0
     assert rows() == {("sr4", "mine:solve"): [0], ("sr4", "theirs"): [0]}
+
+
+def test_a_plugin_that_is_broken_is_passed_over_in_a_line(theirs, tmp_path, capsys):
+    about = tmp_path / "site/theirs-1.0.dist-info/entry_points.txt"
+    about.write_text("[sipbench.plugins]\ntheirs = theirs\ngone = not_there.at_all\n")
+    configs.plugin_folders.cache_clear()
+    assert "theirs" in configs.names("method")
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "'gone' is passed over" in err and "'not_there.at_all'" in err
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [("import nothing_of_that_name", "nothing_of_that_name"), ("x = 1 /", "is not valid Python"), ("boom()", "line 1")],
+)
+def test_a_plugin_that_cannot_be_imported_is_one_line(theirs, tmp_path, capsys, text, says):
+    (tmp_path / "site/theirs/__init__.py").write_text(text)
+    sys.modules.pop("theirs", None)
+    assert cli.main(["method=theirs", "size=32", "images=1"]) == 2
+    err = capsys.readouterr().err
+    assert says in err and "theirs" in err and err.count("\n") == 1
+
+
+def test_two_plugins_of_one_name_are_told_apart_by_the_user(theirs, tmp_path, capsys):
+    second = tmp_path / "site/second/conf/method"
+    second.mkdir(parents=True)
+    (second / "theirs.yaml").write_text("name: theirs\nsolver: {_target_: theirs.solve}\n")
+    configs.plug_in(second.parents[1])
+    assert cli.main(["method=theirs", "size=32", "images=1"]) == 2
+    err = capsys.readouterr().err
+    assert "two plugins have a method 'theirs'" in err and "Uninstall one" in err and err.count("\n") == 1
+
+
+METRIC = "def worst(x_hat, x):\n    return (x_hat - x).abs().flatten(1).amax(1)\n"
+
+
+def test_a_plugin_s_metric_is_listed_scored_and_told_from_others(theirs, tmp_path, capsys):
+    (tmp_path / "site/theirs/worst.py").write_text(METRIC)
+    folder = tmp_path / "site/theirs/conf/metric"
+    folder.mkdir()
+    (folder / "worst.yaml").write_text(
+        "{name: worst, title: worst, _target_: theirs.worst.worst, higher_is_better: no}"
+    )
+    (folder / "psnr.yaml").write_text("{name: psnr, title: theirs, _target_: theirs.worst.worst}")
+    (folder / "mine.yaml").write_text("{name: mine, title: mine, _target_: theirs.worst.worst, unt: dB}")
+    configs.plug_in(tmp_path / "site/theirs")
+    from sipbench.metrics import METRICS
+
+    METRICS._found.clear()
+    assert {"worst", "psnr"} < set(METRICS) and "mine" not in METRICS
+    err = capsys.readouterr().err
+    assert err.count("\n") == 2 and "psnr.yaml" in err and "unknown option 'unt'" in err
+    problem, truth = sipbench.pose(images=2, size=32)
+    found = sipbench.score(estimate := sipbench.solve(problem), truth, problem, ["worst"])
+    assert found["worst"].tolist() == pytest.approx((estimate.x - truth).abs().flatten(1).amax(1).tolist())
+    (tmp_path / "site/theirs/worst.py").write_text(
+        METRIC.replace("flatten(1)", "flatten()").replace("amax(1)", "max()")
+    )
+    sys.modules.pop("theirs.worst")
+    with pytest.raises(UserError, match=r"the metric worst gives \(\); it is one value an image"):
+        sipbench.score(estimate, truth, problem, ["worst"])
+
+
+def test_a_shadowed_choice_is_said_in_a_line(theirs, tmp_path, capsys):
+    (tmp_path / "site/theirs/conf/noise").mkdir()
+    (tmp_path / "site/theirs/conf/noise/shot.yaml").write_text("_target_: theirs.Shot\n")
+    assert configs.find("noise", "shot") == configs.root() / "noise" / "shot.yaml"
+    err = capsys.readouterr().err
+    assert "site/theirs/conf/noise/shot.yaml is passed over" in err and "rename" in err and err.count("\n") == 1

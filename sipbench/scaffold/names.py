@@ -1,0 +1,49 @@
+"""Names that a new thing may have."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+from sipbench import configs
+from sipbench.errors import UserError
+
+
+def fit(kind: str, name: str) -> str:
+    """The name, refused where it cannot name a module and a function, or is taken."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        raise UserError(
+            f"{name!r} is no name for a {kind}: it names a file and a function, in small letters, digits and _, "
+            "begins with a letter and is no word of Python's, as in my_idea"
+        )
+    if name in configs.names(kind) or (kind == "metric" and name in _metrics()):
+        raise UserError(f"there is a {kind} {name!r} already: sipbench list {kind}s names them all")
+    return name
+
+
+def _metrics() -> list[str]:
+    from sipbench.metrics import METRICS
+
+    return list(METRICS)
+
+
+def package(text: str) -> str:
+    """A folder's or a distribution's name as that of a package."""
+    name = re.sub(r"\W+", "_", text.lower()).strip("_")
+    if (
+        not re.fullmatch(r"[a-z][a-z0-9_]*", name)
+        or keyword.iskeyword(name)
+        or name in ("sipbench", "baselines", "tests")
+    ):
+        return f"my_{name}" if re.fullmatch(r"\w+", name) else "my_sipbench"
+    return name
+
+
+def words(name: str) -> str:
+    """A name as a title."""
+    return name.replace("_", " ").capitalize()
+
+
+def camel(name: str) -> str:
+    """A name as that of a class."""
+    return "".join(part.capitalize() for part in name.split("_"))
