@@ -25,6 +25,9 @@ OWN = {  # what a command takes beside the words of a cell
     "score": (),
     "tune": ("by", "budget", "widen"),
 }
+RUN_ELSEWHERE = {
+    "plugins.md": "tests/test_plugin_pages.py, in an empty folder, where each needs what the one before made"
+}
 NOT_TRIED = {"sipbench tune profile=demo size=32 recipe=tradeoff": "it stands for several: NAME and OPTION"}
 
 
