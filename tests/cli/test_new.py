@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from sipbench import cli, configs
-from sipbench.configs import find
 from sipbench.scaffold.write import FAMILIES, KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -101,4 +100,4 @@ def test_in_a_checkout_it_writes_to_where_such_things_lie(tmp_path):
     assert (tmp_path / "baselines" / "diffusion" / "my_idea.py").is_file()
     assert (tmp_path / "sipbench" / "operators" / "my_degradation.py").is_file()
     assert "7 passed" in run("-m", "pytest", "-q", "tests")
-    assert configs.root() == ROOT / "conf" and "my_idea" not in find.names("method")
+    assert configs.root() == ROOT / "conf" and "my_idea" not in configs.names("method")
