@@ -38,7 +38,9 @@ def of(page: Path) -> list[str]:
     rest = FENCE.sub("", text)
     blocks.append("\n".join(re.findall(r"^    (\S.*)$", rest, re.MULTILINE)))
     lines = [_alone(line) for line in "\n".join(blocks).splitlines()]
-    within = [found for found in re.findall(r"`(sipbench [^`]+)`", rest) if not re.search(r"\b[A-Z]{2,}\b|\|", found)]
+    within = [
+        found for found in re.findall(r"`(sipbench [^`]+)`", rest) if not re.search(r"\b[A-Z]{2,}\b|\||\.\.\.", found)
+    ]
     return list(dict.fromkeys(line for line in (*lines, *within) if re.match(r"(sipbench|make) [^=]", line)))
 
 
@@ -71,6 +73,10 @@ def _command(name: str, words: list[str]) -> None:
         spec = tables.load(words[0], profile, Overrides(word for word in rest if not re.match("compute=|jobs=", word)))
         for entry in (0, -1):
             spec._entry(*spec.pairs[entry], spec.rows[entry])
+    elif name in ("submit", "work") and words[0] == "-m":
+        _cells(words[1:])
+    elif name in ("submit", "work", "report") and "=" not in words[0] and "-" not in words[0]:  # or what was submitted
+        configs.find("table", words[0])
     elif name == "list":
         assert words[0] in (*GROUPS, "metrics", "schema"), words
     elif name == "fetch":
