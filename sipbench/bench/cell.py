@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,10 +79,10 @@ class Cell:
 
     @classmethod
     def of(cls, cfg: Any, overrides: list[str]) -> Cell:
-        """From a composed config and the overrides that were typed."""
-        plain = _plain(cfg)
+        """From a composed config, or one that is plain data already, and the overrides that were typed."""
+        plain = dict(cfg) if type(cfg) is dict else configs.plain(cfg)
         if plain.get("noise"):
-            plain["degradation"]["noise"] = plain["noise"]
+            plain["degradation"] = plain["degradation"] | {"noise": plain["noise"]}
         validate.options(plain)
         keys = configs.Overrides(overrides).leaves
         kind = None if "prior" in keys else plain["method"].get("prior")
@@ -187,6 +188,17 @@ class Cell:
     @cached_property
     def dataset(self) -> Any:
         """The dataset; building it only lists what there is."""
+        key = json.dumps([self.source, self.split, self.size], sort_keys=True, default=str)
+        if key not in self._opened:
+            self._opened[key] = self._open()
+        return self._opened[key]
+
+    @cached_property
+    def _opened(self) -> dict[str, Any]:
+        """The datasets that were opened already; cells that belong together share them (see `cells.py`)."""
+        return {}
+
+    def _open(self) -> Any:
         dataset = configs.build(self._handed_on(self.source))
         if Dataset not in type(dataset).__mro__ and not isinstance(dataset, Dataset):
             raise UserError(f"{self.source['name']} is no dataset: let its class inherit sipbench.datasets.Dataset")
@@ -322,15 +334,3 @@ class Cell:
         """Where the rows of this cell lie, below the results folder."""
         plain = [re.sub(r"[^\w.+-]", "_", name) for name in self.names]
         return Path(self.results, "runs", *plain, self.hash)
-
-
-def _plain(cfg: Any) -> dict[str, Any]:
-    """A composed config as plain data, everything resolved."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    configs.resolvers()
-    try:
-        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # pyright: ignore
-    except OmegaConfBaseException as error:
-        raise UserError(" ".join(str(error).split())) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
+from typing import Any
 
 from sipbench.bench import store
 from sipbench.bench.cell import Cell, NotApplicable
@@ -11,16 +13,24 @@ from sipbench.bench.run import Bench
 from sipbench.errors import UserError
 
 
-def left(cell: Cell) -> int:
-    """How many images of a cell are still to do."""
-    return len(store.missing(cell, retry_failed=cell.retry_failed))
+def left(cell: Cell, rows: Any = None) -> int:
+    """How many images of a cell are still to do; by its rows, if they were read already."""
+    return len(store.missing(cell, retry_failed=cell.retry_failed, rows=rows))
+
+
+def absent(cell: Cell) -> str | None:
+    """The first thing that the cell lacks, or None."""
+    return next(chain(_dataset(cell), _checkpoints(cell)), None)
 
 
 def obstacle(cell: Cell) -> str | None:
-    """Why a cell cannot run here, or None. A damaged file or a misspelt option is an error, not an obstacle."""
-    for line in (*_dataset(cell), *_checkpoints(cell)):
-        return line
-    if not left(cell):
+    """Why a cell cannot run here, or None. A misspelt option is an error, not an obstacle."""
+    return absent(cell) or unfit(cell)
+
+
+def unfit(cell: Cell, rows: Any = None) -> str | None:
+    """Why a cell that lacks nothing cannot run all the same, or None; one that is done could."""
+    if not left(cell, rows):
         return None
     try:
         Bench.of(cell)

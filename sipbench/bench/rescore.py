@@ -19,14 +19,14 @@ from sipbench.operators.base import Operator
 from sipbench.problem import Estimate
 
 
-def lacking(cell: Cell) -> dict[int, list[str]]:
+def lacking(cell: Cell, rows: Any = None) -> dict[int, list[str]]:
     """The metrics that each solved image lacks though they can be computed here: never scored, or by an older protocol.
 
-    An image whose estimate was not kept is left out.
+    An image whose estimate was not kept is left out. `rows`: those of the cell, if they were read already.
     """
-    if not store.done(cell) or (cell.measured and not cell.paired):
+    rows = store.read(cell.folder) if rows is None else rows
+    if not store.done(cell, rows=rows) or (cell.measured and not cell.paired):
         return {}
-    rows = store.read(cell.folder)
     if "kept" not in rows:
         return {}
     rows = rows[rows["image"].isin(cell.images) & (rows["status"] == "ok") & rows["kept"].notna()]
@@ -36,16 +36,18 @@ def lacking(cell: Cell) -> dict[int, list[str]]:
     return {image: names for image, names in found.items() if names}
 
 
-def score_stored(cell: Cell, report: Callable[[int, int], None] | None = None) -> int:
+def score_stored(cell: Cell, report: Callable[[int, int], None] | None = None, rows: Any = None) -> int:
     """Compute and store what is lacking; the number of images that it was lacking of."""
-    todo = lacking(cell)
+    todo = lacking(cell, rows)
     if not todo:
         return 0
     bench = Bench.of(unsolved(cell), check=False)
     for names, images in _together(todo):
         for at in range(0, len(images), cell.batch_size):
             batch = images[at : at + cell.batch_size]
-            store.write_scores(cell, _scores(bench, cell, batch, names))
+            found = store.kept(cell, batch)  # less where an image's file is damaged
+            if found:
+                store.write_scores(cell, _scores(bench, cell, sorted(found), names, found))
             if report is not None:
                 report(at + len(batch), len(images))
     return len(todo)
@@ -56,9 +58,11 @@ def unsolved(cell: Cell) -> Cell:
     return replace(cell, method=cell.method | {"needs": [], "networks": {}}, prior=None)
 
 
-def _scores(bench: Bench, cell: Cell, images: list[int], names: list[str]) -> list[dict[str, Any]]:
+def _scores(
+    bench: Bench, cell: Cell, images: list[int], names: list[str], found: dict[int, bytes]
+) -> list[dict[str, Any]]:
     """The scores of a batch, against a truth that is made again; its measurement must be the one that was solved."""
-    problem, found = bench.pose(images), store.kept(cell, images)
+    problem = bench.pose(images)
     contents = [found[image] for image in images]
     estimate = _kept(contents, bench.device)
     rows = store.read(cell.folder, ["image", "y_sha256"]).set_index("image")

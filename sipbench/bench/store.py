@@ -1,7 +1,8 @@
 """Results on disk: atomic, resumable, mergeable.
 
 A cell is a folder named by its hash. A finished batch is one Parquet file in it, written beside and renamed into
-place; the same images always get the same file name. It holds the rows and what the solver returned, so that a score
+place; the same images always get the same file name. It is sealed (see `sealed.py`), and one that is not what was
+written counts as not there (see `damage.py`). It holds the rows and what the solver returned, so that a score
 that is asked for later is computed from it: such scores are Parquet files of their own beside it. Merging the results
 of two machines is copying their folders together.
 """
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sipbench.bench import protocol
+from sipbench.bench import damage, protocol, sealed
 from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
 from sipbench.problem import Estimate
@@ -40,8 +41,15 @@ NONE: Mapping[str, Tensor] = {}
 
 
 def prepare(cell: Cell) -> None:
-    """Make the cell's folder and write what the cell is. Says at once where results cannot be written."""
+    """Make the cell's folder and write what the cell is. Says at once where results cannot be written.
+
+    Damaged files in it are set aside, so that nothing is written over them.
+    """
     remove_leftovers(cell.folder)
+    for path in files(cell.folder):
+        if why := _flaw(path):
+            with writing(cell.folder):
+                damage.set_aside(path, why)
     content = {
         "label": cell.label,
         "identity": cell.identity,
@@ -70,7 +78,7 @@ def read(folder: Path, columns: list[str] | None = None) -> Any:
     import pandas as pd
 
     wanted = None if columns is None else [*columns, "image", "status", "metrics_version"]
-    frames = [_table(path, wanted) for path in sorted(folder.glob("rows-*.parquet"))]
+    frames = [one for path in files(folder, "rows") if (one := _table(path, wanted)) is not None]
     if not frames:
         return pd.DataFrame(columns=columns or ["image", "status"])
     rows = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
@@ -97,11 +105,13 @@ def chosen(cell: Cell, images: Sequence[int]) -> dict[int, dict[str, Tensor]]:
 def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
     """What is kept of these images, by image; only the files that hold them are read."""
     found: dict[int, bytes] = {}
-    for path in sorted(cell.folder.glob("rows-*.parquet")):
-        if set(_table(path, ["image"])["image"]) & set(images) - set(found):
+    for path in files(cell.folder, "rows"):
+        held = _table(path, ["image"])
+        if held is not None and set(held["image"]) & set(images) - set(found):
             rows = _table(path, ["image", "estimate"])
-            have = rows[rows["image"].isin(images) & rows["estimate"].notna()] if "estimate" in rows else rows[:0]
-            found |= {int(row["image"]): row["estimate"] for row in have.to_dict("records")}
+            if rows is not None and "estimate" in rows:
+                have = rows[rows["image"].isin(images) & rows["estimate"].notna()]
+                found |= {int(row["image"]): row["estimate"] for row in have.to_dict("records")}
     return found
 
 
@@ -154,9 +164,9 @@ def unpacked_chosen(content: bytes) -> dict[str, Tensor]:
     return {name.removeprefix(PROBE): x[None] for name, x in load(content).items() if name.startswith(PROBE)}
 
 
-def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:
-    """The images of a cell that need no more work of its solver."""
-    rows = read(cell.folder, ["image", "status", "kept", "metrics_version"])
+def done(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> set[int]:
+    """The images of a cell that need no more work of its solver; of its rows, if they were read already."""
+    rows = read(cell.folder, ["image", "status", "kept", "metrics_version"]) if rows is None else rows
     kept = rows[rows["status"] == "ok"] if retry_failed else rows
     if "metrics_version" in kept:  # scored by older metrics, and nothing was kept to score it anew
         stale = (kept["status"] == "ok") & (kept["metrics_version"] < protocol.versions()["metrics"])
@@ -164,10 +174,15 @@ def done(cell: Cell, *, retry_failed: bool = False) -> set[int]:
     return {int(i) for i in kept["image"]}
 
 
-def missing(cell: Cell, *, retry_failed: bool = False) -> list[int]:
+def missing(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> list[int]:
     """The images of a cell that are still to do, in order."""
-    have = done(cell, retry_failed=retry_failed)
+    have = done(cell, retry_failed=retry_failed, rows=rows)
     return [i for i in cell.images if i not in have]
+
+
+def files(folder: Path, kind: str = "*") -> list[Path]:
+    """The files of a cell in order: its rows, its scores, or both."""
+    return sorted(path for path in folder.glob(f"{kind}-*.parquet") if path.name.startswith(("rows-", "scores-")))
 
 
 def cells(results: Path) -> Iterator[Path]:
@@ -187,18 +202,25 @@ def remove_leftovers(folder: Path, older: float = 3600.0) -> None:
 
 def write_whole(path: Path, content: bytes) -> Path:
     """Write beside, flush to the disk, rename into place: a reader sees the whole file or none."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            _written(path, content)
+        except FileNotFoundError:  # by a clock that jumped it was taken for what a killed writer left
+            _written(path, content)
     return path
+
+
+def _written(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -212,13 +234,11 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def _land(cell: Cell, rows: Sequence[dict[str, Any]], name: str) -> None:
-    import io
-
     import pandas as pd
+    import pyarrow as pa
 
-    buffer = io.BytesIO()
-    pd.DataFrame(list(rows)).to_parquet(buffer, index=False, write_page_checksum=True)
-    write_whole(cell.folder / name, buffer.getvalue())
+    content = sealed.sealed(pa.Table.from_pandas(pd.DataFrame(list(rows)), preserve_index=False), HEAVY)
+    write_whole(cell.folder / name, content)
 
 
 def _digest(rows: Sequence[dict[str, Any]]) -> str:
@@ -226,22 +246,47 @@ def _digest(rows: Sequence[dict[str, Any]]) -> str:
     return hashlib.sha256(images.encode()).hexdigest()[:8]
 
 
-def _table(path: Path, columns: list[str] | None) -> Any:
-    """A Parquet file, its checksums verified."""
-    from pyarrow import ArrowException, parquet
-
+def table(path: Path, columns: list[str] | None) -> Any:
+    """The Arrow table of a file, verified; None of a damaged one, which is told of."""
     try:
-        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names
-            wanted = [n for n in names if (n in columns if columns else n not in HEAVY)]
-            return file.read(columns=wanted).to_pandas()
-    except (ValueError, TypeError, KeyError, OSError, ArrowException) as error:
-        raise UserError(f"damaged results {path}: {error}. Delete the file and run again.") from error
+        return _sound(path, columns)
+    except FileNotFoundError:  # another process set it aside
+        return None
+    except sealed.Damaged as error:
+        damage.note(path, error)
+        return None
+
+
+def _table(path: Path, columns: list[str] | None) -> Any:
+    found = table(path, columns)
+    return None if found is None else found.to_pandas()
+
+
+def _sound(path: Path, columns: list[str] | None) -> Any:
+    """The Arrow table of a file of a store; Damaged where it is not as it was written, or not of a store."""
+    import pyarrow as pa
+
+    needed = ["image", "status" if path.name.startswith("rows-") else "metrics_version"]
+    found = sealed.read(path, None if columns is None else [*columns, *needed], HEAVY)
+    if lost := [name for name in needed if name not in found.column_names]:
+        raise sealed.Damaged(f"it is no file of a store: it has no column {lost[0]}")
+    if not pa.types.is_integer(found.schema.field("image").type):
+        raise sealed.Damaged("it is no file of a store: its images are not whole numbers")
+    return found
+
+
+def _flaw(path: Path) -> str:
+    """What is wrong with a file, its images included; nothing where it is sound."""
+    try:
+        _sound(path, list(HEAVY))
+    except (FileNotFoundError, sealed.Damaged) as error:
+        return str(error) if isinstance(error, sealed.Damaged) else ""
+    return ""
 
 
 def _with_scores(folder: Path, rows: Any, columns: list[str] | None) -> Any:
     """The rows, with what was scored later where they have nothing, or something by an older version of the metrics."""
-    tables = [_table(path, columns) for path in sorted(folder.glob("scores-*.parquet"))]
+    tables = [one for path in files(folder, "scores") if (one := _table(path, columns)) is not None]
     for table in sorted(tables, key=lambda t: t["metrics_version"].max()):
         scores = table.set_index("image").reindex(rows["image"]).set_axis(rows.index)
         newer = scores["metrics_version"] > rows["metrics_version"].fillna(1)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from sipbench import configs
-
 HELP = """\
 sipbench score [key=value ...] [metrics=[psnr,ssim,lpips_alex,...]]     score stored results; nothing is solved again
 
@@ -23,12 +21,12 @@ def main(words: list[str]) -> int:
     """Score each cell, and say what of it was lacking."""
     from sipbench import metrics
     from sipbench.bench import store
-    from sipbench.bench.cell import Cell
+    from sipbench.bench.cells import Cells
     from sipbench.bench.rescore import score_stored
     from sipbench.cli.cell import scores
     from sipbench.cli.hydra import expand
 
-    cells = [Cell.of(configs.compose(job), job) for job in expand(words)]
+    cells = Cells().all(expand(words))
     lacking = {name: metrics.available(name, download=True) for cell in cells for name in cell.metrics}
     for cell in cells:
         stored = len(store.done(cell))

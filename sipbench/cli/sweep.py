@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sipbench import configs
-from sipbench.bench import validate
+from sipbench.bench import damage, validate
 from sipbench.bench.cell import Cell
+from sipbench.bench.cells import Cells
 from sipbench.cli import hydra as hydra_run
 from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
 from sipbench.errors import UserError
@@ -59,7 +60,7 @@ def sweep(words: list[str]) -> int:
 
     A method that cannot do a cell is no failure: the cell is listed as n/a with the reason.
     """
-    cells = [Cell.of(configs.compose(job), job) for job in hydra_run.expand(words)]
+    cells = Cells().all(hydra_run.expand(words))
     for path in configs.Overrides(words).choices("path"):
         validate.taken([cell.method for cell in cells], path)
     logs = _logs(words, str(cells[0].results))
@@ -82,6 +83,7 @@ def sweep(words: list[str]) -> int:
     more = [f"... and {len(reasons) - SHOWN} cells more"] if len(reasons) > SHOWN else []
     hint = ["the same sweep, sent again, does only what is missing"] if reasons else []
     print(f"{len(cells) - len(said)} of {len(cells)} cells are done" + (f", {len(beyond)} n/a" if beyond else ""))
+    hint += [damaged] if (damaged := damage.summary(cells[0].results)) else []
     worst = max([code, *(bad for bad, _ in said if bad != NOT_APPLICABLE)])
     return _tell(worst, [*beyond[:SHOWN], *reasons[:SHOWN], *more, *hint])
 

@@ -41,7 +41,7 @@ HIGHER = {"kernel_similarity": True, "residual": False, "residual_ratio": False,
 
 def main(words: list[str]) -> int:
     """Run the sweep, print and write its table; exit code 0 where every setting was measured."""
-    from sipbench.bench.cell import Cell
+    from sipbench.bench.cells import Cells
     from sipbench.cli import hydra, sweep
 
     by, rest = Overrides(words).take("by", "psnr")
@@ -55,7 +55,7 @@ def main(words: list[str]) -> int:
     jobs = hydra.expand(list(typed))
     if not any("," in word for word in typed if word.startswith("method.solver.")):
         raise UserError(_nothing(typed))
-    cells = [Cell.of(configs.compose(job), job) for job in jobs]
+    cells = Cells().all(jobs)
     for group in _problems(cells).values():
         _one_problem(group, typed)
         if len(group) > budget:

@@ -2,6 +2,7 @@
 
 find       where the configs lie        read       one file as plain data     methods    a method made whole
 overrides  the words of a command line  compose    Hydra, with plain errors   sources    where Hydra looks
+composer   many configs, each as compose makes it
 build      what a `_target_` names      code_hash  the code behind it         signature  its options, from its text
 
 Nothing here imports torch, so that listing and help answer at once.
@@ -10,12 +11,14 @@ Nothing here imports torch, so that listing and help answer at once.
 from sipbench.configs.build import META, assembled, build, built, locate, typed
 from sipbench.configs.code_hash import code_hash, without_place
 from sipbench.configs.compose import compose, exchanged, hydra_ready, resolvers
+from sipbench.configs.composer import Composer, plain
 from sipbench.configs.find import find, folders, is_file_target, names, path_of, plug_in, plugin_folders, root
 from sipbench.configs.overrides import Overrides
 from sipbench.configs.read import read
 
 __all__ = [
     "META",
+    "Composer",
     "Overrides",
     "assembled",
     "build",
@@ -30,6 +33,7 @@ __all__ = [
     "locate",
     "names",
     "path_of",
+    "plain",
     "plug_in",
     "plugin_folders",
     "read",

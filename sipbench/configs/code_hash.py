@@ -4,35 +4,67 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
+import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from sipbench.configs.find import is_file_target
 from sipbench.configs.source_text import Module, without_layout
 
+SETTLED = 2.0  # seconds after which a change of a file cannot bear the time of the one before
+Stamp = tuple[int, int, int] | None
+_known: dict[Any, tuple[dict[Path, Stamp], str]] = {}
+
 
 def code_hash(target: str) -> str:
     """A hash of the code behind a target, blind to comments, layout and place.
 
     It covers the module that holds the target and what that imports, directly or not, from its own package; of a file
-    of one's own, what it imports from its own folder.
+    of one's own, what it imports from its own folder. It is made once as long as none of these files and folders
+    changes.
     """
+    key = (target, os.getcwd(), tuple(sys.path))
+    stamps, found = _known.get(key, ({}, ""))
+    if found and stamps == _stamps(stamps):
+        return found
     texts: dict[str, str] = {}
+    files: set[Path] = set()
     module = Module.of(target)
     if module is not None and module.path.is_file():
-        _collect(module, texts)
+        _collect(module, texts, files)
     if not texts:
         return "unknown"
-    return hashlib.sha256("\n".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:12]
+    stamps = _stamps({*files, *(file.parent for file in files)})
+    found = hashlib.sha256("\n".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:12]
+    if max(stamp[0] if stamp else sys.maxsize for stamp in stamps.values()) < (time.time() - SETTLED) * 1e9:
+        _known[key] = stamps, found
+    return found
 
 
-def _collect(module: Module, texts: dict[str, str]) -> None:
+def _stamps(paths: Iterable[Path]) -> dict[Path, Stamp]:
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        said = os.stat(path)
+    except OSError:
+        return None
+    return said.st_mtime_ns, said.st_size, said.st_ino
+
+
+def _collect(module: Module, texts: dict[str, str], files: set[Path]) -> None:
     if module.name in texts:
         return
     texts[module.name] = without_layout(module.path)
+    files.add(module.path)
     for other in module.imports():
+        files.add(other.path)
         if not _is_bare(other):
-            _collect(other, texts)
+            _collect(other, texts, files)
 
 
 def _is_bare(module: Module) -> bool:

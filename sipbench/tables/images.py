@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipbench.bench import store
+from sipbench.bench import index, store
 from sipbench.tables.measures import COSTS, Measure
 from sipbench.tables.spec import Entry, TableSpec
 
@@ -16,9 +17,14 @@ Rows = dict[tuple[str, str, str], Any]
 """The stored rows of each entry that has cells, by its key."""
 
 
-def stored(spec: TableSpec) -> Rows:
-    """The rows of every entry that can run here, for the images that it asks for, all seeds together."""
-    return {entry.key: _rows(entry) for entry in spec.entries() if entry.cells}
+def stored(spec: TableSpec, *, along: bool = False) -> Rows:
+    """The rows of every entry that can run here, for the images that it asks for, all seeds together.
+
+    `along` brings the lists of what was shown along the runs, too, and all texts: these are in the files alone.
+    """
+    cells = {cell.hash: cell for entry in spec.entries() for cell in entry.cells}.values()
+    rows = {cell.folder: store.read(cell.folder) for cell in cells} if along else index.stored(cells)
+    return {entry.key: _rows(entry, rows) for entry in spec.entries() if entry.cells}
 
 
 def values(rows: Any, column: str) -> Any:
@@ -27,8 +33,10 @@ def values(rows: Any, column: str) -> Any:
 
     if column not in rows:
         return pd.Series(dtype="float64")
-    good = rows[rows["status"] == "ok"].dropna(subset=[column])
-    return good.groupby("image")[column].mean().astype("float64")
+    number, image = rows[column].to_numpy("float64", na_value=float("nan")), rows["image"].to_numpy()
+    good = (rows["status"].to_numpy() == "ok") & (number == number)
+    found = pd.Series(number[good], index=pd.Index(image[good], name="image"), name=column)
+    return found if found.index.is_unique and found.index.is_monotonic_increasing else found.groupby(level=0).mean()
 
 
 def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Measure, pd.DataFrame]]:
@@ -54,15 +62,16 @@ def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Mea
                 yield pair, measure, table
 
 
-def _rows(entry: Entry) -> Any:
+def _rows(entry: Entry, found: Mapping[Path, Any]) -> Any:
     import pandas as pd
 
     frames = []
     for cell in entry.cells:
-        rows = store.read(cell.folder)
-        frames.append(rows[rows["image"].isin(cell.images)].assign(seed=cell.seed))
+        rows = found[cell.folder]
+        wanted = rows if list(rows["image"]) == cell.images else rows[rows["image"].isin(cell.images)]
+        frames.append(wanted if "seed" in wanted else wanted.assign(seed=cell.seed))
     kept = [frame for frame in frames if len(frame)]
-    return pd.concat(kept, ignore_index=True) if kept else frames[0]
+    return pd.concat(kept, ignore_index=True) if len(kept) > 1 else (kept or frames)[0]
 
 
 def _whole(entry: Entry, rows: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sipbench import metrics
 from sipbench.bench.cell import Cell
+from sipbench.bench.index import stored
 from sipbench.bench.lacks import files, left, some
 from sipbench.tables.spec import TableSpec
 
@@ -35,4 +36,5 @@ def pending(spec: TableSpec) -> list[tuple[Cell, int]]:
     """
     placed = [(i, cell) for entry in spec.entries() for i, cell in enumerate(entry.cells)]
     cells = {cell.hash: cell for _, cell in sorted(placed, key=lambda one: one[0])}.values()
-    return [(cell, count) for cell in cells if (count := left(cell))]
+    rows = stored(cells)
+    return [(cell, count) for cell in cells if (count := left(cell, rows[cell.folder]))]

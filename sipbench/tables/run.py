@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 from sipbench import metrics, tables
+from sipbench.bench import damage
 from sipbench.bench.cell import Cell
+from sipbench.bench.index import stored
 from sipbench.bench.rescore import score_stored
 from sipbench.bench.run import run
 from sipbench.configs import Overrides
@@ -43,7 +45,8 @@ def run_table(name: str, words: list[str]) -> int:
     else:
         _one_by_one(todo)
     cells = {cell.hash: cell for entry in spec.entries() for cell in entry.cells}.values()
-    scored = sum(score_stored(cell) for cell in cells)
+    rows = stored(cells)
+    scored = sum(score_stored(cell, rows=rows[cell.folder]) for cell in cells)
     for cell in cells:
         if cell.hash not in {done.hash for done, _ in todo}:
             log_stored(cell)
@@ -56,6 +59,8 @@ def run_table(name: str, words: list[str]) -> int:
     if scored:
         print(f"{scored} stored results scored, without solving", file=sys.stderr)
     frame = tables.collect(spec)
+    if said := damage.summary(spec.setting(*spec.pairs[0]).results):
+        print(said, file=sys.stderr)
     paths = show(spec, frame)
     own = text(spec, frame)
     _print(tables.render_text(spec, frame)) if own is None else print(own)

@@ -10,7 +10,9 @@ from typing import Any
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
-from sipbench.bench.lacks import obstacle
+from sipbench.bench.cells import Cells
+from sipbench.bench.index import stored
+from sipbench.bench.lacks import absent, unfit
 from sipbench.tables.measures import Measure
 from sipbench.tables.place import place
 from sipbench.tables.published import Published
@@ -222,8 +224,7 @@ class TableSpec:
     @cached_property
     def _settings(self) -> dict[tuple[str, str], Cell]:
         more = [f"seed={self.seeds[0]}", *self.overrides]
-        made = {pair: _not_of_a_method([*self._words(*pair), *more]) for pair in self._composed}
-        return {pair: self._made(self._composed[pair], words) for pair, words in made.items()}
+        return {pair: self._made(_not_of_a_method([*self._words(*pair), *more])) for pair in self.pairs}
 
     @cached_property
     def planned(self) -> tuple[Entry, ...]:
@@ -236,8 +237,15 @@ class TableSpec:
 
     @cached_property
     def _entries(self) -> tuple[Entry, ...]:
+        lacks = {id(cell): absent(cell) for entry in self.planned for cell in entry.cells}
+        here = [cell for entry in self.planned for cell in entry.cells if not lacks[id(cell)]]
+        rows = stored(here)
+
+        def why(cell: Cell) -> str | None:
+            return lacks[id(cell)] or unfit(cell, rows[cell.folder])
+
         def checked(entry: Entry) -> Entry:
-            reason = next(filter(None, map(obstacle, entry.cells)), None)
+            reason = next(filter(None, map(why, entry.cells)), None)
             return replace(entry, cells=(), status="n/a", reason=reason) if reason else entry
 
         return tuple(map(checked, self.planned))
@@ -254,12 +262,7 @@ class TableSpec:
         words = [*self._words(dataset, degradation), *own, *self.overrides]
         if (shared := self._cells.get(tuple(words))) is not None:
             return shared
-        node = configs.read("method", row.method)
-        if "defaults" in node or mine or len(_not_of_a_method(words)) < len(words):
-            cfg = configs.compose(words)
-        else:
-            cfg = configs.exchanged(self._composed[dataset, degradation], method=node, seed=seed)
-        return self._cells.setdefault(tuple(words), self._made(cfg, words))
+        return self._cells.setdefault(tuple(words), self._made(words))
 
     @cached_property
     def _cells(self) -> dict[tuple[str, ...], Cell]:
@@ -267,17 +270,14 @@ class TableSpec:
         return {}
 
     @cached_property
-    def _composed(self) -> dict[tuple[str, str], Any]:
-        """The problems without a method of their own: composing takes much longer than putting a method in."""
-        more = [f"seed={self.seeds[0]}", *self.overrides]
-        return {pair: configs.compose(_not_of_a_method([*self._words(*pair), *more])) for pair in self.pairs}
+    def _maker(self) -> Cells:
+        return Cells()
 
     def _words(self, dataset: str, degradation: str) -> list[str]:
         return [f"profile={self.profile}", f"dataset={dataset}", *self.tasks[degradation].words, *self.words]
 
-    def _made(self, cfg: Any, words: list[str]) -> Cell:
-        cell = Cell.of(cfg, words)
-        return replace(cell, metrics=tuple(dict.fromkeys([*cell.metrics, *self.metrics.values()])))
+    def _made(self, words: list[str]) -> Cell:
+        return self._maker.of(words, self.metrics.values())
 
 
 def _not_of_a_method(overrides: Iterable[str]) -> list[str]:

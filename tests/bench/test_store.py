@@ -93,12 +93,3 @@ def test_merging_is_copying(cell, tmp_path, batches, cut):
 
 def test_a_row_of_an_unknown_cell_reads_empty(tmp_path):
     assert isinstance(store.read(tmp_path), pd.DataFrame) and store.read(tmp_path).empty
-
-
-def test_a_damaged_file_is_named(cell):
-    c = cell("method=pinv")
-    store.prepare(c)
-    store.write(c, [row(0)])
-    next(c.folder.glob("rows-*")).write_bytes(b"PAR1 torn")
-    with pytest.raises(UserError, match="damaged results .*rows-000000.*Delete the file"):
-        store.missing(c)

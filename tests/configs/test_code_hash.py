@@ -19,6 +19,7 @@ def test_it_follows_imports_of_the_own_package(monkeypatch):
     before, other = (configs.code_hash(t) for t in ("baselines.single.dip.dip", "baselines.classical.pinv.pinv"))
     module = sys.modules["sipbench.configs.code_hash"]
     real = module.without_layout
+    monkeypatch.setattr(module, "_known", {})  # what was hashed before
     monkeypatch.setattr(module, "without_layout", lambda path: real(path) + ("#" if path.name == "stopping.py" else ""))
     assert configs.code_hash("baselines.single.dip.dip") != before
     assert configs.code_hash("baselines.classical.pinv.pinv") == other

@@ -45,6 +45,31 @@ def test_a_sweep_is_done_once(sipbench, rows, capsys):
     assert "2 of 2 cells are done" in capsys.readouterr().out
 
 
+def test_hydra_composes_each_job_once(sipbench, monkeypatch):
+    """When it runs: what comes before the first job does not grow with the jobs."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    composed, load = [], ConfigLoaderImpl.load_sweep_config
+
+    def count(self, master, words):
+        composed.append(words)
+        return load(self, master, words)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", count)
+    assert sipbench("-m", "seed=0,1", "images=1") == 0
+    assert len(composed) == 2
+
+
+def test_a_damaged_file_stops_no_sweep(here, sipbench, rows, capsys):
+    assert sipbench(*GRID) == 0
+    path = sorted(here.rglob("rows-*.parquet"))[0]
+    path.write_bytes(path.read_bytes()[:-9])
+    assert sipbench(*GRID) == 0
+    said = capsys.readouterr()
+    assert "2 of 2 cells are done" in said.out and "damaged results files: 1 set aside" in said.err
+    assert rows() == {("sr4", "pinv"): [0, 1], ("inpaint70", "pinv"): [0, 1]}
+
+
 def test_a_longer_sweep_does_the_rest(sipbench, rows):
     assert sipbench("degradation=sr4", "images=1") == 0
     before = _files()

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from sipbench import tables
+from sipbench.bench import damage, store
 from sipbench.bench import run as bench
-from sipbench.errors import UserError
 from sipbench.tables.collect import independent, wilson
 
 from .fake import failure, fill, interval, load, one, put, row, whole
@@ -168,15 +168,6 @@ def test_published_numbers_of_the_same_data_stand_beside(tmp_path):
     assert math.isnan(one(df, "dip", dataset="celeba")["published"])
 
 
-def test_damaged_results_are_named(tmp_path):
-    spec = load(tmp_path)
-    cell = pinv_cell(spec)
-    put(cell, [row(i) for i in range(4)])
-    next(cell.folder.glob("*.parquet")).write_bytes(b"PAR1 no")
-    with pytest.raises(UserError, match=cell.hash):
-        tables.collect(spec)
-
-
 def test_a_row_that_lacks_a_value_on_an_image_does_not_shrink_the_comparison_of_the_others(tmp_path):
     """Its metric is not defined on some images: the others are compared over all of them, and it is not."""
     spec = whole(tmp_path, "method=pinv,dip,unet", "images=8")
@@ -228,3 +219,16 @@ def test_a_share_is_shown_with_its_own_interval(tmp_path):
     text = tables.render_markdown(spec, df)
     assert "0.375 (0.14 to 0.69)" in text and "0.000 (0.00 to 0.32)" in text and "Wilson" in text
     assert not df[df.metric == "success"].best_group.any()
+
+
+def test_a_damaged_file_stops_no_table(tmp_path, capsys):
+    """It is named, and its images count as not done; the others are collected."""
+    spec = load(tmp_path)
+    fill(spec, {"pinv": 20.0, "dip": 25.0})
+    broken = next(entry.cell for entry in spec.planned if entry.row.name == "dip")
+    path = store.files(broken.folder)[0]
+    path.write_bytes(b"PAR1 torn PAR1")
+    df = tables.collect(load(tmp_path))
+    assert one(df, "pinv")["n"] == 4 and one(df, "dip")["status"] == "incomplete" and one(df, "dip")["todo"] == 4
+    assert str(path) in capsys.readouterr().err
+    assert damage.summary(broken.results) == "damaged results files: 1 left out"

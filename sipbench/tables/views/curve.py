@@ -66,7 +66,7 @@ def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
 
 
 def _curves(spec: TableSpec) -> Iterator[Curve]:
-    kept, shared = images.stored(spec), {}
+    kept, shared = images.stored(spec, along=True), {}
     for entry in spec.entries():
         if entry.cells:
             names = (entry.dataset, entry.degradation, *(cell.hash for cell in entry.cells))
