@@ -64,7 +64,7 @@ style: $(DONE)   ## style, floors and types, nothing mended
 
 bench: $(DONE)   ## print the harness's overhead and the cost of a DPS step
 	$(BIN)/python benchmarks/overhead.py
-	$(BIN)/python benchmarks/dps_step.py
+	$(BIN)/python benchmarks/gpu.py --size 64 --batch 8 --methods dps --settings float32 --into results/logs/speed
 
 clean:           ## remove the environment and caches, never results
 	rm -rf .venv .venv-lowest .ruff_cache .import_linter_cache .coverage htmlcov build dist *.egg-info

@@ -2,7 +2,8 @@
 
 Run by hand: python benchmarks/peers.py [steps [repeats [fast]]], on validation images of `faces`, inpaint70, batches 1
 and 8. The contenders take turns, so that all meet the same machine; printed are the least milliseconds, the median
-ratio to the bare network (its forward pass, for DPS with the backward one) at the same batch, by the clock and in
+ratio to the bare network (its forward pass, for DPS with the backward one) at the same batch with how far single turns
+differ (a median of three does not tell 1.05 from 0.99, one of eleven does on a quiet machine), by the clock and in
 processor time (steadier on a busy machine, if there is one thread), the PSNR, and by how much it exceeds sipbench's
 (mean and standard error over images), at equal steps and at equal seconds: the peers run again with as many steps as
 they do in sipbench's time. `fast` adds sipbench's DPS on the fast options of a prior.
@@ -28,6 +29,7 @@ from azula.guidance.diffpir import DiffPIRDenoiser
 from azula.guidance.dps import DPSSampler
 from azula.guidance.repaint import RePaintSampler
 from azula.sample import DDIMSampler
+from bare import passes
 from rich.console import Console
 from rich.table import Table
 
@@ -74,20 +76,7 @@ class ForDeepinv(deepinv.models.Denoiser):
 def bare(prior, problem, method, steps):
     """As many passes through the network alone."""
     x = torch.randn(problem.shape, generator=torch.Generator().manual_seed(0))
-    clock = torch.full((len(x),), 500.0)
-
-    def forward(_):
-        with torch.no_grad():
-            for _ in range(steps):
-                prior.network(x, clock)
-
-    def both(_):
-        x_t = x.clone().requires_grad_()
-        for _ in range(steps):
-            out = prior.network(x_t, clock).sample
-            torch.autograd.grad(out, x_t, out)
-
-    return both if method == "dps" else forward
+    return lambda turn: passes(prior.network, x, steps, backward=method == "dps")
 
 
 def options_of(method, steps):
@@ -158,10 +147,11 @@ def mean_step(model):
 
 
 def measure(runs, turns):
-    """Seconds (clock, processor) and what each contender made, turn by turn; who goes first changes."""
+    """Seconds (clock, processor) and what each contender made, turn by turn; who goes first and after whom changes."""
     seconds, made, names = {name: [] for name in runs}, {name: [] for name in runs}, list(runs)
     for turn in range(turns):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        order = names[turn % len(names) :] + names[: turn % len(names)]
+        for name in order[:: -1 if turn % 2 else 1]:
             began = time.perf_counter(), time.process_time()
             made[name].append(runs[name](turn))
             seconds[name].append((time.perf_counter() - began[0], time.process_time() - began[1]))
@@ -179,6 +169,11 @@ def paired(more):
     return f"{more.mean():+.2f}{error}"
 
 
+def spread(ratios):
+    """The median, and from where to where single turns reach."""
+    return f"{statistics.median(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
 def rows(runs, truth, steps, turns, again):
     """A line a contender; again(name, steps) makes a peer anew with other steps."""
     seconds, made = measure(runs, turns)
@@ -187,7 +182,7 @@ def rows(runs, truth, steps, turns, again):
     for name in runs:
         least = 1e3 * min(seconds[name])[0] / steps / len(truth)
         pairs = list(zip(seconds[name], seconds["bare"], strict=True))
-        ratios = [f"{statistics.median(a[k] / b[k] for a, b in pairs):.3f}" for k in (0, 1)]
+        ratios = [spread([a[k] / b[k] for a, b in pairs]) for k in (0, 1)]
         cells = [name, f"{least:.2f}", *ratios, "", "", ""]
         if name in quality:
             cells[4] = f"{quality[name].mean():.2f}"

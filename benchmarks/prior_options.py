@@ -7,9 +7,10 @@ ratio to the plain network. Memory is what autograd keeps between forward and ba
 
 import statistics
 import sys
-import time
+from functools import partial
 
 import torch
+from bare import seconds
 from rich.console import Console
 from rich.table import Table
 
@@ -41,14 +42,6 @@ def with_gradient(prior, x_t):
     return torch.autograd.grad(x_hat, x_t, x_hat.detach())[0]
 
 
-def seconds(work, *args):
-    began = time.perf_counter()
-    work(*args)
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
 def kept(prior, x_t):
     """The bytes that autograd keeps for the backward pass, weights aside."""
     storages, weights = {}, {p.untyped_storage().data_ptr() for p in prior.network.parameters()}
@@ -70,12 +63,12 @@ def measure(priors, batch):
     x_t = torch.randn(batch, *priors["plain"].shape, generator=torch.Generator().manual_seed(0)).to(device)
     times = {(name, work): [] for name in priors for work in (denoise, with_gradient)}
     for name, prior in priors.items():
-        first = seconds(denoise, prior, x_t) + seconds(with_gradient, prior, x_t)
+        first = sum(seconds(partial(work, prior, x_t), device) for work in (denoise, with_gradient))
         if "compile" in name:
             print(f"{name}, batch {batch}: the first calls took {first:.0f} s")
     for _ in range(turns):
         for (name, work), list_ in times.items():
-            list_.append(seconds(work, priors[name], x_t))
+            list_.append(seconds(partial(work, priors[name], x_t), device))
     for name, prior in priors.items():
         row = [name]
         for work in (denoise, with_gradient):

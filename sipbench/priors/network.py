@@ -46,7 +46,7 @@ class NetworkPrior(Prior):
             raise ValueError(f"prediction_type {self.prediction!r} is not known: use epsilon, v_prediction or sample")
 
     def denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
-        clock = self.schedule.clock(t).to(x_t.device, torch.float32).expand(len(x_t))
+        clock = self._clock(t, x_t)
         alpha, sigma = (self.spread(s, x_t) for s in self.scales(t))
         if self.prediction.startswith("edm"):
             n = (sigma**2 + self.sigma_data**2).sqrt()
@@ -61,6 +61,13 @@ class NetworkPrior(Prior):
         if self.prediction == "flow":
             return (x_t - sigma * out) / (alpha + sigma)
         return (x_t - sigma * out) / alpha
+
+    def _clock(self, t: Tensor, x_t: Tensor) -> Tensor:
+        """What the network is told of t, one value an image. One time for all is written there: a copy would wait."""
+        clock = self.schedule.clock(t)
+        if clock.ndim == 0 and clock.device.type == "cpu":
+            return x_t.new_full((len(x_t),), float(clock), dtype=torch.float32)
+        return clock.to(x_t.device, torch.float32).expand(len(x_t))
 
     def _run(self, x: Tensor, clock: Tensor) -> Tensor:
         forward: Callable[..., Any] = self._forward

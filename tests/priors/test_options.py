@@ -109,3 +109,16 @@ def test_compiling_keeps_answers_and_gradients(tmp_path):
 def test_an_unknown_precision_is_said(load):
     with pytest.raises(ValueError, match=", ".join(PRECISIONS)):
         load(precision="float8")
+
+
+def test_one_time_for_all_is_told_to_the_bit_as_one_an_image(load):
+    """It is written where the network is, not copied there: a copy would wait for the device."""
+    prior, told = load(), []
+    hook = prior.network.register_forward_pre_hook(lambda _, inputs: told.append(inputs[1]))
+    x_t = torch.zeros(2, *prior.shape)
+    with torch.no_grad():
+        for t in prior.times(7)[:-1]:
+            prior.denoise(x_t, t), prior.denoise(x_t, t.expand(2))
+    hook.remove()
+    assert {clock.dtype for clock in told} == {torch.float32} and {clock.shape for clock in told} == {(2,)}
+    assert all(torch.equal(one, each) for one, each in zip(told[::2], told[1::2], strict=True))
