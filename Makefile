@@ -1,10 +1,11 @@
 # sipbench: `make help` lists the targets.
 PROFILE ?= demo
 PYTHON ?= python3
+SEED ?= 0
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 tradeoff docs quick test coverage lowest slow fulltest papertest slurmtest lint style bench clean
+.PHONY: help setup table1 tradeoff docs quick test coverage lowest slow fulltest papertest slurmtest fuzz lint style bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,9 @@ papertest: $(DONE) ## two steps of Table 1's diffusion rows on networks of the p
 
 slurmtest: $(DONE) ## sweeps on a real SLURM, started on loopback; needs slurm-wlm and munge
 	$(BIN)/python -m pytest -m slurm tests/sweeps
+
+fuzz: $(DONE)    ## 10,000 mutated configs, checkpoints, images, measurements and results; SEED=random tries others
+	$(BIN)/python -m tests.fuzz seed=$(SEED)
 
 lint: $(DONE)    ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -6,10 +6,12 @@ import glob
 import hashlib
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sipbench import sizes
 from sipbench.errors import UserError
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
@@ -50,6 +52,13 @@ def weight_file(folder: Path) -> Path:
 def codec_folder(folder: Path) -> Path | None:
     """Where the autoencoder of a latent model lies, if this is one."""
     return next((folder / name for name in ("vqvae", "vae") if (folder / name / "config.json").is_file()), None)
+
+
+def own_name(name: object, folder: str | Path, else_: str = "") -> str:
+    """The name of a folder that is made inside another one; one that leads out of it is refused."""
+    if not isinstance(name, str) or not name or name.startswith(".") or re.search(r"[/\\\0]", name):
+        raise UserError(f"name is that of a folder inside {folder}, without / and \\, not {name!r}{else_}")
+    return name
 
 
 def existing(path: str, who: str) -> Path:
@@ -99,13 +108,12 @@ def _settings_sha256(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> 
 
 def load_state(path: Path) -> dict[str, Any]:
     """The tensors of a safetensors file, or an error that names a corrupt one."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"corrupt checkpoint {path}: {error}. Get it again.") from error
+    except Exception as error:  # a damaged file raises anything
+        raise UserError(f"corrupt checkpoint {path}: {sizes.reason(error)}. Get it again.") from error
 
 
 def load_into(module: Any, path: Path) -> Any:
@@ -121,7 +129,7 @@ def load_into(module: Any, path: Path) -> Any:
 
 def read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return sizes.json_object(path)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
 

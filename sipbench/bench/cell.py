@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +21,7 @@ from sipbench.bench.variants import sized, trained_prior, variant
 from sipbench.datasets import Dataset
 from sipbench.datasets.base import Paired
 from sipbench.errors import UserError, unknown
+from sipbench.text import file_word
 
 Node = dict[str, Any]
 
@@ -43,6 +43,7 @@ class Cell:
         tuned: whether settings that the paper or the demo names are used; else the paper's defaults alone.
         metrics, keep_images: what is scored, and whether what the solver returned is kept.
         device, batch_size, budget_seconds, retry_failed: how it is run.
+        isolate, kill_after, memory_limit: whether its solver has a process of its own, and what that may take.
         weights_folder, data, results: where things lie.
         wandb: what is sent there, and how.
         noise_told: whether the noise was named by hand, as it must be for real measurements.
@@ -69,6 +70,9 @@ class Cell:
     batch_size: int = 8
     budget_seconds: float | None = None
     retry_failed: bool = False
+    isolate: bool = False
+    kill_after: float | None = None
+    memory_limit: str | None = None
     weights_folder: str = "weights"
     data: str = "data"
     results: Path = Path("results")
@@ -81,6 +85,7 @@ class Cell:
     def of(cls, cfg: Any, overrides: list[str]) -> Cell:
         """From a composed config, or one that is plain data already, and the overrides that were typed."""
         plain = dict(cfg) if type(cfg) is dict else configs.plain(cfg)
+        validate.whole(plain)
         if plain.get("noise"):
             plain["degradation"] = plain["degradation"] | {"noise": plain["noise"]}
         validate.options(plain)
@@ -103,6 +108,9 @@ class Cell:
             tuned=bool(plain.get("tuned", True)),
             metrics=tuple(plain["metrics"]),
             budget_seconds=plain.get("budget_seconds"),
+            isolate=plain.get("isolate", False),
+            kill_after=plain.get("kill_after"),
+            memory_limit=plain.get("memory_limit"),
             weights_folder=str(plain["weights"]),
             data=str(plain["data"]),
             results=Path(plain["results"]),
@@ -332,5 +340,4 @@ class Cell:
     @property
     def folder(self) -> Path:
         """Where the rows of this cell lie, below the results folder."""
-        plain = [re.sub(r"[^\w.+-]", "_", name) for name in self.names]
-        return Path(self.results, "runs", *plain, self.hash)
+        return Path(self.results, "runs", *map(file_word, self.names), self.hash)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sipbench.bench.leavings import Leavings
 from sipbench.problem import Estimate, Problem
 
 NOTES = ("TORCHINDUCTOR_", "TRITON_")
@@ -78,7 +79,7 @@ class Guard:
         lent: priors and networks by name.
 
     Attributes:
-        changed: the settings that were not as before.
+        changed: the settings that were not as before, and what was left behind.
         written: what was written into, of the problem and of what was lent.
     """
 
@@ -88,11 +89,12 @@ class Guard:
         self.written: list[str] = []
 
     def __enter__(self) -> Guard:
-        self._settings, self._contents = settings(), contents(self._owned)
+        self._settings, self._contents, self._leavings = settings(), contents(self._owned), Leavings()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.changed = restore(self._settings)
+        left = self._leavings.undo()
+        self.changed = [*restore(self._settings), *left]
         now = contents(self._owned)
         self.written = [name for name, content in self._contents.items() if now.get(name) != content]
 

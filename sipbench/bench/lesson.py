@@ -18,6 +18,7 @@ from sipbench.bench import protocol
 from sipbench.bench.identity import PLACES, digest, targets
 from sipbench.bench.options import resolve
 from sipbench.errors import UserError
+from sipbench.text import file_word
 
 Node = dict[str, Any]
 RESTORATION = "restoration"  # through the solver; the other objectives ask nothing of the degradation
@@ -124,7 +125,7 @@ class Lesson:
         return [self.split(name).version for name in ("train", "validation")[: 1 + (self.objective != "memory")]]
 
     def folder(self, results: str | Path) -> Path:
-        return Path(results) / "trained" / self.name
+        return Path(results) / "trained" / file_word(self.name)
 
     def weights(self, results: str | Path) -> Path:
         """Its weight file, which may not be there yet."""

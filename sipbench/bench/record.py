@@ -25,6 +25,7 @@ from sipbench.bench.score_draws import MEAN, Draws, score_draws
 from sipbench.bench.watch import Snapshot
 from sipbench.datasets.reading import BadImage
 from sipbench.problem import Estimate, Problem
+from sipbench.text import line
 
 RESERVED = {*metrics.METRICS, *(f"oracle_{name}" for name in metrics.METRICS), "kept", "png", "estimate"}
 """Columns of every cell that some rows have not: a probe's may not stand in their place."""
@@ -96,7 +97,7 @@ def failures(
     """A row for each image that came to nothing, with the reason, where it happened, and the traceback."""
     where = guard.frames(error) if error is not None else []
     at = f" ({where[-1].partition(':')[0]}:{where[-1].split(':')[1].split(' ')[0]})" if where else ""
-    text = " ".join(reason.split())[:500] + at
+    text = line(reason)[:500] + at
     shared = about(cell, device.choose(cell.device))
     shared |= {"status": "failed", "reason": text, "where": "\n".join(where)}
     shared |= {"traceback": guard.story(error)} if error is not None else {}

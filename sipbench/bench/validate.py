@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sipbench import metrics
+from sipbench import metrics, sizes
+from sipbench.bench import memory
 from sipbench.configs.keys import check
 from sipbench.configs.schema import Recipe
 from sipbench.datasets import Dataset
@@ -15,8 +15,12 @@ from sipbench.errors import UserError, unknown
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 WANDB = ("disabled", "offline", "online")
-FLAGS = ("tuned", "retry_failed", "keep_images", "trusted")
+FLAGS = ("tuned", "retry_failed", "keep_images", "trusted", "isolate")
 FOLDERS = ("data", "weights", "results")
+REQUIRED = (
+    *("dataset", "degradation", "method", "seed", "split", "size", "images", "metrics"),
+    *("device", "batch_size", "retry_failed", "keep_images", *FOLDERS),
+)
 LARGEST_SEED = 2**63 - 1  # what a column of whole numbers holds
 
 
@@ -41,6 +45,17 @@ def shared(cfg: Mapping[str, Any]) -> None:
     if not DEVICES.fullmatch(str(cfg.get("device", "auto"))):
         raise UserError(f"unknown device {cfg['device']!r}: use auto, cpu, cuda or cuda:0")
     size(cfg.get("size"))
+
+
+def whole(cfg: Mapping[str, Any]) -> None:
+    """Refuse a config that something was taken out of, and names that are none."""
+    for name in REQUIRED:
+        if name not in cfg:
+            raise UserError(f"{name} is missing: it cannot be taken out")
+    for part in ("dataset", "degradation", "method"):
+        name = cfg[part].get("name") if isinstance(cfg[part], Mapping) else None
+        if not isinstance(name, str):
+            raise UserError(f"{part}.name is a word, not {name!r}: {part}=NAME chooses one: sipbench list {part}s")
 
 
 def plain_name(name: object) -> None:
@@ -72,30 +87,34 @@ def folders(cfg: Mapping[str, Any]) -> None:
 
 
 def _how(cfg: Mapping[str, Any]) -> None:
-    """Seed, batch size, draws, budget, and that there is a degradation."""
+    """Seed, batch size, draws, limits, and that there is a degradation."""
     for part in ("operator", "noise"):
         if not isinstance((cfg.get("degradation") or {}).get(part), dict):
             raise UserError(f"a degradation has an operator and a noise, each with a _target_: {part} is missing")
-    seed, budget = cfg["seed"], cfg.get("budget_seconds")
+    seed = cfg["seed"]
     if type(seed) is not int:
         raise UserError(f"seed is a whole number, not {seed!r}")
     for name in ("batch_size", "draws"):
         if type(cfg.get(name, 1)) is not int or cfg.get(name, 1) < 1:
             raise UserError(f"{name} is a whole number from 1 on, not {cfg[name]!r}")
-    if budget is not None and not (isinstance(budget, (int, float)) and budget > 0):
-        raise UserError(f"budget_seconds is a number above 0, or null, not {budget!r}")
+    for name in ("budget_seconds", "kill_after"):
+        seconds = cfg.get(name)
+        if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
+            raise UserError(f"{name} is a number above 0, or null, not {seconds!r}")
+    if cfg.get("memory_limit") is not None:
+        memory.size(cfg["memory_limit"])
 
 
 def size(pixels: object) -> None:
     """Refuse images of which a single one does not fit into memory; what is no whole number the dataset refuses."""
     if type(pixels) is not int or pixels < 1:
         return
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    have = sizes.memory()
     needed = 3 * 8 * pixels**2
-    if needed > memory:
-        fits = int((memory / 24) ** 0.5)
+    if needed > have:
+        fits = int((have / 24) ** 0.5)
         text = f"one image of size={pixels} is {needed / 2**30:,.0f} GiB in double precision"
-        raise UserError(f"{text}, and this machine has {memory / 2**30:,.0f} in all: size is at most {fits}")
+        raise UserError(f"{text}, and this machine has {have / 2**30:,.0f} in all: size is at most {fits}")
 
 
 def count(dataset: Dataset, split: str, wanted: int) -> None:
@@ -133,3 +152,8 @@ def _wandb(node: object) -> None:
         raise unknown("wandb.mode", str(mode), WANDB)
     if type(images) is not int or images < 0:
         raise UserError(f"wandb.images is a whole number from 0 on, not {images!r}")
+    group, tags = node.get("group"), node.get("tags") or []
+    if not isinstance(group or "", str):
+        raise UserError(f"wandb.group is a name, not {group!r}")
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise UserError(f"wandb.tags is a list of names, not {tags!r}: wandb.tags=[first,second]")

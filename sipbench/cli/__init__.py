@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 from sipbench.errors import UserError, unknown
+from sipbench.text import visible
 
 HELP = """\
 sipbench: an honest benchmark of deep learning for inverse problems
@@ -17,6 +18,11 @@ sipbench: an honest benchmark of deep learning for inverse problems
 
   sipbench table table1 [profile=paper]     compute what a table lacks, print and write it
   sipbench table posterior                  how near each diffusion solver's draws are to posteriors known exactly
+  sipbench submit table1 +launcher=slurm    send workers to a cluster, or start some here; no process has to stay behind
+  sipbench work table1                      be a worker: do what is missing beside others, until nothing is left
+  sipbench status [table1]                  what is done, running, failed and missing, from any machine, at any time
+  sipbench merge A B [into=C]               check two results folders and join them
+  sipbench clean                            show what no table and no sweep asks for, and remove it with --yes
   sipbench score method=dps metrics=[ssim]  compute scores that stored results lack; nothing is solved again
   sipbench show degradation=deblur_motion   write a picture: truth, measurement, A⁺y; with method=NAME what is stored
   sipbench export method=dps out=FOLDER     stored reconstructions and kernels as PNG, .npy or .safetensors
@@ -42,6 +48,7 @@ Each says more with --help. Common options, for any of them (key=value, no dashe
 
 COMMANDS = (
     *("list", "table", "score", "show", "export", "compare", "measure", "check", "new"),
+    *("submit", "work", "status", "merge", "clean"),
     *("fetch", "doctor", "tune", "train", "import-prior"),
 )
 ASKS = ("-h", "--help")
@@ -53,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except UserError as error:
-        print(f"sipbench: {error}", file=sys.stderr)
+        print(f"sipbench: {visible(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; what was finished is kept: run the same command again to go on", file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sipbench.cli.words import problem_of
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
+from sipbench.text import file_word
 
 if TYPE_CHECKING:
     from sipbench.bench.cell import Cell
@@ -47,7 +48,7 @@ def measure(cell: Cell, folder: str | Path) -> Iterator[Path]:
     about |= {"dataset": cell.names[0], "seed": cell.seed}
     for image in cell.images:
         problem = bench.pose([image])
-        path = Path(folder, f"{cell.degradation['name']}-{image:06d}.safetensors")
+        path = Path(folder, f"{file_word(cell.degradation['name'])}-{image:06d}.safetensors")
         with store.writing(path.parent):
             save(path, problem.y[0], bench.streams([image]).keys[0], about | {"image": image})
         yield path

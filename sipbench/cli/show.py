@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sipbench.cli.words import cell_of, problem_of
 from sipbench.configs import Overrides
+from sipbench.text import file_word
 
 HELP = """\
 sipbench show [key=value ...] [out=FILE.png]     draw a problem, or stored results
@@ -35,6 +36,6 @@ def main(words: list[str]) -> int:
         from sipbench.report.show import show as show_problem
 
         cell = problem_of(cell_words if "images" in named else cell_words + ["images=2"])
-        path = show_problem(cell, Path(out or Path(cell.results, f"show-{cell.names[0]}-{cell.names[1]}.png")))
+        path = show_problem(cell, Path(out or Path(cell.results, f"show-{file_word('-'.join(cell.names[:2]))}.png")))
     print(f"written: {path}")
     return 0

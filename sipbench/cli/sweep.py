@@ -14,7 +14,9 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
 from sipbench.cli import hydra as hydra_run
 from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
+from sipbench.cli.pending import sending
 from sipbench.errors import UserError
+from sipbench.text import visible
 
 HELP = """\
 sipbench key=value ...        run one cell: a dataset, a degradation, a method; only what is missing is done
@@ -25,6 +27,7 @@ sipbench -m key=value,value   run all combinations; +launcher=local or +launcher
   method.solver.NAME=VALUE      its options, under the paper's names; dataset.NAME= and degradation.operator.NAME= too
   size=64 images=8 images=[0,5,9] images=all split=test seed=0     the problem
   metrics=[psnr,ssim] tuned=false budget_seconds=60 keep_images=true retry_failed=true
+  isolate=true kill_after=75 memory_limit=4GB     a process of its own for the solver, which may crash or hang alone
   batch_size=8 device=auto results=FOLDER data=FOLDER weights=FOLDER     how it is run, and where things lie
   wandb.mode=disabled|offline|online
   --cfg job                     show the composed config and stop
@@ -40,6 +43,7 @@ def main(argv: list[str]) -> int:
     """Run what the words say; 0 if all is done, 1 if images are missing or failed, 2 if a cell could not run."""
     args = _flags(argv)
     words = list(args.overrides)
+    _stays_inside(words)
     if args.cfg or args.info or args.hydra_help or args.shell_completion:
         hydra_run.command(argv)
         return 0
@@ -60,19 +64,21 @@ def sweep(words: list[str]) -> int:
 
     A method that cannot do a cell is no failure: the cell is listed as n/a with the reason.
     """
-    cells = Cells().all(hydra_run.expand(words))
+    jobs = hydra_run.expand(words)
+    cells = Cells().all(jobs)
     for path in configs.Overrides(words).choices("path"):
         validate.taken([cell.method for cell in cells], path)
     logs = _logs(words, str(cells[0].results))
     _servable(cells)
-    pending = [cell for cell in cells if _pending(cell)]
+    _freeze(words, jobs, cells)
+    pending = [n for n, cell in enumerate(cells) if _pending(cell)]
     code = 0
     if pending:
         print(f"{len(pending)} of {len(cells)} cells to do; logs in {logs}", file=sys.stderr)
-        code = _send(words, logs)
-    else:
-        _complete(cells)
-    verdicts = [_explained(cell, logs, number) for number, cell in enumerate(cells)]
+        code = _send(words, [jobs[n] for n in pending], logs)
+    _complete([cell for n, cell in enumerate(cells) if n not in pending and verdict(cell)[0] != 2])
+    sent = {n: number for number, n in enumerate(pending)}
+    verdicts = [_explained(cell, logs, sent.get(n)) for n, cell in enumerate(cells)]
     said = [
         (bad, f"{cell.label} (seed {cell.seed}): {why}")
         for cell, (bad, why) in zip(cells, verdicts, strict=True)
@@ -86,6 +92,15 @@ def sweep(words: list[str]) -> int:
     hint += [damaged] if (damaged := damage.summary(cells[0].results)) else []
     worst = max([code, *(bad for bad, _ in said if bad != NOT_APPLICABLE)])
     return _tell(worst, [*beyond[:SHOWN], *reasons[:SHOWN], *more, *hint])
+
+
+def _freeze(words: list[str], jobs: list[list[str]], cells: list[Cell]) -> None:
+    """Write down what was asked for, so that `sipbench status` can tell of it and `sipbench clean` keeps it."""
+    from sipbench.cluster.asked import planned
+    from sipbench.cluster.plan import Plan
+
+    made = {one.key: one for one in map(planned, cells, jobs)}
+    Plan.of("sweep", ["-m", *words], made.values(), cells[0].results).freeze()
 
 
 def verdict(cell: Cell) -> tuple[int, str]:
@@ -135,21 +150,29 @@ def _complete(cells: list[Cell]) -> None:
             print(run(cell))
 
 
-def _explained(cell: Cell, logs: Path, number: int) -> tuple[int, str]:
-    """The verdict; where images are missing and the job said why, its own words."""
+def _explained(cell: Cell, logs: Path, number: int | None) -> tuple[int, str]:
+    """The verdict; where images are missing and the job of that number said why, its own words."""
     code, reason = verdict(cell)
-    said = note(logs, number)
-    return tuple(json.loads(said.read_text(encoding="utf-8"))) if code and said.is_file() else (code, reason)
+    said = note(logs, "none" if number is None else number)
+    if not code or not said.is_file():
+        return code, reason
+    try:
+        code, reason = json.loads(said.read_text(encoding="utf-8"))
+        return int(code), str(reason)
+    except (ValueError, TypeError, RecursionError):  # half written, or by somebody else
+        return code, reason
 
 
-def _send(words: list[str], logs: Path) -> int:
-    """Hand the sweep to Hydra; 1 if its launcher lost sight of a job, 2 if it refused them all."""
+def _send(words: list[str], jobs: list[list[str]], logs: Path) -> int:
+    """Hand these jobs of the sweep to Hydra; 1 if its launcher lost sight of a job, 2 if it refused them all."""
     place = str(logs).replace("\\", "\\\\").replace("'", "\\'")
     for old in logs.glob(note(logs, "*").name):
         old.unlink()
+    jobs = [[word for word in job if not word.lstrip("+~").startswith(("hydra.", "hydra/"))] for job in jobs]
     kept = hydra_run.as_sweep([word for word in words if not word.startswith("hydra.sweep.dir=")])
     try:
-        hydra_run.command(["--multirun", *kept, f"hydra.sweep.dir='{place}'"], logs)
+        with sending(jobs):
+            hydra_run.command(["--multirun", *kept, f"hydra.sweep.dir='{place}'"], logs)
     except Exception as error:
         if not of_launcher(error):
             raise
@@ -173,6 +196,15 @@ def _flags(argv: list[str]) -> Any:
     return args
 
 
+def _stays_inside(words: list[str]) -> None:
+    """Refuse logs of a job that would lie outside of the folder of its sweep."""
+    for word in words:
+        key, _, place = word.lstrip("+").partition("=")
+        inside = key in ("hydra.sweep.subdir", "hydra.output_subdir", "hydra.job.num", "hydra.job.id")
+        if inside and (".." in place or place.lstrip("'\"").startswith(("/", "~"))):
+            raise UserError(f"{key} is a folder inside hydra.sweep.dir, not {place}")
+
+
 def _logs(words: list[str], results: str) -> Path:
     given = [word.partition("=")[2] for word in words if word.startswith("hydra.sweep.dir=")]
     return Path(given[-1] if given else Path(results, "logs", datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")))
@@ -180,5 +212,5 @@ def _logs(words: list[str], results: str) -> Path:
 
 def _tell(code: int, lines: list[str]) -> int:
     for line in filter(None, lines):
-        print(f"sipbench: {line}", file=sys.stderr)
+        print(f"sipbench: {visible(line)}", file=sys.stderr)
     return code

@@ -201,6 +201,7 @@ def _conclude(cells: list[Cell], by: str, higher: bool, words: Overrides) -> Non
 
     from sipbench.bench import store
     from sipbench.report.stored import file_name
+    from sipbench.text import csv
 
     frame: Any = pd.DataFrame([_row(cell, by) for cell in cells])
     if frame[by].isna().all():
@@ -208,7 +209,7 @@ def _conclude(cells: list[Cell], by: str, higher: bool, words: Overrides) -> Non
     frame = frame.sort_values(by, ascending=not higher, na_position="last")
     best, varied = cells[frame.index[0]], [n for n in _flat(cells[0].typed) if len({str(v) for v in frame[n]}) > 1]
     path = Path(best.results, "tuning", f"{file_name(best)}.csv")
-    store.write_whole(path, frame.to_csv(index=False).encode())
+    store.write_whole(path, csv(frame).encode())
     print(frame.to_string(index=False, float_format=lambda v: f"{v:.4g}"))
     print(f"best by {by}, for conf/method/{best.method['name']}.yaml:")
     print("".join(f"  {line}\n" for line in _entry(best, varied, _typed(words, by))), end="")

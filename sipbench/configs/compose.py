@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sipbench import sizes
 from sipbench.configs.find import is_file_target, names, root
 from sipbench.configs.main_schema import check_main
 from sipbench.configs.methods import refusal
@@ -30,6 +31,14 @@ def compose(overrides: list[str], config: str = "config") -> Any:
             return hydra_compose(config, overrides=overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise _explain(error, overrides, config) from error
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        KeyError,
+    ) as error:  # words that Hydra does not check
+        raise UserError(f"these words make no config: {sizes.reason(error)}") from error
 
 
 def exchanged(cfg: Any, **parts: Any) -> Any:
@@ -107,6 +116,8 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
         if not hasattr(node, "keys") or name not in node:
             return unknown("option", ".".join(parents[: depth + 1]), [str(k) for k in node])
         node = node[name]
+    if not hasattr(node, "keys"):
+        return UserError(f"unknown option {key!r}: {'.'.join(parents)} is a value, and holds no others")
     prefix = "".join(f"{p}." for p in parents)
     known = [f"{prefix}{k}" for k in node if k not in ("hydra", "_target_")]
     if key in known:

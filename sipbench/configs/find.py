@@ -84,7 +84,9 @@ def names(group: str) -> list[str]:
 
 
 def path_of(group: str, name: str) -> Path | None:
-    """The file of a choice; the project's own comes before a plugin's. None where there is none."""
+    """The file of a choice; the project's own comes before a plugin's. None where there is none, or leads elsewhere."""
+    if name.startswith("/") or ".." in name.split("/"):
+        return None
     return next(iter(_files(group, name)), None)
 
 

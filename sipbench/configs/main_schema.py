@@ -19,6 +19,8 @@ class Wandb:
     mode: Literal["disabled", "offline", "online"] = key("whether a cell is logged, and where")
     project: str = key("the project there")
     images: int = key("how many pictures of a cell")
+    group: str | None = key("of runs that belong together: those of a sweep have its name")
+    tags: list[str] = key("beside those of the cell and of its sweep")
 
 
 @dataclass
@@ -37,6 +39,9 @@ class Config:
     tuned: bool = key("whether what the paper sets per task and the demo sets is used")
     device: str = key("auto, cpu, cuda, cuda:1, ...")
     budget_seconds: float | None = key("the seconds after which a batch's solver is ended")
+    isolate: bool = key("whether its solver has a process of its own, which may crash or hang alone")
+    kill_after: float | None = key("with isolate, the seconds that a batch's solver may take")
+    memory_limit: str | None = key("with isolate, the memory that it may take, such as 4GB")
     metrics: list[str] = key("what is scored")
     keep_images: bool = key("whether what the solver returned is kept")
     retry_failed: bool = key("whether images that failed are tried again")

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sipbench.datasets import measured
+from sipbench import sizes as sizes_of
+from sipbench.datasets import matlab, measured
 from sipbench.datasets.photos import LUMA
 from sipbench.datasets.reading import BadImage
 from sipbench.operators import kernel_file
@@ -78,37 +79,32 @@ def variable(place: Place) -> np.ndarray:
 
 
 def sizes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of what a MATLAB file holds, by name, without reading it."""
-    from scipy.io import whosmat
-
-    return {name: tuple(shape) for name, shape, _ in _matlab(path, whosmat, str(path))}
+    """The shapes of what a MATLAB file holds, by name."""
+    return _matlab(path, matlab.shapes, path)
 
 
 @lru_cache(maxsize=2)  # x and y
 def _variable(path: Path, changed: int, name: str) -> np.ndarray:
-    from scipy.io import loadmat
-
-    found = _matlab(path, loadmat, str(path), variable_names=[name])
-    if name not in found or found[name].dtype.kind not in "uif":
+    found = _matlab(path, matlab.read, path, name)
+    if found is None:
         raise BadImage(f"{path}: holds no array {name!r}")
-    return found[name]
+    return found
 
 
-def _matlab(path: Path, call: Any, *args: Any, **options: Any) -> Any:
-    """What scipy says of a MATLAB file; whatever is wrong with it in a line."""
+def _matlab(path: Path, call: Any, *args: Any) -> Any:
+    """What is read of a MATLAB file; whatever is wrong with it in a line."""
     try:
-        return call(*args, **options)
-    except NotImplementedError as error:
+        return call(*args)
+    except matlab.Newer as error:
         raise BadImage(f"{path}: is of MATLAB 7.3, which is HDF5: save it in MATLAB with -v7") from error
     except Exception as error:  # a damaged file raises anything
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise BadImage(f"{path}: cannot be read: {reason}") from error
+        raise BadImage(f"{path}: cannot be read: {sizes_of.reason(error, 160)}") from error
 
 
 def _complex(path: Path) -> Tensor | None:
     """Real and imaginary part of a complex .npy (H, W); None of any other, which is read as a measurement is."""
     try:
-        array = np.load(path, allow_pickle=False)
+        array = sizes_of.npy(path)
     except Exception:  # whoever reads it as a measurement says what is wrong
         return None
     if not np.iscomplexobj(array):

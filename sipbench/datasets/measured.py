@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from sipbench import sizes
 from sipbench.datasets.base import Dataset
 from sipbench.datasets.layouts import SUFFIXES, natural, regular
 from sipbench.datasets.reading import BadImage, read_whole
@@ -136,7 +136,7 @@ def read(path: Path) -> Tensor:
 
 def _array(path: Path) -> Tensor:
     if path.suffix.lower() == ".npy":
-        return torch.from_numpy(np.load(path, allow_pickle=False))
+        return torch.from_numpy(sizes.npy(path))
     from safetensors import safe_open
 
     with safe_open(str(path), "pt") as file:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from sipbench import sizes
 from sipbench.errors import UserError
 
 EIGHT_BITS = ("1", "L", "P", "RGB", "YCbCr", "LA", "PA", "RGBA")
@@ -37,7 +38,7 @@ def read(path: Path, size: int, crop: int | None = None, upsample: bool = False)
 def dimensions(path: Path) -> tuple[int, int] | None:
     """Width and height by the file's header, or None where it cannot be told without reading it."""
     try:
-        with Image.open(path) as image:
+        with sizes.picture(path) as image:
             return image.size
     except Exception:  # decoders of damaged files raise anything; reading it says what is wrong
         return None
@@ -52,7 +53,7 @@ def read_whole(path: Path) -> Tensor:
 def _decode(path: Path) -> list[Image.Image]:
     """Three bands in 0..255, upright: of mode L, or F where the file has 16 bits."""
     try:
-        with Image.open(path) as image:
+        with sizes.picture(path) as image:
             return _bands(image, path)
     except BadImage:
         raise
@@ -96,7 +97,7 @@ def _bands_16(image: ImageFile.ImageFile, path: Path) -> list[Image.Image]:
 
 def _colours_16(image: ImageFile.ImageFile, path: Path) -> np.ndarray:
     """Pillow keeps one byte of each 16-bit colour: the high one, or the low one when told the other byte order."""
-    with Image.open(path) as other:
+    with sizes.picture(path) as other:
         other.tile = [tile._replace(args=str(tile.args).replace("16B", "16L")) for tile in other.tile]
         high, low = (np.asarray(ImageOps.exif_transpose(i), dtype=np.float32) for i in (image, other))
     return 256 * high + low

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import warnings
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from sipbench import sizes
 from sipbench.fetch.download import Tell, download, sha256_of, silent
 from sipbench.fetch.web import FetchError, Web, shown
 
@@ -53,15 +53,12 @@ def snapshot(repo: str, folder: Path, tell: Tell = silent, web: Web | None = Non
 
 def unpickled(path: Path, made: Path) -> None:
     """Tensors of a pickle as safetensors; a pickle of anything else is refused. The pickle goes."""
-    import torch
     from safetensors.torch import save_file
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = sizes.weights(path)
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, f"{made}.tmp")
-    except (pickle.UnpicklingError, AttributeError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, AttributeError, RuntimeError, ValueError) as error:
         path.unlink()
         raise FetchError(f"{path.name} holds something else than tensors: {' '.join(str(error).split())}") from error
     os.chmod(f"{made}.tmp", 0o644)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from sipbench import sizes
 from sipbench.errors import UserError
 
 Kind = Literal["TorchScript", "torch.export", "pickle", "safetensors", "ONNX"]
@@ -23,8 +24,11 @@ def kind_of(path: Path) -> Kind:
     if path.suffix.lower() == ".onnx":
         return "ONNX"
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [name.partition("/")[2] or name for name in archive.namelist()]
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = [name.partition("/")[2] or name for name in archive.namelist()]
+        except Exception as error:  # a damaged archive raises anything
+            raise damaged(path, error) from error
         if any(name.startswith("code/") or name == "constants.pkl" for name in names):
             return "TorchScript"
         exported = ("archive_format", "serialized_exported_program.json")
@@ -50,7 +54,7 @@ def pickled(path: Path, *, trusted: bool) -> Any:
     if torch_version() < SAFE_SINCE:
         ask(path, "is a pickle, and this torch is older than 2.6, whose reader of bare weights can run code", trusted)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return sizes.weights(path)
     except pickle.UnpicklingError:
         ask(path, "is a pickle that holds more than weights, or is damaged", trusted)
     except Exception as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from sipbench import sizes
 
 KINDS = "a picture (.png, .tif, .jpg, ...), .npy, .pt or .safetensors"
 
@@ -24,36 +25,29 @@ def read(path: str) -> Tensor:
         raise ValueError(f"no file {file} to read a kernel from: give {KINDS}")
     try:
         array = _array(file)
-    except (OSError, ValueError, RuntimeError, EOFError, KeyError, SyntaxError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{file} cannot be read as a kernel, {KINDS}: {reason}") from error
+    except Exception as error:  # a damaged file raises anything
+        raise ValueError(f"{file} cannot be read as a kernel, {KINDS}: {sizes.reason(error)}") from error
     return _normalised(array, file)
 
 
 def _array(file: Path) -> Tensor:
     if file.suffix == ".npy":
-        return _double(torch.from_numpy(np.load(file, allow_pickle=False)))
+        return _double(torch.from_numpy(sizes.npy(file)))
     if file.suffix in (".pt", ".pth"):
-        return _only(torch.load(file, map_location="cpu", weights_only=True))
+        return _only(sizes.weights(file))
     if file.suffix == ".safetensors":
         return _only(_safetensors(file))
     return _picture(file)
 
 
 def _safetensors(file: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        return load_file(file)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+    return load_file(file)
 
 
 def _picture(file: Path) -> Tensor:
-    from PIL import Image
-
-    with Image.open(file) as picture:
+    with sizes.picture(file) as picture:
         grey = picture.mode in ("1", "L", "F") or picture.mode.startswith("I")
         pixels = np.asarray(picture if grey else picture.convert("RGB"), dtype=np.float64)
     return torch.from_numpy(pixels if grey else pixels.mean(2))

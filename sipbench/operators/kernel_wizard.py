@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sipbench import checkpoints
+from sipbench import checkpoints, sizes
 from sipbench.errors import UserError
 from sipbench.operators.base import Operator
 from sipbench.problem import Rng
@@ -167,10 +167,9 @@ def generator(file: Path, dtype: torch.dtype, device: torch.device) -> Generator
 def _state(file: Path) -> dict[str, Tensor]:
     """The tensors of a .pth file. Only tensors are read: nothing in it can run."""
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        text = " ".join(str(error).split())
-        raise UserError(f"corrupt checkpoint {file}: {text[:200]}. Get it again.") from error
+        state = sizes.weights(file)
+    except (ValueError, pickle.UnpicklingError) as error:
+        raise UserError(f"corrupt checkpoint {file}: {sizes.reason(error)}. Get it again.") from error
     if not (isinstance(state, Mapping) and all(isinstance(v, Tensor) for v in state.values())):
         raise UserError(f"checkpoint {file} holds something else than the tensors of a network")
     return dict(state)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 
+from sipbench import sizes
 from sipbench.problem import Rng
 
 WORDS = "image prior network noise inverse problem kernel gradient random weights signal measure solve restore".split()
@@ -129,12 +130,14 @@ def picture(shape: tuple[int, ...], rng: Rng, path: str | None, threshold: float
 def _read(path: Path) -> np.ndarray:
     """Grey values in [0, 1]."""
     try:
-        with Image.open(path) as image:
+        with sizes.picture(path) as image:
             return np.asarray(image.convert("L"), dtype=np.float64) / 255
     except FileNotFoundError as error:
         raise ValueError(f"no mask image {path}: say degradation.operator.path=FILE") from error
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is not an image: a mask is a black and white picture, white where kept") from error
+    except Exception as error:  # decoders of damaged files raise anything
+        raise ValueError(f"{path} cannot be read: {sizes.reason(error)}") from error
 
 
 def _ring(h: int, w: int) -> np.ndarray:

@@ -6,16 +6,15 @@ The outputs are those of the official network to float rounding; the folder is a
 from __future__ import annotations
 
 import os
-import warnings
+import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from sipbench import checkpoints
+from sipbench import checkpoints, sizes
 from sipbench.checkpoints import WEIGHTS, write_json
 from sipbench.errors import UserError
 from sipbench.priors import adm_layout
@@ -28,6 +27,7 @@ NAMES = {
     "lsun_bedroom": "lsun-bedroom-256",
 }
 WRAPPERS = ("ema", "state_dict", "model")
+ELSEWHERE = ": out=FOLDER names another place"
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 
 
@@ -56,9 +56,9 @@ def import_prior(
     """
     source = checkpoints.existing(file, "import-prior")
     name = name or NAMES.get(source.stem, source.stem.replace("_", "-"))
-    if Path(name).name != name or name.startswith("."):
-        raise UserError(f"name is that of a folder inside {weights}, not {name!r}: out=FOLDER names another place")
-    target = Path(out).expanduser() if out else Path(weights).expanduser() / name
+    target = (
+        Path(out).expanduser() if out else Path(weights).expanduser() / checkpoints.own_name(name, weights, ELSEWHERE)
+    )
     if target.exists() and not force and (target.is_file() or any(target.iterdir())):
         raise UserError(f"{target} is there already: say force=true to write over it, or name=... for another")
     if schedule not in BETAS:
@@ -87,12 +87,10 @@ def read(path: Path) -> dict[str, Tensor]:
         state: Any = checkpoints.load_state(path)
     else:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UserError(f"it is no file of weights, or holds more than weights ({reason})") from error
+            state = sizes.weights(path)
+        except (ValueError, pickle.UnpicklingError) as error:
+            said = sizes.reason(error, 160)
+            raise UserError(f"it is no file of weights, or holds more than weights ({said})") from error
     while isinstance(state, Mapping) and any(isinstance(state.get(key), Mapping) for key in WRAPPERS):
         state = next(state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping))
     if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):

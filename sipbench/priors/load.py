@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from sipbench import checkpoints
+from sipbench import checkpoints, sizes
 from sipbench.errors import UserError
 from sipbench.priors.latent import Autoencoder, LatentPrior
 from sipbench.priors.network import NetworkPrior
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 KINDS = ("UNet2DModel", "AutoencoderKL", "VQModel")
+MOST, MOST_LAYERS = 2**20, 64  # of any number in a config, and of layers
 
 
 def diffusers_prior(
@@ -46,7 +47,7 @@ def diffusers_prior(
     folder = checkpoints.find(path, weights, how)
     model = folder / "unet" if (folder / "unet" / "config.json").is_file() else folder
     schedule = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
-    scheduler = checkpoints.read_json(schedule / "scheduler_config.json")
+    scheduler = _settings(schedule / "scheduler_config.json")
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is not known: use {', '.join(PRECISIONS)}")
 
@@ -54,9 +55,11 @@ def diffusers_prior(
         network = nn.Module.to(network, device, getattr(torch, precision))
         return network.to(memory_format=torch.channels_last) if channels_last else network  # pyright: ignore
 
-    prior = NetworkPrior(
-        ready(_network(model, "UNet2DModel")), scheduler, noisiest=noisiest, checkpointing=checkpointing
-    )
+    network = ready(_network(model, "UNet2DModel"))
+    try:
+        prior = NetworkPrior(network, scheduler, noisiest=noisiest, checkpointing=checkpointing)
+    except (KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
+        raise UserError(f"{schedule / 'scheduler_config.json'} is no schedule: {sizes.reason(error)}") from error
     if compile:
         prior.network.compile()
     codec = checkpoints.codec_folder(folder)
@@ -69,10 +72,13 @@ def autoencoder(folder: Path, ready: Callable[[nn.Module], nn.Module], side: int
     Args:
         side: of the codes; None takes the images to have the size that the config says.
     """
-    config = checkpoints.read_json(folder / "config.json")
+    config = _settings(folder / "config.json")
     kind = config.get("_class_name", "AutoencoderKL")
     scale = config.get("scaling_factor") or (1.0 if kind == "VQModel" else 0.18215)
-    codec = Autoencoder(ready(_network(folder, kind)), scale=scale, shift=config.get("shift_factor") or 0.0)
+    shift = config.get("shift_factor") or 0.0
+    if not all(isinstance(number, (int, float)) for number in (scale, shift)):
+        raise UserError(f"{folder / 'config.json'}: scaling_factor and shift_factor are numbers")
+    codec = Autoencoder(ready(_network(folder, kind)), scale=scale, shift=shift)
     if side is not None:
         codec.image_shape = (codec.image_shape[0], codec.factor * side, codec.factor * side)
     return codec
@@ -84,8 +90,9 @@ def _network(folder: Path, kind: str) -> Any:
 
     if kind not in KINDS:
         raise UserError(f"{folder / 'config.json'}: {kind} is not known here: it can be {', '.join(KINDS)}")
-    file = checkpoints.weight_file(folder)
-    checkpoints.load_state(file)
+    state = checkpoints.load_state(checkpoints.weight_file(folder))
+    _in_proportion(getattr(diffusers, kind), folder, sum(tensor.numel() for tensor in state.values()))
+    del state
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         try:
@@ -93,9 +100,34 @@ def _network(folder: Path, kind: str) -> Any:
                 str(folder), use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=False
             )
             network, info = loaded
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(f"corrupt checkpoint {folder}: {' '.join(str(error).split())[:400]}") from error
+        except Exception as error:  # a damaged folder raises anything
+            raise UserError(f"corrupt checkpoint {folder}: {sizes.reason(error, 400)}") from error
     wrong = {k: v for k, v in info.items() if k != "error_msgs" and v}
     if wrong or info.get("error_msgs"):
         raise UserError(f"checkpoint {folder} does not fit its network: {wrong or info['error_msgs']}")
     return network.float()
+
+
+def _in_proportion(kind: Any, folder: Path, numbers: int) -> None:
+    """Refuse a config whose network is larger than its weights, before it is made."""
+    config = {name: value for name, value in _settings(folder / "config.json").items() if name[:1] != "_"}
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network = kind(**{name: value for name, value in config.items() if name in kind._get_init_keys(kind)})
+    except Exception as error:  # diffusers checks little of what it is told
+        raise UserError(f"corrupt checkpoint {folder}: config.json is of no network: {sizes.reason(error)}") from error
+    wanted = sum(p.numel() for p in network.parameters())
+    if wanted > 2 * numbers + 10**6:
+        raise UserError(f"{folder}: config.json is of {wanted:,} weights, and its file has {numbers:,}")
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """A .json file of a checkpoint, with numbers as networks have them."""
+    found = checkpoints.read_json(path)
+    for name, value in found.items():
+        flat = value if isinstance(value, list) else [value]
+        most = MOST_LAYERS if "layers" in name else MOST
+        if len(flat) > MOST or any(isinstance(n, (int, float)) and abs(n) > most for n in flat):
+            raise UserError(f"{path}: {name} is {str(value)[:40]}: that is of no network")
+    return found

@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from sipbench.text import visible
+
 
 class Progress:
     """One line that renews itself on a terminal; elsewhere a line now and then.
@@ -61,7 +63,7 @@ class Progress:
             f"image {row.get('image', '?')} failed: {row.get('reason', '')}",
             *(row.get("where") or "").splitlines(),
         ]
-        self.stream.write(f"{chr(10) if self.live else ''}{(chr(10) + '    ').join(lines)}\n")
+        self.stream.write(f"{chr(10) if self.live else ''}{(chr(10) + '    ').join(map(visible, lines))}\n")
 
     def close(self) -> None:
         if self.live:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from sipbench.errors import UserError, unknown
 from sipbench.problem import Estimate
 from sipbench.report import png
 from sipbench.report.show import aligned, draw, kernel, look
+from sipbench.text import file_word
 
 FORMATS = ("png", "png16", "npy", "safetensors")
 
@@ -77,13 +77,13 @@ def kept(cell: Cell, first: int | None = None) -> dict[int, Estimate]:
 
 def file_name(cell: Cell) -> str:
     """Dataset, degradation and method in one word that every file system takes."""
-    return re.sub(r"[^\w.+-]", "_", "-".join(cell.names))
+    return file_word("-".join(cell.names))
 
 
 def _files(estimate: Estimate, kind: str) -> dict[str, bytes]:
     """The contents of the files of one image, by how their names end."""
     parts: dict[str, Tensor] = {"": estimate.x[0]}
-    parts |= {f"-{name}": part[0] for name, part in (estimate.theta or {}).items()}
+    parts |= {f"-{file_word(name)}": part[0] for name, part in (estimate.theta or {}).items()}
     if kind == "safetensors":
         return {".safetensors": store.packed(estimate, 0)}
     if kind == "npy":

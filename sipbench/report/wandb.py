@@ -14,6 +14,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any, ClassVar
 
+from sipbench import sizes
 from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.bench.validate import WANDB
@@ -81,7 +82,7 @@ class Log:
         self._run = None
 
     def _start(self) -> None:
-        cell, names = self.cell, [*self.cell.names[:2]]
+        cell, names, own = self.cell, [*self.cell.names[:2]], self._wanted.get("tags")
         folder = cell.results.resolve()
         (folder / "wandb").mkdir(parents=True, exist_ok=True)  # wandb makes it by itself, and elsewhere where it cannot
         with environment():
@@ -89,9 +90,9 @@ class Log:
 
             self._run = wandb.init(
                 project=self._wanted["project"],
-                group="/".join(names),
+                group=self._wanted.get("group") or "/".join(names),
                 name=f"{cell.method['name']}-s{cell.seed}",
-                tags=[tag[:64] for tag in (*names, cell.method["name"], cell.profile)],
+                tags=[tag[:64] for tag in (*names, cell.method["name"], cell.profile, *(own or ()))],
                 config={**asdict(cell), "options": cell.options, "cell": cell.hash},
                 dir=str(folder),
                 mode=self._wanted["mode"],
@@ -103,7 +104,6 @@ class Log:
 
     def _send(self) -> None:
         import wandb
-        from PIL import Image
 
         rows = self._all()
         for point in curves(rows):
@@ -112,7 +112,7 @@ class Log:
         data: list[Any] = [[row.get(k) for k in columns] for row in rows]
         table = wandb.Table(columns=columns, data=data, allow_mixed_types=True)
         shown = [row for row in rows if row.get("png")][: self._wanted.get("images", 4)]
-        images = [wandb.Image(Image.open(io.BytesIO(r["png"])), caption=f"image {r['image']}") for r in shown]
+        images = [wandb.Image(_picture(r["png"]), caption=f"image {r['image']}") for r in shown]
         self._run.log({"rows": table, **({"reconstructions": images} if images else {})})
         self._run.summary.update({**_means(rows), "failed": sum(r["status"] != "ok" for r in rows)})
 
@@ -179,6 +179,13 @@ def _means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     names += ["residual", "residual_ratio", "seconds", "evaluations", "peak_memory_mib"]
     columns = {n: [float(r[n]) for r in rows if r.get(n) is not None and r[n] == r[n]] for n in dict.fromkeys(names)}
     return {f"mean/{name}": fmean(values) for name, values in columns.items() if values}
+
+
+def _picture(png: bytes) -> Any:
+    """A stored picture, decoded."""
+    with sizes.picture(io.BytesIO(png)) as image:
+        image.load()
+        return image
 
 
 def _to_stderr(line: str) -> None:

@@ -9,6 +9,7 @@ from sipbench.tables import growth
 from sipbench.tables.growth import Interval
 from sipbench.tables.learning import Growth, growths, knows, learned_from, title
 from sipbench.tables.spec import TableSpec
+from sipbench.text import table_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,7 +161,7 @@ def _laws(own: pd.DataFrame) -> str:
 
 def _markdown(lines: list[list[str]]) -> str:
     lines = [lines[0], ["---", *("---:" for _ in lines[0][1:])], *lines[1:]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(map(table_row, lines))
 
 
 def _frame(records: Iterator[dict[str, Any]]) -> pd.DataFrame:

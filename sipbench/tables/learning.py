@@ -175,10 +175,20 @@ def _facts(rows: Any) -> Iterator[tuple[str, Any]]:
     if "training" not in rows or rows["training"].isna().all():
         return
     yield "training_seconds", float(rows["training_seconds"].iloc[0])
-    parts = json.loads(rows["training"].iloc[0])
-    one = next(iter(parts.values()))
+    parts = _parts(rows["training"].iloc[0])
+    one = next(iter(parts.values()), {})
     widths = {int(width): loss for width, loss in (one.get("widths") or {}).items() if loss is not None}
     yield "width", min(widths, key=widths.__getitem__) if widths else None
     yield "parameters", sum(part.get("parameters") or 0 for part in parts.values())
     yield "steps", one.get("step")
     yield "best_step", one.get("best_step")
+
+
+def _parts(told: Any) -> dict[str, Any]:
+    """What a row says of its trainings; nothing where that cannot be read."""
+    try:
+        found = json.loads(told)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    good = isinstance(found, dict) and all(isinstance(part, dict) for part in found.values())
+    return found if good else {}

@@ -17,6 +17,9 @@ SAME = (
     "keep_images",
     "retry_failed",
     "trusted",
+    "isolate",
+    "kill_after",
+    "memory_limit",
 )  # it shows the same
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from sipbench.tables.sheets import Sheet, Value, sheets
 from sipbench.tables.spec import TableSpec
 from sipbench.tables.wording import heading, published, remarks, setting
+from sipbench.text import line as one_line
+from sipbench.text import markdown, table_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +36,9 @@ LATEX = {
 
 def render_markdown(spec: TableSpec, df: pd.DataFrame) -> str:
     """What the numbers mean, a section a (dataset, degradation), what is not there."""
-    parts = [f"# {spec.title}", _bullets(heading(spec, df))]
+    parts = [f"# {markdown(spec.title)}", _bullets(heading(spec, df))]
     for sheet in sheets(spec, df):
-        parts += [f"## {sheet.title}", _markdown_table(sheet)]
+        parts += [f"## {markdown(sheet.title)}", _markdown_table(sheet)]
     if lines := remarks(spec, df):
         parts.append(_bullets(lines))
     return "\n\n".join(parts) + "\n"
@@ -44,7 +46,7 @@ def render_markdown(spec: TableSpec, df: pd.DataFrame) -> str:
 
 def render_latex(spec: TableSpec, df: pd.DataFrame) -> str:
     r"""A `table` a (dataset, degradation), for \input into a document with \usepackage{booktabs}."""
-    comments = [f"% {' '.join(line.split())}" for line in (spec.title, *heading(spec, df), *remarks(spec, df))]
+    comments = [f"% {one_line(said)}" for said in (spec.title, *heading(spec, df), *remarks(spec, df))]
     return "\n".join(comments) + "\n\n" + "\n\n".join(_latex_table(spec, sheet) for sheet in sheets(spec, df)) + "\n"
 
 
@@ -53,21 +55,21 @@ def render_text(spec: TableSpec, df: pd.DataFrame) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(spec.title, style="bold")]
+    parts: list[RenderableType] = [Text(one_line(spec.title), style="bold")]
     for sheet in sheets(spec, df):
-        parts += [Text(f"\n{sheet.title}"), _text_table(sheet.part(measured=True), "measured")]
+        parts += [Text(f"\n{one_line(sheet.title)}"), _text_table(sheet.part(measured=True), "measured")]
         parts += [_text_table(sheet.part(measured=False), "beside: not scores of the methods as measured here")]
     lines = [setting(spec, df), *([published(spec)] if spec.published.values else []), *remarks(spec, df)]
-    return Group(*parts, *(Text(f"• {line}") for line in lines))
+    return Group(*parts, *(Text(f"• {one_line(said)}") for said in lines))
 
 
 def escape(text: str) -> str:
     """Plain text as LaTeX."""
-    return "".join(LATEX.get(c, c) for c in text)
+    return "".join(LATEX.get(c, c) for c in one_line(text))
 
 
 def _bullets(lines: list[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {markdown(line)}" for line in lines)
 
 
 def _markdown_table(sheet: Sheet) -> str:
@@ -76,7 +78,7 @@ def _markdown_table(sheet: Sheet) -> str:
     for i, row in enumerate(sheet.rows):
         values = [column.values[i] for column in sheet.columns]
         lines.append([row.title, row.family, *(f"**{v.text}**" if v.best else v.text for v in values)])
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(map(table_row, lines))
 
 
 def _latex_table(spec: TableSpec, sheet: Sheet) -> str:
@@ -130,5 +132,5 @@ def _text_table(sheet: Sheet, caption: str) -> Table:
     for i, row in enumerate(sheet.rows):
         ends = i + 1 == len(sheet.rows) or sheet.rows[i + 1].family != row.family
         values = [Text(c.values[i].text.replace(", ", ","), style="bold" * c.values[i].best) for c in sheet.columns]
-        table.add_row(Text(row.title), *values, end_section=ends)
+        table.add_row(Text(one_line(row.title)), *values, end_section=ends)
     return table

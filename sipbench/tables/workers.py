@@ -20,6 +20,7 @@ from typing import Any
 
 from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
+from sipbench.text import line
 
 MOST = 4  # processes, unless a number is typed
 LEFT = "these trainings failed, and their cells are left:"
@@ -134,7 +135,7 @@ def _tell(n: int, of: int, cell: Cell, rows: Sequence[Row], seconds: float) -> N
     minutes, rest = divmod(int(seconds + 0.5), 60)
     print(f"[{n}/{of}] {cell.label}: {counted}, {minutes}:{rest:02d} so far", file=sys.stderr, flush=True)
     if failed:
-        print(f"    image {failed[0].get('image', '?')} failed: {failed[0].get('reason', '')}", file=sys.stderr)
+        print(f"    image {failed[0].get('image', '?')} failed: {line(failed[0].get('reason', ''))}", file=sys.stderr)
 
 
 def _prepare(table: Table, threads: int) -> None:

@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from sipbench import configs
 from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.leavings import as_bytes
 from sipbench.bench.needs import wants_prior
 from sipbench.bench.watch import Counted
 from sipbench.degradation import Degradation
@@ -20,7 +21,6 @@ from sipbench.operators.base import LinearOperator, Operator
 from sipbench.priors.codes import Shuffle
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
-from sipbench.testing.surroundings import as_bytes
 
 
 @cache

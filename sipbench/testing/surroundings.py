@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sipbench.bench.guard import restore, settings
+from sipbench.bench.leavings import differences, random_states, restore_random
 from sipbench.problem import Problem
 
 
@@ -50,25 +51,6 @@ def seed_globals(seed: int) -> None:
     np.random.seed(seed)
 
 
-def random_states() -> dict[str, Any]:
-    states: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "random": random.getstate(),
-        "numpy.random": np.random.get_state(legacy=True),
-    }
-    if torch.cuda.is_available():
-        states["torch.cuda"] = torch.cuda.get_rng_state_all()
-    return states
-
-
-def restore_random(states: Mapping[str, Any]) -> None:
-    torch.set_rng_state(states["torch"])
-    random.setstate(states["random"])
-    np.random.set_state(states["numpy.random"])
-    if "torch.cuda" in states:
-        torch.cuda.set_rng_state_all(states["torch.cuda"])
-
-
 def belongings(problem: Problem, networks: Mapping[str, nn.Module]) -> dict[str, Any]:
     """Everything a solver is handed, in a form that can be compared later."""
     owned: dict[str, Any] = {f"problem.{f.name}": id(getattr(problem, f.name)) for f in fields(problem)}
@@ -85,20 +67,3 @@ def belongings(problem: Problem, networks: Mapping[str, nn.Module]) -> dict[str,
 def _without(names: set[str], owned: dict[str, Any]) -> dict[str, Any]:
     """The belongings but for these: an operator works out its factors when it is first asked for them."""
     return {name: value for name, value in owned.items() if name not in names}
-
-
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """The names of what is no longer the same."""
-    names = sorted({*before, *after})
-    return [name.strip() for name in names if as_bytes(before.get(name)) != as_bytes(after.get(name))]
-
-
-def as_bytes(value: Any) -> Any:
-    """The value with its arrays as bytes, so that it can be compared, NaN and all."""
-    if isinstance(value, Tensor):
-        return value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
-    if isinstance(value, np.ndarray):
-        return value.tobytes()
-    if isinstance(value, (tuple, list)):
-        return tuple(as_bytes(v) for v in value)
-    return value

@@ -34,6 +34,7 @@ Sheet = Callable[[nn.Module, Path], None]
 
 def train_prior(cfg: dict[str, Any], report: Report = print) -> Path:
     """Train a prior, of images or of an autoencoder's codes, and lay it down as a diffusers folder."""
+    checkpoints.own_name(cfg["name"], cfg["weights"])
     at = device.choose(cfg["device"])
     place = checkpoints.find(cfg["codec"], cfg["weights"]) if cfg["codec"] else None
     codec = autoencoder(place, lambda network: network.to(at)) if place else None
@@ -62,6 +63,7 @@ def train_prior(cfg: dict[str, Any], report: Report = print) -> Path:
 
 def train_autoencoder(cfg: dict[str, Any], report: Report = print) -> Path:
     """Train an autoencoder; the factor that gives its codes unit variance is measured at the end."""
+    checkpoints.own_name(cfg["name"], cfg["weights"])
     held_out = configs.build(cfg["dataset"] | {"split": "validation"})
     at = device.choose(cfg["device"])
 
@@ -155,7 +157,8 @@ def _named(cfg: dict[str, Any]) -> dict[str, Any]:
     if "get" in networks[part] and not cfg["name"]:  # its name is that of another training, or of its makers
         how = networks[part]["get"]
         raise UserError(f"{cfg['method']['name']} takes its weights from elsewhere: {how}; name=NAME trains others")
-    return cfg | {"part": part, "name": cfg["name"] or Path(str(networks[part].get("weights", part))).name}
+    name = cfg["name"] or Path(str(networks[part].get("weights", part))).name
+    return cfg | {"part": part, "name": checkpoints.own_name(name, cfg["weights"])}
 
 
 TRAINEES = {"prior": train_prior, "autoencoder": train_autoencoder, "net": train_net}

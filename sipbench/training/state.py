@@ -19,6 +19,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 
+from sipbench import sizes
 from sipbench.errors import UserError
 
 BEGIN = {"step": 0, "loss": float("nan"), "seconds": 0.0}
@@ -49,7 +50,7 @@ class State:
         if not path.is_file():
             return dict(BEGIN)
         try:
-            saved = torch.load(path, map_location=device, weights_only=True)
+            saved = sizes.weights(path, device)
             self._same(json.loads(saved["about"]))
             self.network.load_state_dict(saved["network"])
             self.average.load_state_dict(saved["average"])
@@ -119,6 +120,9 @@ def alone(place: Path, report: Callable[[str], None] = print) -> Iterator[None]:
                     report(f"waiting for another process that trains {place.name}")
                 said = True
                 fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:  # a file system without locks: there workers have leases
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+                    raise
             if not _is(file, path):
                 continue
             try:

@@ -25,6 +25,15 @@ from tests.bench.solved import rows_of
         ("torch.set_float32_matmul_precision('medium')\nreturn problem.y", "matmul_precision"),
         ("torch.backends.cudnn.enabled = False\nreturn problem.y", "cudnn.enabled"),
         ("import numpy; numpy.seterr(all='raise')\nreturn problem.y", "numpy"),
+        ("return problem.y + torch.randn(1)", "global random state of torch"),
+        ("import numpy, random; numpy.random.rand(); random.random()\nreturn problem.y", "of numpy.random and random"),
+        ("import os; os.fork()\nreturn problem.y", "forked and came back twice"),
+        ("import os; os.close(1)\nreturn problem.y", "closed or replaced stdout"),
+        ("import sys; sys.stderr = None\nreturn problem.y", "closed or replaced sys.stderr"),
+        (
+            "import threading, time; threading.Thread(target=time.sleep, args=(1,)).start()\nreturn problem.y",
+            "1 thread",
+        ),
     ],
 )
 def test_what_it_alters_is_a_failure_and_is_undone(solver, body, what):

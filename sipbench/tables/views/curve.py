@@ -15,6 +15,7 @@ from sipbench.bench import store
 from sipbench.tables import images
 from sipbench.tables.spec import Entry, TableSpec
 from sipbench.tables.views.grid import write_text
+from sipbench.text import csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,7 @@ def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
     curves = list(_curves(spec))
     if not curves:
         return []
-    text = pd.concat(map(_table, curves)).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    text = csv(pd.concat(map(_table, curves)))
     path = spec.folder / f"{spec.name}-curve"
     return [
         write_text(path.with_suffix(".csv"), text),

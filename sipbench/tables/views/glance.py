@@ -13,6 +13,7 @@ from sipbench.tables import images
 from sipbench.tables.measures import Measure
 from sipbench.tables.spec import Row, TableSpec
 from sipbench.tables.views.grid import write_text
+from sipbench.text import table_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ def _table(spec: TableSpec, df: pd.DataFrame, measure: Measure, stored: images.R
     else:
         lines = [["Method", *problems], *([t, *values] for t, *values in zip(titles, *entries, strict=True))]
     lines.insert(1, ["---", *("---:" for _ in lines[0][1:])])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(map(table_row, lines))
 
 
 def _shown(spec: TableSpec, record: Any, row: Row, pair: Pair, measure: Measure, stored: images.Rows) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sipbench.bench import store
 from sipbench.tables.render import render_latex, render_markdown
 from sipbench.tables.spec import TableSpec
+from sipbench.text import csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,7 @@ def write(spec: TableSpec, df: pd.DataFrame, folder: Path | None = None) -> list
     folder = spec.folder if folder is None else Path(folder)
     texts = {
         "md": render_markdown(spec, df),
-        "csv": df.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        "csv": csv(df),
         "tex": render_latex(spec, df),
     }
     return [write_text(folder / f"{spec.name}.{ending}", text) for ending, text in texts.items()]

@@ -11,6 +11,7 @@ from sipbench.tables import images, paired
 from sipbench.tables.measures import Measure
 from sipbench.tables.spec import TableSpec
 from sipbench.tables.views.grid import write_text
+from sipbench.text import table_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,4 +56,4 @@ def _matrix(spec: TableSpec, measure: Measure, table: pd.DataFrame) -> str:
 
     lines = [["", *(titles[n] for n in names)], ["---", *("---:" for _ in names)]]
     lines += [[titles[a], *(entry(a, b) for b in names)] for a in names]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(map(table_row, lines))

@@ -19,6 +19,7 @@ from sipbench.tables.published import folder
 from sipbench.tables.spec import Entry, TableSpec
 from sipbench.tables.views.grid import write_text
 from sipbench.tables.wording import remarks
+from sipbench.text import cell, markdown, table_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,15 +103,20 @@ def _page(spec: TableSpec, df: pd.DataFrame, points: list[Point]) -> str:
     for pairs in sorted({point.pairs for point in points}):
         row = {point.title: _value(point) for point in points if point.pairs == pairs}
         lines.append([f"{pairs:,}".replace(",", " "), *(row.get(title, "–") for title in titles)])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = "\n".join(map(table_row, lines))
     notes = [_about(spec, df), *_settings(spec), *spec.notes]
     notes += [
         f"n = {n}: a predictor of zero has {zero(n):.1f}; k-NN before, of ever more pairs, {0.45 * zero(n):.1f}."
         for n in sorted({point.dimension for point in points})
     ]
-    parts = [f"# {spec.title}", "\n".join(f"- {note}" for note in notes), table, f"![pictures]({spec.name}.png)"]
+    parts = [
+        f"# {spec.title}",
+        "\n".join(f"- {markdown(note)}" for note in notes),
+        table,
+        f"![pictures]({spec.name}.png)",
+    ]
     if absent := remarks(spec, df):
-        parts.append("\n".join(f"- {line}" for line in absent))
+        parts.append("\n".join(f"- {markdown(line)}" for line in absent))
     return "\n\n".join(parts) + "\n"
 
 
@@ -149,7 +155,7 @@ def _table(points: list[Point]) -> str:
     for p in points:
         numbers = [f"{v:.6g}" if v is not None else "" for v in (p.mean, min(p.errors), max(p.errors))]
         beside = [f"{v:.6g}" if v is not None else "" for v in (p.published, p.ratio)]
-        writer.writerow([p.dimension, p.pairs, p.way, p.title.split(",")[0], *numbers, len(p.errors), *beside])
+        writer.writerow([p.dimension, p.pairs, p.way, cell(p.title.split(",")[0]), *numbers, len(p.errors), *beside])
     return stream.getvalue()
 
 

@@ -11,6 +11,7 @@ from sipbench.tables.sheets import BLANK, Line, Record, records
 from sipbench.tables.spec import Row, TableSpec
 from sipbench.tables.views.grid import write_text
 from sipbench.tables.wording import remarks, setting
+from sipbench.text import csv, markdown, table_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ KINDS = {
 
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
     """NAME.md and NAME.csv."""
-    table = df.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    table = csv(df)
     texts = {"md": render(spec, df), "csv": table}
     return [write_text(spec.folder / f"{spec.name}.{ending}", text) for ending, text in texts.items()]
 
@@ -115,8 +116,8 @@ def _fixed(value: float, places: int) -> str:
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(map(table_row, lines))
 
 
 def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {markdown(line)}" for line in lines)

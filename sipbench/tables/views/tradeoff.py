@@ -17,6 +17,7 @@ from sipbench.tables.growth_page import Growths, crossings, exponents, page
 from sipbench.tables.learning import growths, table, title
 from sipbench.tables.spec import TableSpec
 from sipbench.tables.views.grid import write_text
+from sipbench.text import csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,16 +32,16 @@ def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
         return []
     path = spec.folder / spec.name
 
-    def csv(ending: str, frame: pd.DataFrame) -> Path:
+    def laid(ending: str, frame: pd.DataFrame) -> Path:
         return write_text(
             path.with_name(f"{spec.name}{ending}.csv"),
-            frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+            csv(frame),
         )
 
     return [
-        csv("", table(spec)),
-        csv("-crossings", crossings(spec, found)),
-        csv("-exponents", exponents(found)),
+        laid("", table(spec)),
+        laid("-crossings", crossings(spec, found)),
+        laid("-exponents", exponents(found)),
         write_text(path.with_suffix(".md"), page(spec)),
         store.write_whole(path.with_suffix(".png"), _picture(spec, found)),
         store.write_whole(path.with_name(f"{spec.name}-compute.png"), _compute(spec, found)),

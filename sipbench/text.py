@@ -1,0 +1,58 @@
+"""What came from somewhere else, made safe to show: on a terminal, in Markdown, in CSV.
+
+A reason, a device or a name in a stranger's results may hold anything; where it is shown it is text and no more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+"""Control characters but for the tab and the line's end, marks that turn the writing round, halves of characters."""
+TAG = re.compile(r"<(?=[A-Za-z/!?])")
+FORMULA = re.compile(r"[=+@\t\r-]")
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+def visible(text: object) -> str:
+    """Text without what a terminal would obey: an escape sequence loses its first character."""
+    return HIDDEN.sub("\ufffd", str(text))
+
+
+def line(text: object) -> str:
+    """The same as one line."""
+    return visible(" ".join(str(text).split()))
+
+
+def file_word(name: object) -> str:
+    """A name as one word that every file system takes, and that leads to no other folder."""
+    return re.sub(r"^\.+|[^\w.+-]", "_", str(name))[:120] or "_"
+
+
+def markdown(text: object) -> str:
+    """One line of Markdown in which no HTML begins and no link or picture of the text's own is made."""
+    return TAG.sub("&lt;", line(text)).replace("](", r"]\(")
+
+
+def table_row(cells: Sequence[str]) -> str:
+    """A row of a Markdown table; a pipe in a cell does not end it."""
+    return f"| {' | '.join(markdown(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV. Text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    kept = frame.map(cell)  # pyright: ignore
+    return kept.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def cell(value: Any) -> Any:
+    """A value as it may stand in CSV."""
+    if not isinstance(value, str):
+        return value
+    shown = visible(value)
+    return f"'{shown}" if FORMULA.match(shown) and not NUMBER.fullmatch(shown) else shown

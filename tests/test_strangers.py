@@ -1,0 +1,166 @@
+"""What strangers send is data: files that lie about their size, names that lead elsewhere, text to be obeyed."""
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from sipbench import checkpoints, sizes, text
+from sipbench.bench import store
+from sipbench.cli import main
+from sipbench.datasets import matlab
+from sipbench.datasets.arrays import Place, variable
+from sipbench.datasets.reading import BadImage, read_whole
+from sipbench.errors import UserError
+from sipbench.priors.load import diffusers_prior
+from sipbench.report.stored import export
+from tests.bench.solved import rows_of
+from tests.fuzz import samples
+
+
+def png(width, height):
+    """A picture that is all header."""
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "png")
+    head = b"IHDR" + struct.pack(">II", width, height) + file.getvalue()[24:29]
+    return file.getvalue()[:12] + head + struct.pack(">I", zlib.crc32(head)) + file.getvalue()[33:]
+
+
+def npy(claim, content):
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({claim},), }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + content
+
+
+@pytest.mark.parametrize("side", [10_001, 100_000])
+def test_a_picture_says_its_size_before_it_is_decoded(tmp_path, side):
+    (tmp_path / "x.png").write_bytes(png(side, side))
+    with pytest.raises(BadImage, match="pixels"):
+        read_whole(tmp_path / "x.png")
+
+
+def test_a_program_is_no_picture_whatever_its_name(tmp_path):
+    """Pillow would give it to Ghostscript."""
+    (tmp_path / "photo.png").write_bytes(samples.pictures()[-1])
+    with pytest.raises(BadImage, match="not an image"):
+        read_whole(tmp_path / "photo.png")
+
+
+@pytest.mark.parametrize("content", [npy(10**12, b"1234"), npy(2, b"1234"), npy("-1", b"1234")])
+def test_an_array_is_as_long_as_it_says(tmp_path, content):
+    (tmp_path / "y.npy").write_bytes(content)
+    with pytest.raises(ValueError, match="claims"):
+        sizes.npy(tmp_path / "y.npy")
+
+
+def test_weights_are_in_the_file_that_says_so(tmp_path):
+    torch.save({"w": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "view.pt")
+    torch.save({"w": torch.zeros(10**6)}, tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, zipfile.ZipFile(tmp_path / "bomb.pt", "w", 8) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    assert set(sizes.weights(tmp_path / "plain.pt")) == {"w"}
+    for name, what in (("view", "not in the file"), ("bomb", "compressed")):
+        with pytest.raises(ValueError, match=what):
+            sizes.weights(tmp_path / f"{name}.pt")
+
+
+@pytest.mark.parametrize(("key", "value"), [("block_out_channels", [100_000] * 5), ("layers_per_block", 10**6)])
+def test_a_config_that_is_larger_than_its_weights_is_refused_before_the_network_is_made(tmp_path, key, value):
+    shipped = checkpoints.SHIPPED / "kernels-16-prior"
+    for file in shipped.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {key: value}))
+    with pytest.raises(UserError, match="config.json"):
+        diffusers_prior(str(tmp_path), weights=tmp_path)
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="nested too deeply"):
+        diffusers_prior(str(tmp_path), weights=tmp_path)
+
+
+def test_matlab_is_read_as_scipy_reads_it_and_lies_are_refused(tmp_path):
+    from scipy.io import loadmat, savemat
+
+    rng, path = np.random.default_rng(0), tmp_path / "x.mat"
+    held = {"a": rng.random((5, 7)), "b": rng.integers(0, 255, (4, 3, 2), np.uint8), "s": {"q": 1}, "one": 3.0}
+    held |= {
+        "i": np.arange(6, dtype=np.int16).reshape(2, 3),
+        "much": rng.random((40, 64, 3)),
+        "z": np.ones((2, 2)) * 1j,
+    }
+    for options in ({}, {"do_compression": True}, {"format": "4"}):
+        own = {k: v for k, v in held.items() if options.get("format") != "4" or k in ("a", "i")}
+        savemat(path, own, **options)
+        theirs = loadmat(path)
+        for name in own.keys() - {"s", "z"}:
+            array = matlab.read(path, name)
+            assert array.dtype == theirs[name].dtype and np.array_equal(array, theirs[name]), name
+        assert matlab.shapes(path).keys() == own.keys() and matlab.read(path, "s") is matlab.read(path, "z") is None
+    savemat(path, {"x": np.zeros((4, 4))})
+    path.write_bytes(path.read_bytes().replace(struct.pack("<II", 4, 4), struct.pack("<II", 2**30, 2**30)))
+    with pytest.raises(BadImage, match="too much for this machine"):
+        variable(Place(path, "x"))
+
+
+def test_names_lead_to_no_other_folder(cell, tmp_path, capsys):
+    for name in ("..", "../../x", "/etc/x", ".hidden", ""):
+        folder = cell(f"degradation.name='{name}'").folder.resolve()
+        assert tmp_path / "results" / "runs" in folder.parents, name
+        assert text.file_word(name).strip(".") == text.file_word(name) != ""
+    for words in (
+        ["train", "prior", "name=../x"],
+        ["train", "net", "method=unet", "name=/tmp/x"],
+        ["table", "../method/dps"],
+    ):
+        assert main(words) == 2 and "sipbench: " in capsys.readouterr().err
+    assert main(["-m", "method=pinv", "hydra.sweep.subdir=../../x"]) == 2
+
+
+def test_a_part_of_a_stored_result_is_exported_into_its_folder(cell, tmp_path):
+    """The name of a part is in the file, which may be a stranger's."""
+    c = cell("method=pinv", "metrics=[psnr]", "images=1")
+    frame = pd.DataFrame(rows_of(c))
+    (path,) = c.folder.glob("rows-*.parquet")
+    wicked = store.packed(
+        store.estimate(c, 0).__class__(torch.zeros(1, 3, 32, 32), theta={"../../out": torch.ones(1, 2)}), 0
+    )
+    frame["estimate"] = [wicked]
+    frame.to_parquet(path, index=False)
+    files = export(c, tmp_path / "here", "npy")
+    assert len(files) == 2 and {file.resolve().parent for file in files} == {tmp_path / "here"}
+
+
+def test_text_of_strangers_is_text_wherever_it_is_shown():
+    assert "\x1b" not in text.visible("\x1b[31mred\x07") and text.visible("two\nlines") == "two\nlines"
+    assert "\u202e" not in text.line("a\u202eb") and text.line(" two\r\nlines ") == "two lines"
+    row = text.table_row(["a|b", "<script>x</script>", "[x](http://y)", "<0.001"])
+    assert row == r"| a\|b | &lt;script>x&lt;/script> | [x]\(http://y) | <0.001 |"
+    frame = pd.DataFrame({"reason": ["=cmd|' /C calc'!A0", "@x", "+1+1", "-2", "plain", None], "n": [-1.0] * 6})
+    lines = text.csv(frame).splitlines()[1:]
+    assert [line[0] for line in lines] == ["'", "'", "'", "-", "p", ","] and all(line.endswith("-1") for line in lines)
+
+
+def test_a_table_of_wicked_rows_is_harmless(tmp_path, capsys):
+    """Its Markdown, LaTeX and CSV, and what is printed."""
+    words = ["table", "table1", "method=pinv", "degradation=sr4", "images=1", "metrics=[psnr]", f"results={tmp_path}"]
+    assert main(words) in (0, 1)
+    for path in (tmp_path / "runs").rglob("rows-*.parquet"):
+        evil = "=HYPERLINK(1)|\x1b]0;x\x07<img src=x onerror=y>[a](b)\\input{/etc/passwd}$%"
+        frame = pd.read_parquet(path).assign(status="failed", reason=evil, device=evil)
+        frame.to_parquet(path, index=False)
+    capsys.readouterr()
+    assert main([*words, "compute=false"]) == 1
+    said = "".join(capsys.readouterr()) + "".join(
+        p.read_text() for p in tmp_path.rglob("table1.*") if p.suffix != ".png"
+    )
+    assert "HYPERLINK" in said and "\x1b]" not in said and "\x07" not in said
+    markdown = next(tmp_path.rglob("table1.md")).read_text()
+    assert "<img" not in markdown and "](b)" not in markdown
+    assert "\n=HYPER" not in next(tmp_path.rglob("table1.csv")).read_text().replace(",=", "\n=")
