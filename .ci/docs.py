@@ -29,7 +29,7 @@ GROUPS = ("results/demo", "results/study", "results/published")
 SHOWN = (".md", ".png", ".csv", ".tex")
 LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s]+)\)")
 MADE = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
-COMING = ("report.md", "hpc.md", "plugins.md", "neighbours.md")  # pages that have their place, and may not be there yet
+COMING = ("report.md",)  # a page that has its place, and may not be there yet
 COLUMNS = {
     "methods": ("name", "title", "family", "citation"),
     "metrics": ("name", "title", "best"),
