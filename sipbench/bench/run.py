@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -34,12 +35,15 @@ Report = Callable[[int, int], None]
 
 
 def run(
-    cell: Cell, report: Report | None = None, images: Collection[int] | None = None
+    cell: Cell,
+    report: Report | None = None,
+    images: Collection[int] | None = None,
+    marks: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[list[dict[str, Any]]]:
     """Do what is missing of a cell; each finished batch is stored, then yielded as its rows.
 
     What cannot be done at all is said at once, before the first batch is asked for. With `images` only these are done,
-    in the batches that the whole cell has. With `isolate` a process of its own does it.
+    in the batches that the whole cell has. With `isolate` a process of its own does it. `marks` are further columns.
     """
     if cell.isolate:
         from sipbench.bench import isolated
@@ -48,16 +52,18 @@ def run(
     bench = Bench.of(cell)
     bench.check_trained()
     store.prepare(cell)
-    return _batches(bench, report, cell.images if images is None else images)
+    return _batches(bench, report, cell.images if images is None else images, marks)
 
 
-def _batches(bench: Bench, report: Report | None, images: Collection[int]) -> Iterator[list[dict[str, Any]]]:
+def _batches(
+    bench: Bench, report: Report | None, images: Collection[int], marks: Mapping[str, Any]
+) -> Iterator[list[dict[str, Any]]]:
     cell = bench.cell
     todo = set(store.missing(cell, retry_failed=cell.retry_failed)) & set(images)
     for batch in batches(cell):
         left = [i for i in batch if i in todo]
         if left:
-            rows = bench.rows(left, report)
+            rows = [{**row, **marks} for row in bench.rows(left, report)]
             store.write(cell, rows)
             yield rows
 

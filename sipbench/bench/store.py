@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 HEAVY = ("estimate", "png")  # columns that are read only when they are named
 SMALL = 4 * 2**20  # bytes of posterior samples an image that are kept
 PROBE = "probe."  # before the name of an iterate that a probe chose
+SETTLES = ("image", "status", "kept", "metrics_version")
 NONE: Mapping[str, Tensor] = {}
+_verified: set[tuple[Path, int, int, int]] = set()
 
 
 def prepare(cell: Cell) -> None:
@@ -47,7 +49,7 @@ def prepare(cell: Cell) -> None:
     """
     remove_leftovers(cell.folder)
     for path in files(cell.folder):
-        if why := _flaw(path):
+        if why := flaw(path):
             with writing(cell.folder):
                 damage.set_aside(path, why)
     content = {
@@ -61,13 +63,19 @@ def prepare(cell: Cell) -> None:
 
 def write(cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
     """Land a finished batch: all of its rows, or none."""
-    _land(cell, rows, f"rows-{rows[0]['image']:06d}-{_digest(rows)}.parquet")
+    _land(cell, rows, file_of([row["image"] for row in rows]))
+
+
+def file_of(images: Sequence[int]) -> str:
+    """The name of the file that a batch of these images lands in."""
+    return f"rows-{images[0]:06d}-{_digest(images)}.parquet"
 
 
 def write_scores(cell: Cell, scores: Sequence[dict[str, Any]]) -> None:
     """Land scores that were computed from stored estimates: an image, and a column for each metric."""
     names = "-".join(sorted(name for name in scores[0] if name != "image"))
-    _land(cell, scores, f"scores-{hashlib.sha256(names.encode()).hexdigest()[:8]}-{_digest(scores)}.parquet")
+    kind = hashlib.sha256(names.encode()).hexdigest()[:8]
+    _land(cell, scores, f"scores-{kind}-{_digest([score['image'] for score in scores])}.parquet")
 
 
 def read(folder: Path, columns: list[str] | None = None) -> Any:
@@ -166,7 +174,11 @@ def unpacked_chosen(content: bytes) -> dict[str, Tensor]:
 
 def done(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> set[int]:
     """The images of a cell that need no more work of its solver; of its rows, if they were read already."""
-    rows = read(cell.folder, ["image", "status", "kept", "metrics_version"]) if rows is None else rows
+    return settled(read(cell.folder, [*SETTLES]) if rows is None else rows, retry_failed=retry_failed)
+
+
+def settled(rows: Any, *, retry_failed: bool = False) -> set[int]:
+    """The images of these rows that need no more work; they have the columns SETTLES, where there are such."""
     kept = rows[rows["status"] == "ok"] if retry_failed else rows
     if "metrics_version" in kept:  # scored by older metrics, and nothing was kept to score it anew
         stale = (kept["status"] == "ok") & (kept["metrics_version"] < protocol.versions()["metrics"])
@@ -241,9 +253,8 @@ def _land(cell: Cell, rows: Sequence[dict[str, Any]], name: str) -> None:
     write_whole(cell.folder / name, content)
 
 
-def _digest(rows: Sequence[dict[str, Any]]) -> str:
-    images = ",".join(str(row["image"]) for row in rows)
-    return hashlib.sha256(images.encode()).hexdigest()[:8]
+def _digest(images: Sequence[int]) -> str:
+    return hashlib.sha256(",".join(map(str, images)).encode()).hexdigest()[:8]
 
 
 def table(path: Path, columns: list[str] | None) -> Any:
@@ -275,10 +286,14 @@ def _sound(path: Path, columns: list[str] | None) -> Any:
     return found
 
 
-def _flaw(path: Path) -> str:
-    """What is wrong with a file, its images included; nothing where it is sound."""
+def flaw(path: Path) -> str:
+    """What is wrong with a file, its images included; nothing where it is sound. One that stays is read once."""
     try:
-        _sound(path, list(HEAVY))
+        about = os.stat(path)
+        mark = path, about.st_mtime_ns, about.st_size, about.st_ino
+        if mark not in _verified:
+            _sound(path, list(HEAVY))
+            _verified.add(mark)
     except (FileNotFoundError, sealed.Damaged) as error:
         return str(error) if isinstance(error, sealed.Damaged) else ""
     return ""

@@ -152,3 +152,8 @@ def _wandb(node: object) -> None:
         raise unknown("wandb.mode", str(mode), WANDB)
     if type(images) is not int or images < 0:
         raise UserError(f"wandb.images is a whole number from 0 on, not {images!r}")
+    group, tags = node.get("group"), node.get("tags") or []
+    if not isinstance(group or "", str):
+        raise UserError(f"wandb.group is a name, not {group!r}")
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise UserError(f"wandb.tags is a list of names, not {tags!r}: wandb.tags=[first,second]")

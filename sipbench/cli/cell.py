@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def run_cell(cfg: Any) -> None:
 
     job = HydraConfig.get()
     try:
-        print(run(Cell.of(cfg, list(job.overrides.task))), flush=True)
+        print(run(_of_sweep(Cell.of(cfg, list(job.overrides.task)), job)), flush=True)
     except Exception as error:
         if of_launcher(error):
             raise
@@ -86,6 +87,14 @@ def run_cell(cfg: Any) -> None:
         reason = str(error) if mistake else f"{type(error).__name__}: {error}"
         code = NOT_APPLICABLE if isinstance(error, NotApplicable) else 2 if mistake else 1
         _leave(note(Path(job.sweep.dir), job.job.num), json.dumps([code, reason]))
+
+
+def _of_sweep(cell: Cell, job: Any) -> Cell:
+    """The cell, its log among those of its sweep: they share a group and a tag, which are named after its folder."""
+    where = Path(job.sweep.dir)
+    name = f"sweep-{where.parent.name}-{where.name}"[:64]
+    tags = [*(cell.wandb.get("tags") or ()), name]
+    return replace(cell, wandb={**cell.wandb, "group": cell.wandb.get("group") or name, "tags": tags})
 
 
 def note(logs: Path, number: int | str) -> Path:

@@ -14,6 +14,7 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
 from sipbench.cli import hydra as hydra_run
 from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
+from sipbench.cli.pending import sending
 from sipbench.errors import UserError
 from sipbench.text import visible
 
@@ -63,19 +64,21 @@ def sweep(words: list[str]) -> int:
 
     A method that cannot do a cell is no failure: the cell is listed as n/a with the reason.
     """
-    cells = Cells().all(hydra_run.expand(words))
+    jobs = hydra_run.expand(words)
+    cells = Cells().all(jobs)
     for path in configs.Overrides(words).choices("path"):
         validate.taken([cell.method for cell in cells], path)
     logs = _logs(words, str(cells[0].results))
     _servable(cells)
-    pending = [cell for cell in cells if _pending(cell)]
+    _freeze(words, jobs, cells)
+    pending = [n for n, cell in enumerate(cells) if _pending(cell)]
     code = 0
     if pending:
         print(f"{len(pending)} of {len(cells)} cells to do; logs in {logs}", file=sys.stderr)
-        code = _send(words, logs)
-    else:
-        _complete(cells)
-    verdicts = [_explained(cell, logs, number) for number, cell in enumerate(cells)]
+        code = _send(words, [jobs[n] for n in pending], logs)
+    _complete([cell for n, cell in enumerate(cells) if n not in pending and verdict(cell)[0] != 2])
+    sent = {n: number for number, n in enumerate(pending)}
+    verdicts = [_explained(cell, logs, sent.get(n)) for n, cell in enumerate(cells)]
     said = [
         (bad, f"{cell.label} (seed {cell.seed}): {why}")
         for cell, (bad, why) in zip(cells, verdicts, strict=True)
@@ -89,6 +92,15 @@ def sweep(words: list[str]) -> int:
     hint += [damaged] if (damaged := damage.summary(cells[0].results)) else []
     worst = max([code, *(bad for bad, _ in said if bad != NOT_APPLICABLE)])
     return _tell(worst, [*beyond[:SHOWN], *reasons[:SHOWN], *more, *hint])
+
+
+def _freeze(words: list[str], jobs: list[list[str]], cells: list[Cell]) -> None:
+    """Write down what was asked for, so that `sipbench status` can tell of it and `sipbench clean` keeps it."""
+    from sipbench.cluster.asked import planned
+    from sipbench.cluster.plan import Plan
+
+    made = {one.key: one for one in map(planned, cells, jobs)}
+    Plan.of("sweep", ["-m", *words], made.values(), cells[0].results).freeze()
 
 
 def verdict(cell: Cell) -> tuple[int, str]:
@@ -138,10 +150,10 @@ def _complete(cells: list[Cell]) -> None:
             print(run(cell))
 
 
-def _explained(cell: Cell, logs: Path, number: int) -> tuple[int, str]:
-    """The verdict; where images are missing and the job said why, its own words."""
+def _explained(cell: Cell, logs: Path, number: int | None) -> tuple[int, str]:
+    """The verdict; where images are missing and the job of that number said why, its own words."""
     code, reason = verdict(cell)
-    said = note(logs, number)
+    said = note(logs, "none" if number is None else number)
     if not code or not said.is_file():
         return code, reason
     try:
@@ -151,14 +163,16 @@ def _explained(cell: Cell, logs: Path, number: int) -> tuple[int, str]:
         return code, reason
 
 
-def _send(words: list[str], logs: Path) -> int:
-    """Hand the sweep to Hydra; 1 if its launcher lost sight of a job, 2 if it refused them all."""
+def _send(words: list[str], jobs: list[list[str]], logs: Path) -> int:
+    """Hand these jobs of the sweep to Hydra; 1 if its launcher lost sight of a job, 2 if it refused them all."""
     place = str(logs).replace("\\", "\\\\").replace("'", "\\'")
     for old in logs.glob(note(logs, "*").name):
         old.unlink()
+    jobs = [[word for word in job if not word.lstrip("+~").startswith(("hydra.", "hydra/"))] for job in jobs]
     kept = hydra_run.as_sweep([word for word in words if not word.startswith("hydra.sweep.dir=")])
     try:
-        hydra_run.command(["--multirun", *kept, f"hydra.sweep.dir='{place}'"], logs)
+        with sending(jobs):
+            hydra_run.command(["--multirun", *kept, f"hydra.sweep.dir='{place}'"], logs)
     except Exception as error:
         if not of_launcher(error):
             raise

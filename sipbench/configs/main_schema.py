@@ -19,6 +19,8 @@ class Wandb:
     mode: Literal["disabled", "offline", "online"] = key("whether a cell is logged, and where")
     project: str = key("the project there")
     images: int = key("how many pictures of a cell")
+    group: str | None = key("of runs that belong together: those of a sweep have its name")
+    tags: list[str] = key("beside those of the cell and of its sweep")
 
 
 @dataclass

@@ -82,7 +82,7 @@ class Log:
         self._run = None
 
     def _start(self) -> None:
-        cell, names = self.cell, [*self.cell.names[:2]]
+        cell, names, own = self.cell, [*self.cell.names[:2]], self._wanted.get("tags")
         folder = cell.results.resolve()
         (folder / "wandb").mkdir(parents=True, exist_ok=True)  # wandb makes it by itself, and elsewhere where it cannot
         with environment():
@@ -90,9 +90,9 @@ class Log:
 
             self._run = wandb.init(
                 project=self._wanted["project"],
-                group="/".join(names),
+                group=self._wanted.get("group") or "/".join(names),
                 name=f"{cell.method['name']}-s{cell.seed}",
-                tags=[tag[:64] for tag in (*names, cell.method["name"], cell.profile)],
+                tags=[tag[:64] for tag in (*names, cell.method["name"], cell.profile, *(own or ()))],
                 config={**asdict(cell), "options": cell.options, "cell": cell.hash},
                 dir=str(folder),
                 mode=self._wanted["mode"],

@@ -12,7 +12,7 @@ from sipbench import configs
 from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
 from sipbench.bench.index import stored
-from sipbench.bench.lacks import absent, unfit
+from sipbench.bench.lacks import absent, files, unfit
 from sipbench.tables.measures import Measure
 from sipbench.tables.place import place
 from sipbench.tables.published import Published
@@ -239,6 +239,13 @@ class TableSpec:
     def entries(self) -> list[Entry]:
         """Every entry; one that cannot run here says why. Looked up once: load the table again to look again."""
         return list(self._entries)
+
+    def named(self) -> list[tuple[Cell, list[str]]]:
+        """Every cell whose files are here with the words that compose it, each once; the first seeds come first."""
+        placed = [(i, cell) for entry in self.planned for i, cell in enumerate(entry.cells)]
+        here = [cell for _, cell in sorted(placed, key=lambda one: one[0]) if next(files(cell), None) is None]
+        words = {id(cell): words for words, cell in self._cells.items()}
+        return list({cell.hash: (cell, list(words[id(cell)])) for cell in here}.values())
 
     @cached_property
     def _entries(self) -> tuple[Entry, ...]:

@@ -120,6 +120,9 @@ def alone(place: Path, report: Callable[[str], None] = print) -> Iterator[None]:
                     report(f"waiting for another process that trains {place.name}")
                 said = True
                 fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:  # a file system without locks: there workers have leases
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+                    raise
             if not _is(file, path):
                 continue
             try:

@@ -99,6 +99,13 @@ def test_offline_run_holds_config_rows_curves_and_images(cell, tmp_path, monkeyp
     assert [h["images"] for h in history if "images" in h] == [2, 3]
 
 
+def test_members_of_a_sweep_share_a_group_and_a_tag(cell, tmp_path):
+    run(replace(cell, wandb={**cell.wandb, "group": "sweep-1", "tags": ["sweep-1"]}))
+    _, found = finished(tmp_path / "wandb")
+    start = next(r.run for r in found if r.HasField("run"))
+    assert start.run_group == "sweep-1" and {"sweep-1", "pinv"} <= set(start.tags)
+
+
 def test_a_killed_cell_keeps_its_results_and_ends_the_run(cell, tmp_path):
     with pytest.raises(KeyboardInterrupt), wandb_log.session(with_mode(cell, "offline")) as log:
         log.batch(next(run_batches(cell)))

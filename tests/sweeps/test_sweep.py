@@ -167,3 +167,34 @@ def test_a_stopped_run_goes_on(here, sipbench, rows, capsys, many):
 def test_the_config_is_shown(sipbench, capsys):
     assert sipbench("--cfg", "job", "method=pinv") == 0
     assert "degradation:" in capsys.readouterr().out
+
+
+def test_only_what_is_pending_is_sent_and_a_lost_job_stops_no_other(here, sipbench, rows, capsys, monkeypatch):
+    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+
+    assert sipbench("method=pinv", "seed=1", "images=1") == 0
+    sent, launch = [], BasicLauncher.launch
+
+    def launched(self, jobs, initial_job_idx):
+        sent.append([word for job in jobs for word in job if word.startswith("seed=")])
+        if initial_job_idx == 0:
+            raise RuntimeError("the node is gone")
+        return launch(self, jobs, initial_job_idx)
+
+    monkeypatch.setattr(BasicLauncher, "launch", launched)
+    monkeypatch.setattr("sipbench.cli.sweep.of_launcher", lambda error: isinstance(error, RuntimeError))
+    words = "-m", "method=pinv", "seed=0,1,2,3", "images=1", "hydra.sweeper.max_batch_size=1"
+    assert sipbench(*words) == 2
+    assert sent == [["seed=0"], ["seed=2"], ["seed=3"]]
+    said = capsys.readouterr()
+    assert "the node is gone" in said.err and "3 of 4 cells are done" in said.out
+
+
+@pytest.mark.slow
+def test_a_job_that_dies_stops_no_other_and_is_judged_when_all_are_done(here, sipbench, rows, capsys):
+    (here / "deadly.py").write_text("import os\n\ndef solve(problem):\n    os._exit(0)\n")
+    words = "-m", "+launcher=local", "method=deadly.py:solve,pinv", "degradation=sr4,inpaint70", "images=1"
+    assert sipbench(*words, "hydra.sweeper.max_batch_size=2") == 1
+    assert rows() == {("sr4", "pinv"): [0], ("inpaint70", "pinv"): [0]}
+    said = capsys.readouterr()
+    assert "2 of 4 cells are done" in said.out and "the launcher says" in said.err

@@ -1,0 +1,101 @@
+"""`sipbench status`: what of a sweep or a table is done, running, failed and missing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from sipbench.errors import UserError
+
+if TYPE_CHECKING:
+    from sipbench.cluster.status import Standing, Status, Worker
+
+HELP = """\
+sipbench status [SWEEP | TABLE key=value ... | -m key=value,value ...] [--json]     how far it is
+
+  SWEEP                       the name that sipbench submit printed; without any word every sweep, a line each
+  TABLE [profile=demo] ...    the cells of a table; -m and words: all combinations
+  results=FOLDER              the folder that the workers share
+  --json                      all of it, for programs
+
+It reads files and asks no queue: use it on any machine that sees the folder, while workers run or after.
+Exit code 0: all is done; 1: images failed or are missing; 2: a mistake, or a cell that cannot be done as it is.
+
+Example:  sipbench status table1 profile=paper
+"""
+SHOWN = 20  # cells of a kind that are printed
+
+
+def main(words: list[str]) -> int:
+    """Print it; the exit code is that of the results."""
+    from sipbench.cli.hydra import expand
+    from sipbench.cluster import plan as plans
+    from sipbench.cluster.asked import plan_of
+    from sipbench.cluster.status import status
+
+    as_json, own = "--json" in words, [word for word in words if word != "--json"]
+    if [word for word in own if not word.startswith("results=")]:
+        found = [status(plan_of(own, expand))]
+    else:
+        results = plans.results_of(own)
+        names = plans.names(results)
+        if not names:
+            raise UserError(f"nothing was submitted in {results}: name a table, or -m and the words of a sweep")
+        found = [status(plans.load(results, name)) for name in names]
+    if as_json:
+        print(json.dumps(found[0].plain() if len(found) == 1 else [one.plain() for one in found], indent=2))
+    else:
+        for one in found:
+            _tell(one, whole=len(found) == 1)
+    return max(one.code for one in found)
+
+
+def _tell(one: Status, *, whole: bool) -> None:
+    counts = ", ".join(f"{one.total(what)} {what}" for what in ("done", "failed", "running", "missing"))
+    beyond = sum(cell.state == "n/a" for cell in one.cells)
+    print(f"{one.name}: {len(one.cells)} cells, {one.total('images')} images: {counts}" + _beyond(beyond) + _left(one))
+    if not whole:
+        return
+    for worker in one.workers:
+        _worker(worker)
+    for state in ("running", "missing", "failed", "mistake", "n/a"):
+        cells = [cell for cell in one.cells if cell.state == state]
+        if cells:
+            print(state)
+        for cell in cells[:SHOWN]:
+            print(f"  {_cell(cell)}")
+        if len(cells) > SHOWN:
+            print(f"  ... and {len(cells) - SHOWN} cells more")
+
+
+def _beyond(cells: int) -> str:
+    return f"; {cells} cells n/a" if cells else ""
+
+
+def _left(one: Status) -> str:
+    seconds = one.seconds_left
+    if not one.total("missing") + one.total("running") or seconds is None:
+        return ""
+    hands = sum(len(worker.doing) for worker in one.workers)
+    return f"; about {_time(seconds)} of solving for " + (f"the {hands} at work" if hands else "one worker")
+
+
+def _worker(worker: Worker) -> None:
+    job = f", job {worker.job}" if worker.job else ""
+    quiet = f", silent for {_time(worker.silent)}" if worker.silent > 60 else ""
+    print(f"worker {worker.name} on {worker.host}{job}: {worker.images} images in {_time(worker.since)}{quiet}")
+    for one in worker.doing:
+        step = f", step {one['step']} of {one['of']}" if "step" in one else ""
+        print(f"  {one['label']}: for {_time(one['seconds'])}{step}")
+
+
+def _cell(cell: Standing) -> str:
+    counts = [f"{getattr(cell, what)} {what}" for what in ("done", "failed", "running", "missing")]
+    said = ", ".join(text for text in counts if not text.startswith("0 "))
+    return f"{cell.label}, seed {cell.seed}: {said}" + (f": {cell.reason}" if cell.reason else "")
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

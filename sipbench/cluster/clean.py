@@ -1,0 +1,112 @@
+"""What nothing asks for in a results folder: cells of no table and no sweep, and what the dead left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sipbench import configs
+from sipbench.bench import store
+from sipbench.cluster import files, lease, presence
+from sipbench.cluster import plan as plans
+from sipbench.cluster.presence import Watch
+from sipbench.errors import UserError
+from sipbench.text import file_word
+
+OLD = 3600.0  # seconds after which a half-written file is nobody's
+
+
+@dataclass(frozen=True)
+class Waste:
+    """A file or a folder that nothing asks for, why, and how large it is."""
+
+    path: Path
+    why: str
+    bytes: int
+
+    def remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if self.path.is_dir():
+                shutil.rmtree(self.path)
+            else:
+                self.path.unlink()
+
+
+def wanted(results: Path, tables: Iterable[str] | None = None) -> set[str]:
+    """The folders of all cells that a sweep asks for, or a table under any of its profiles.
+
+    Where a cell cannot be named, since its data or its weights are not here, all cells of its dataset, degradation and
+    method are wanted: their common folder stands for them.
+    """
+    found = {cell.folder for name in plans.names(results) for cell in plans.load(results, name).cells if cell.hash}
+    for table in configs.names("table") if tables is None else tables:
+        for profile in _profiles(table):
+            found |= _of_table(table, profile, results)
+    return found
+
+
+def waste(results: Path, asked: set[str]) -> Iterator[Waste]:
+    """What may be removed. Only what the store and the workers have made is looked at, never a table."""
+    for folder in store.cells(results):
+        if not {str(folder.relative_to(results)), str(folder.parent.relative_to(results))} & asked:
+            yield Waste(folder, "no table and no sweep asks for it", _size(folder))
+    for path in sorted((results / "runs").glob("*/*/*/*/.*.tmp")):
+        if _old(path):
+            yield Waste(path, "half written by a process that ended", _size(path))
+    yield from _of_workers(results)
+
+
+def _of_workers(results: Path) -> Iterator[Waste]:
+    """Leases and signs of life of workers that are gone for sure."""
+    watch, there = Watch(results), {one["worker"]: one for one in presence.everybody(results)}
+    for cell, held in lease.holders(results).items():
+        folder = results / "leases" / cell
+        for key, owner in held.items():
+            if watch.dead(owner) or (owner not in there and all(map(_old, folder.glob(f"{key}.*")))):
+                for path in sorted(folder.glob(f"{key}.*.lease")):
+                    yield Waste(path, "held by a worker that is gone", _size(path))
+    for name, said in there.items():
+        path = presence.file_of(results, name)
+        if presence.gone(said) or _old(path):
+            yield Waste(path, "of a worker that is gone", _size(path))
+    for folder in ("leases/*", "workers"):
+        for path in results.glob(f"{folder}/.*.tmp"):
+            if _old(path):
+                yield Waste(path, "half written by a process that ended", _size(path))
+    for name in files.listed(results / "leases"):
+        if not files.listed(results / "leases" / name):
+            yield Waste(results / "leases" / name, "empty", 0)
+
+
+def _profiles(table: str) -> list[str]:
+    node = configs.read("table", table)
+    return [*dict.fromkeys(["demo", *(node.get("profiles") or {})])]
+
+
+def _of_table(table: str, profile: str, results: Path) -> set[str]:
+    from sipbench import tables
+
+    spec = tables.load(table, profile)
+    found = set()
+    for cell in {id(cell): cell for entry in spec.planned for cell in entry.cells}.values():
+        try:
+            found.add(str(cell.folder.relative_to(cell.results)))
+        except UserError:
+            found.add("/".join(["runs", *map(file_word, cell.names)]))
+    return found
+
+
+def _old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > OLD
+    except OSError:
+        return False
+
+
+def _size(path: Path) -> int:
+    inside = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
+    return sum(one.stat().st_size for one in inside)

@@ -1,0 +1,142 @@
+"""Joining the results of two machines: every file is read first, and what is not right is refused and named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sipbench.bench import store
+from sipbench.bench.identity import digest
+from sipbench.errors import UserError
+
+TRAINED = "trained"
+
+
+@dataclass
+class Joined:
+    """What came of it.
+
+    Attributes:
+        cells, files: how many cells had something new, and how many files were copied.
+        kept: how many files were there already, the same or no worse.
+        refused: what was not copied, and why, a line each.
+    """
+
+    cells: int = 0
+    files: int = 0
+    kept: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def merge(sources: list[Path], into: Path) -> Joined:
+    """Copy what is sound and new from each of the results folders into one, which may be one of them."""
+    for source in sources:
+        if not (source / "runs").is_dir():
+            raise UserError(f"{source} is no results folder: it has no folder runs")
+    joined = Joined()
+    for source in sources:
+        if source.resolve() == into.resolve():
+            continue
+        for cell in store.cells(source):
+            _join(cell, into / cell.relative_to(source), joined)
+        for folder in sorted((source / TRAINED).glob("*/facts.json")):
+            _trained(folder.parent, into / TRAINED / folder.parent.name, joined)
+    return joined
+
+
+def _join(cell: Path, target: Path, joined: Joined) -> None:
+    """One cell: its identity, then each of its files."""
+    if why := _unlike(cell, target):
+        joined.refused.append(f"{cell}: {why}")
+        return
+    before = joined.files
+    if not (target / "cell.json").is_file():
+        store.write_whole(target / "cell.json", (cell / "cell.json").read_bytes())
+    for file in sorted([*cell.glob("rows-*.parquet"), *cell.glob("scores-*.parquet")]):
+        if why := _damage(file, cell.name):
+            joined.refused.append(f"{file}: {why}")
+        elif (target / file.name).is_file() and not _better(file, target / file.name):
+            joined.kept += 1
+        else:
+            store.write_whole(target / file.name, file.read_bytes())
+            joined.files += 1
+    joined.cells += joined.files > before
+
+
+def _unlike(cell: Path, target: Path) -> str:
+    """Why a folder is not the cell that its name says, or not the one that is there."""
+    try:
+        said = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
+        identity = said["identity"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its cell.json cannot be read"
+    if digest(identity) != cell.name:
+        return "what its cell.json tells is not the cell that the folder is named after"
+    if (target / "cell.json").is_file():
+        try:
+            there = json.loads((target / "cell.json").read_text(encoding="utf-8"))["identity"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"{target / 'cell.json'} cannot be read"
+        if there != identity:
+            return f"{target} is another cell"
+    return ""
+
+
+def _damage(file: Path, name: str) -> str:
+    """Why a file cannot be trusted: all of it is read, and its checksums compared."""
+    from pyarrow import parquet
+
+    if wrong := store.flaw(file):
+        return f"damaged ({' '.join(wrong.split())[:200]})"
+    names = [n for n in ("image", "cell") if n in parquet.read_schema(file).names]
+    rows = parquet.read_table(file, columns=names).to_pandas()
+    if "image" not in rows or not len(rows):
+        return "it holds no rows"
+    if file.name.startswith("rows-"):
+        if "cell" not in rows or set(rows["cell"]) != {name}:
+            return "its rows are of another cell"
+        if store.file_of([int(i) for i in rows["image"]]) != file.name:
+            return "its rows are of other images than its name says"
+    return ""
+
+
+def _better(file: Path, there: Path) -> bool:
+    """Whether a file is to replace one of the same images: that one is damaged, or fewer of its images succeeded."""
+    if _damage(there, there.parent.name):
+        return True
+    return file.name.startswith("rows-") and _succeeded(file) > _succeeded(there)
+
+
+def _succeeded(file: Path) -> int:
+    from pyarrow import parquet
+
+    return parquet.read_table(file, columns=["status"]).column("status").to_pylist().count("ok")
+
+
+def _trained(folder: Path, target: Path, joined: Joined) -> None:
+    """What a recipe trained, with the weights that its facts tell of."""
+    if (target / "facts.json").is_file():
+        joined.kept += 1
+        return
+    from sipbench import checkpoints
+
+    try:
+        told = checkpoints.read_json(folder / "facts.json").get("sha256")
+        sound = told == checkpoints.sha256(checkpoints.weight_file(folder))
+    except (UserError, OSError):
+        sound = False
+    if not sound:
+        joined.refused.append(f"{folder}: it does not hold the weights that its facts.json tells of")
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    for file in sorted(_plain(folder), key=lambda path: path.name == "facts.json"):  # last: where it is, all is
+        shutil.copyfile(file, target / f"{file.name}.tmp")
+        (target / f"{file.name}.tmp").replace(target / file.name)
+        joined.files += 1
+
+
+def _plain(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.is_file() and not path.is_symlink())

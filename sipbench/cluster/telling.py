@@ -1,0 +1,43 @@
+"""What a worker's process tells its supervisor: a line of JSON each, through a pipe that both inherit.
+
+{"hold": [FOLDER, KEY, NUMBER], "label": ..., "images": 8, "cell": HASH}    it has begun a batch
+{"limit": 300}                                                    it may take so long, or null
+{"step": 20, "of": 100}                                               how far its solver is
+{"let": 8}                                                            it is done, and so many images landed
+{"left": true}                                                        it ends, and something is left to do
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+PIPE = "SIPBENCH_PIPE"
+WORKER = "SIPBENCH_WORKER"
+UNTIL = "SIPBENCH_UNTIL"
+FIRST = "SIPBENCH_FIRST"
+WITH_PARENT = "SIPBENCH_WITH_PARENT"  # a worker whose parent is an actor ends with it
+HANG = "SIPBENCH_HANG"
+IDLE = "SIPBENCH_IDLE"
+OFTEN = 2.0  # seconds between two lines about steps
+
+
+class Teller:
+    """The end of the pipe that speaks."""
+
+    def __init__(self) -> None:
+        self._pipe, self._told = int(os.environ[PIPE]), 0.0
+
+    def tell(self, **said: Any) -> None:
+        try:
+            os.write(self._pipe, f"{json.dumps(said)}\n".encode())
+        except OSError as error:  # nobody is there any more: what was finished is stored
+            raise KeyboardInterrupt from error
+
+    def step(self, step: int, of: int) -> None:
+        now = time.monotonic()
+        if now - self._told > OFTEN:
+            self._told = now
+            self.tell(step=step, of=of)

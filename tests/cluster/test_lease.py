@@ -1,0 +1,110 @@
+"""Who does which batch: one worker alone, until it is provably dead or has been silent for long."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sipbench.cluster import files, lease, presence
+from sipbench.cluster.presence import Presence, Watch
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "leases" / "cell"
+
+
+@pytest.fixture
+def watch(tmp_path):
+    return Watch(tmp_path)
+
+
+def _silent(tmp_path, name, beats=1):
+    """A worker of another machine, which is not seen to change."""
+    Presence(name, place="elsewhere", beats=beats - 1, expiry=0.0).beat(tmp_path)
+
+
+def test_a_supervisor_loads_nothing_heavy():
+    code = (
+        "import sys, sipbench.cluster.supervisor, sipbench.cluster.plan\nprint({'torch', 'pandas'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_one_of_many_holds_it(tmp_path, folder):
+    def ask(n):
+        return [lease.claim(folder, f"{k:06d}-a", f"w{n}", Watch(tmp_path)) for k in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
+        held = [one for found in pool.map(ask, range(8)) for one in found if one]
+    assert sorted(one.key for one in held) == [f"{k:06d}-a" for k in range(20)]
+    held[0].release()
+    assert lease.claim(folder, held[0].key, "late", Watch(tmp_path)) is not None
+
+
+def test_what_a_dead_process_of_this_machine_held_is_free_at_once(tmp_path, folder, watch):
+    code = "from sipbench.cluster.presence import Presence\nfrom pathlib import Path\nPresence('a').beat(Path('.'))"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert lease.claim(folder, "000000-a", "a", watch)
+    taken = lease.claim(folder, "000000-a", "b", watch)
+    assert taken is not None and taken.number == 1
+    Presence("b").beat(tmp_path)
+    assert lease.claim(folder, "000000-a", "c", watch) is None
+    taken.release()
+    assert files.listed(folder) == []
+
+
+def test_silence_is_judged_by_the_clock_of_who_looks_on(tmp_path, folder, watch, monkeypatch):
+    monkeypatch.setenv(presence.SHORTEST, "100")
+    now = [1000.0]
+    monkeypatch.setattr(presence.time, "monotonic", lambda: now[0])
+    _silent(tmp_path, "far")
+    os.utime(presence.file_of(tmp_path, "far"), (0, 0))  # a clock that is wrong by decades
+    held = lease.claim(folder, "000000-a", "far", watch)
+    assert held is not None
+    assert lease.claim(folder, "000000-a", "b", watch) is None
+    now[0] += 99
+    _silent(tmp_path, "far", beats=2)
+    assert lease.claim(folder, "000000-a", "b", watch) is None
+    now[0] += 99
+    assert lease.claim(folder, "000000-a", "b", watch) is None
+    now[0] += 2
+    taken = lease.claim(folder, "000000-a", "b", watch)
+    assert taken is not None and taken.number == 1
+    assert not held.held()
+    held.release()  # who was taken over gives nothing back
+    assert taken.held()
+
+
+def test_what_the_dead_left_is_tidied(tmp_path, folder, watch):
+    files.write(presence.file_of(tmp_path, "dead"), {"worker": "dead", "ended": True})
+    assert lease.claim(folder, "000000-a", "dead", watch) and lease.claim(folder, "000001-a", "alive", watch)
+    Presence("alive").beat(tmp_path)
+    lease.tidy(tmp_path, "alive", watch)
+    assert lease.holders(tmp_path) == {"cell": {"000001-a": "alive"}}
+    assert files.listed(tmp_path / "workers") == ["alive.json"]
+
+
+def test_two_that_take_over_at_once_are_one(tmp_path, folder):
+    (presence.file_of(tmp_path, "dead")).parent.mkdir()
+    files.write(presence.file_of(tmp_path, "dead"), {"worker": "dead", "ended": True})
+    for k in range(20):
+        assert lease.claim(folder, f"{k:06d}-a", "dead", Watch(tmp_path))
+
+    def ask(n):
+        return [lease.claim(folder, f"{k:06d}-a", f"w{n}", Watch(tmp_path)) for k in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
+        held = [one for found in pool.map(ask, range(8)) for one in found if one]
+    assert len({one.key for one in held}) == len(held) and all(one.held() for one in held)
+
+
+def test_a_file_system_without_links_has_leases_too(folder, watch, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(lease.os, "link", refuse)
+    assert lease.claim(folder, "000000-a", "a", watch)
+    assert lease.claim(folder, "000000-a", "b", watch) is None

@@ -1,0 +1,97 @@
+"""Joined is what is sound; what is not is named; what nothing asks for is shown before it is removed."""
+
+import json
+import shutil
+
+import pytest
+
+from sipbench import cli, configs
+from sipbench.bench import store
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import run
+from sipbench.cluster import clean
+
+MOODY = """\
+from pathlib import Path
+
+def solve(problem):
+    if Path("bad").exists():
+        raise ValueError("bad")
+    return problem.f.pinv(problem.y)
+"""
+
+
+@pytest.fixture
+def cell(here):
+    """Run images of a cell into a results folder."""
+
+    def make(results, *words, images=None):
+        full = ["method=pinv", "size=32", "images=4", "batch_size=1", "metrics=[psnr]", f"results={results}", *words]
+        made = Cell.of(configs.compose(full), full)
+        list(run(made, images=images))
+        return made
+
+    return make
+
+
+def test_two_machines_are_joined(here, cell, capsys):
+    cell("a", images=[0, 1])
+    b = cell("b", images=[1, 2, 3])
+    cell("b", "degradation=inpaint70", images=[0])
+    assert cli.main(["merge", "a", "b", "into=c"]) == 0
+    joined = here / "c" / b.folder.relative_to(b.results)
+    assert sorted(store.read(joined)["image"]) == [0, 1, 2, 3] and len(list(store.cells(here / "c"))) == 2
+    assert "5 files of" in capsys.readouterr().out
+    assert cli.main(["merge", "c", "b"]) == 0
+    assert "0 files of 0 cells joined, 4 were there already" in capsys.readouterr().out
+
+
+def test_what_is_not_right_is_refused_and_named(here, cell, capsys):
+    b = cell("b")
+    files = sorted(b.folder.glob("rows-*"))
+    content = bytearray(files[0].read_bytes())
+    content[len(content) // 3] ^= 1
+    files[0].write_bytes(content)
+    files[1].rename(files[1].with_name("rows-000009-00000000.parquet"))
+    assert cli.main(["merge", "a", "b", "into=a"]) == 2  # a is not there: no results folder
+    (here / "a" / "runs").mkdir(parents=True)
+    assert cli.main(["merge", "a", "b"]) == 1
+    said = capsys.readouterr().err
+    assert files[0].name in said and "rows-000009-00000000.parquet: its rows are of other images" in said
+    assert sorted(store.read(here / "a" / b.folder.relative_to(b.results))["image"]) == [2, 3]
+    about = json.loads((b.folder / "cell.json").read_text())
+    about["identity"]["seed"] = 5
+    (b.folder / "cell.json").write_text(json.dumps(about))
+    shutil.rmtree(here / "a" / "runs")
+    (here / "a" / "runs").mkdir()
+    assert cli.main(["merge", "a", "b"]) == 1
+    assert "is not the cell that the folder is named after" in capsys.readouterr().err
+
+
+def test_a_better_row_is_never_overwritten(here, cell):
+    (here / "moody.py").write_text(MOODY)
+    good = cell("a", "method=moody.py:solve", "images=1")
+    (here / "bad").touch()
+    cell("b", "method=moody.py:solve", "images=1")
+    assert cli.main(["merge", "a", "b"]) == 0
+    assert list(store.read(good.folder)["status"]) == ["ok"]
+    assert cli.main(["merge", "b", "a"]) == 0
+    assert list(store.read(here / "b" / good.folder.relative_to(good.results))["status"]) == ["ok"]
+
+
+def test_what_nothing_asks_for_is_shown_and_then_removed(here, cell, plan, capsys, monkeypatch):
+    every = configs.names
+    monkeypatch.setattr(clean.configs, "names", lambda group: ["table1"] if group == "table" else every(group))
+    words = ["method=pinv", "seed=7", "images=2"]
+    plan("-m", *words)
+    of_sweep, of_table = cell("results", *words), cell("results", "size=64", "images=1")
+    alone = cell("results", "seed=9", images=[0])
+    (here / "results" / "demo").mkdir()
+    (here / "results" / "leases" / "old").mkdir(parents=True)
+    assert cli.main(["clean"]) == 0
+    said = capsys.readouterr().out
+    assert str(alone.hash) in said and of_sweep.hash not in said and of_table.hash not in said and "2 found" in said
+    assert alone.folder.is_dir()
+    assert cli.main(["clean", "--yes"]) == 0
+    assert not alone.folder.exists() and of_sweep.folder.is_dir() and of_table.folder.is_dir()
+    assert (here / "results" / "demo").is_dir() and (here / "results" / "sweeps").is_dir()

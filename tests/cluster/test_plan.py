@@ -1,0 +1,168 @@
+"""What was submitted is what runs: frozen, read again, and refused once it has changed."""
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+from sipbench import cli, configs
+from sipbench.bench.cell import Cell
+from sipbench.bench.run import run
+from sipbench.cli.hydra import expand
+from sipbench.cluster import labour, telling
+from sipbench.cluster import plan as plans
+from sipbench.cluster.asked import of_table, plan_of
+from sipbench.cluster.labour import Labour
+from sipbench.errors import UserError
+
+BAD = """\
+from pathlib import Path
+
+def solve(problem):
+    Path("calls").write_text(Path("calls").read_text() + ".")
+    raise ValueError("bad")
+"""
+MINE = "def solve(problem, *, scale=1.0):\n    return scale * problem.f.pinv(problem.y)\n"
+
+
+@pytest.fixture
+def teller(monkeypatch):
+    """What a worker's process would tell its supervisor."""
+    said = []
+    monkeypatch.setenv(telling.WORKER, "tester")
+
+    class Told:
+        def tell(self, **words):
+            said.append(words)
+
+        def step(self, step, of):
+            pass
+
+    told = Told()
+    told.said = said
+    return told
+
+
+@pytest.fixture(autouse=True)
+def signals(monkeypatch):
+    """Tests keep their own."""
+    monkeypatch.setattr(labour.signal, "signal", lambda *_: None)
+
+
+def test_it_is_read_as_it_was_written(plan):
+    made = plan("-m", "degradation=sr4,inpaint70", "seed=0,1", "images=[3,5]", "batch_size=1")
+    read = plans.load(made.results, made.name)
+    assert read == made and len(read.cells) == 4
+    assert [one.batches for one in read.cells] == [[(3,), (5,)]] * 4
+    assert plan_of([made.name], expand) == made == plan_of([], expand)
+    cell = read.cells[0].cell(read)
+    assert cell.hash == made.cells[0].hash and cell.images == [3, 5] and not read.cells[0].change(cell)
+    assert cell.wandb["group"] == made.name and made.name in cell.wandb["tags"]
+    with pytest.raises(UserError, match="no further words"):
+        plan_of([made.name, "seed=3"], expand)
+    with pytest.raises(UserError, match="Did you mean table1"):
+        plan_of(["tabel1"], expand)
+
+
+def test_the_cells_of_a_table_are_composed_again_by_their_words(here):
+    plan = of_table("table1", ["method=pinv,admm_tv", "images=2", "seed=0,1"])
+    assert {one.seed for one in plan.cells[:4]} == {0} and len(plan.cells) == 8
+    for one in plan.cells:
+        assert not one.change(one.cell(plan))
+        assert set(one.metrics) >= {"psnr", "ssim", "lpips_alex"}
+
+
+def test_a_cell_that_changed_since_is_refused(here, plan, teller, capsys):
+    (here / "mine.py").write_text(MINE)
+    made = plan("-m", "method=mine.py:solve,pinv", "images=1")
+    (here / "mine.py").write_text(MINE.replace("return", "return 2 *"))
+    assert Labour(made, teller).all() == 0
+    assert {path.parent.parent.name for path in here.glob("results/runs/**/rows-*")} == {"pinv"}
+    assert "its method changed since it was submitted. Submit it again" in capsys.readouterr().err
+    assert [note["kind"] for note in made.notes().values()] == ["changed"]
+    assert cli.main(["status", made.name]) == 1
+
+
+def test_rows_say_that_the_source_changed(here, plan, teller):
+    from sipbench.bench import store
+
+    made = plan("-m", "method=pinv", "images=1")
+    assert Labour(replace(made, source="older"), teller).all() == 0
+    rows = store.read(made.results / made.cells[0].folder)
+    assert rows["source_changed"][0].startswith("submitted older, ran ")
+
+
+def test_what_a_method_cannot_do_is_noted_once_for_all(here, plan, teller, monkeypatch):
+    made = plan("-m", "degradation=hdr,sr4", "method=pinv", "images=1")
+    assert Labour(made, teller).all() == 0
+    assert [note["kind"] for note in made.notes().values()] == ["n/a"]
+    monkeypatch.setattr(Labour, "_cell", lambda *_: pytest.fail("it was tried again"))
+    assert Labour(made, teller).all() == 0
+    assert cli.main(["status", made.name]) == 0
+
+
+def test_failed_images_are_tried_again_once(here, plan, teller):
+    (here / "bad.py").write_text(BAD)
+    (here / "calls").touch()
+    made = plan("-m", "method=bad.py:solve", "images=2", "retry_failed=true")
+    for _ in range(2):
+        assert Labour(made, teller).all() == 0
+    assert (here / "calls").read_text() == "."
+    made.begin_anew()
+    assert Labour(made, teller).all() == 0
+    assert (here / "calls").read_text() == ".."
+    assert cli.main(["status", made.name]) == 1
+
+
+def test_a_training_is_done_once_before_the_cells_that_need_it(here, plan, teller, monkeypatch):
+    from sipbench.training import learned
+
+    trained, train = [], learned.train
+    monkeypatch.setattr(learned, "train", lambda lesson, *rest: trained.append(lesson.name) or train(lesson, *rest))
+    words = "recipe.schedule.steps=1", "recipe.schedule.validate_every=0", "recipe.validation=1", "recipe.widths=[8]"
+    made = plan(
+        "-m", "method=dncnn", "seed=0,1", "images=1", "recipe=tradeoff", "recipe.images=2", "recipe.subset=0", *words
+    )
+    assert len(made.cells[0].lessons) == 1
+    assert Labour(made, teller).all() == 0, teller.said
+    assert trained == list(made.cells[0].lessons)
+    assert cli.main(["status", made.name]) == 0
+
+
+def test_a_cell_whose_checkpoint_is_absent_is_a_mistake_and_stops_no_other(here, plan, teller, capsys):
+    nowhere = "weights=nowhere", "prior=diffusers", "prior.path=no-such-prior"
+    made = plan("-m", "method=dps,pinv", "images=1", *nowhere)
+    assert Labour(made, teller).all() == 0
+    assert cli.main(["status", made.name]) == 2
+    said = capsys.readouterr().out
+    assert "1 done" in said and "no-such-prior" in said
+
+
+def test_a_full_disk_ends_the_worker(here, plan, teller, monkeypatch):
+    from sipbench.bench import store
+
+    made = plan("-m", "method=pinv", "images=1")
+
+    def full(*_):
+        with store.writing(here):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "write", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        Labour(made, teller).all()
+    assert not list(here.glob("results/leases/*/*.lease"))
+
+
+def test_status_tells_what_is_done_and_what_is_not(here, plan, teller, capsys):
+    made = plan("-m", "method=pinv", "degradation=sr4,inpaint70", "images=3", "batch_size=1")
+    words = ["method=pinv", "size=32", "images=3", "batch_size=1", "metrics=[psnr]"]
+    list(run(Cell.of(configs.compose(words), words), images=[0]))
+    assert cli.main(["status", made.name, "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert (said["done"], said["failed"], said["running"], said["missing"]) == (1, 0, 0, 5)
+    assert said["seconds_left"] > 0
+    assert Labour(made, teller).all() == 0
+    assert cli.main(["status"]) == 0
+    assert "2 cells, 6 images: 6 done, 0 failed, 0 running, 0 missing" in capsys.readouterr().out
+    assert os.listdir(here / "results/leases") == []
