@@ -29,22 +29,11 @@ GROUPS = ("results/demo", "results/study", "results/published")
 SHOWN = (".md", ".png", ".csv", ".tex")
 LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s]+)\)")
 MADE = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
-COMING = ("report.md",)  # a page that has its place, and may not be there yet
 COLUMNS = {
     "methods": ("name", "title", "family", "citation"),
     "metrics": ("name", "title", "best"),
     "degradations": ("name", "title", "protocol"),
 }
-
-
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave out of the order the pages that are still to come."""
-    absent = [name for name in COMING if not (ROOT / "docs" / name).exists()]
-    for part in config.nav or []:
-        for pages in part.values() if isinstance(part, dict) else ():
-            if isinstance(pages, list):
-                pages[:] = [page for page in pages if page not in absent]
-    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

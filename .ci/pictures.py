@@ -14,12 +14,12 @@ from matplotlib.lines import Line2D
 from PIL import Image, PngImagePlugin
 
 from sipbench import configs
+from sipbench.report import palette
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "assets"
 TABLE, STRIP = "results/study/table1.csv", "results/study/table1.png"
 MADE_OF = "made of"  # the key of the hashes in a picture
-COLOURS = {"classical": "#767676", "datarich": "#0072B2", "diffusion": "#D55E00", "single": "#009E73"}
 MARKERS = {"classical": "o", "datarich": "s", "diffusion": "D", "single": "^"}
 PROBLEMS = {"sr4": "super-resolution ×4", "inpaint70": "inpainting 70 %"}
 NUDGED = {  # where names would lie on each other
@@ -61,16 +61,17 @@ def plane() -> Figure:
             family = configs.read("method", str(method))["family"]
             x, y = row["mean"]["LPIPS"], row["mean"]["PSNR"]
             spans = {m: (best[m] + row["difference_low"][m], best[m] + row["difference_high"][m]) for m in best}
-            axes.plot(spans["LPIPS"], (y, y), color=COLOURS[family], lw=0.8, alpha=0.5)
-            axes.plot((x, x), spans["PSNR"], color=COLOURS[family], lw=0.8, alpha=0.5)
-            axes.plot(x, y, MARKERS[family], color=COLOURS[family], ms=5)
+            axes.plot(spans["LPIPS"], (y, y), color=palette.FAMILIES[family], lw=0.8, alpha=0.5)
+            axes.plot((x, x), spans["PSNR"], color=palette.FAMILIES[family], lw=0.8, alpha=0.5)
+            axes.plot(x, y, MARKERS[family], color=palette.FAMILIES[family], ms=5)
             name, at = configs.read("method", str(method))["title"], NUDGED[problem].get(str(method), (5, 4))
             axes.annotate(name, (x, y), xytext=at, textcoords="offset points", fontsize=7)
         axes.margins(x=0.12)
         axes.invert_xaxis()
         axes.set(title=title, xlabel="LPIPS (better to the right)", ylabel="PSNR, dB")
     known = [
-        Line2D([], [], ls="", marker=MARKERS[f], color=COLOURS[f], label=f) for f in ("datarich", "diffusion", "single")
+        Line2D([], [], ls="", marker=MARKERS[f], color=palette.FAMILIES[f], label=f)
+        for f in ("datarich", "diffusion", "single")
     ]
     figure.axes[1].legend(handles=known, loc="lower right", frameon=False)
     return figure
