@@ -59,7 +59,7 @@ slurmtest: $(DONE) ## sweeps on a real SLURM, started on loopback; needs slurm-w
 
 browsertest: $(DONE) ## the report in a real headless Chromium; installs playwright, and Debian's chromium where there is none
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
-	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } || echo "Chromium cannot be installed here: its tests are skipped"
+	@command -v chromium >/dev/null || { timeout 120 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq --no-install-recommends chromium; } || echo "Chromium cannot be installed here: its tests are skipped"
 	$(BIN)/python -m pytest -m browser -rs tests/report/test_browser.py || test $$? -eq 5
 
 fuzz: $(DONE)    ## 10,000 mutated configs, checkpoints, images, measurements and results; SEED=random tries others
