@@ -5,7 +5,7 @@ SEED ?= 0
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 tradeoff report quick test coverage lowest slow fulltest papertest slurmtest latextest browsertest fuzz lint style freeze bench clean
+.PHONY: help setup table1 tradeoff docs report quick test coverage lowest slow fulltest papertest slurmtest latextest browsertest fuzz lint style freeze bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ report: $(DONE)  ## the demo of Table 1, and one HTML page of all tables that ar
 
 tradeoff: $(DONE) ## the demo of the curve of data and knowledge: train, compute, print and write it
 	$(BIN)/sipbench table tradeoff profile=$(PROFILE)
+
+docs: $(DONE)    ## the site of docs/, in build/site: open build/site/index.html, no server needed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 quick: $(DONE)   ## before each commit: style, floors, types of what changed, the fast tests
 	.ci/check fast
@@ -56,7 +59,7 @@ slurmtest: $(DONE) ## sweeps on a real SLURM, started on loopback; needs slurm-w
 
 browsertest: $(DONE) ## the report in a real headless Chromium; installs playwright, and Debian's chromium where there is none
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
-	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } || echo "Chromium cannot be installed here: its tests are skipped"
+	@command -v chromium >/dev/null || { timeout 120 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq --no-install-recommends chromium; } || echo "Chromium cannot be installed here: its tests are skipped"
 	$(BIN)/python -m pytest -m browser -rs tests/report/test_browser.py || test $$? -eq 5
 
 latextest: $(DONE) ## compile every table with a real LaTeX; needs texlive-latex-recommended

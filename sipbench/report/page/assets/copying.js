@@ -36,6 +36,5 @@ async function copy(text, what) {
     document.execCommand("copy");
     area.remove();
   }
-  copy.last = text;
   say(`${what} copied`);
 }
