@@ -83,7 +83,7 @@ def unlike(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 
 def other_protocol(text: object) -> str:
     """Why rows of this protocol cannot stand beside ours; scores are made anew, so that metrics do not count."""
-    theirs = dict(part.rpartition(" ")[::2] for part in str(text).split(", "))
+    theirs = {name: said for name, _, said in (part.rpartition(" ") for part in str(text).split(", "))}
     ours = {name: str(version) for name, version in protocol.versions().items()}
     parts = [name for name in ours if name not in ("metrics", "training") and theirs.get(name) != ours[name]]
     return ", ".join(f"{name} {theirs.get(name, 'not said')}, here {ours[name]}" for name in parts)
