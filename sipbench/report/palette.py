@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 FAMILIES = {"classical": "#767676", "datarich": "#0072B2", "diffusion": "#D55E00", "single": "#009E73"}
-SPARE = ("#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1")  # of families that somebody adds, in order
-DISTINCT = (*SPARE, "#882255", "#117733", "#332288", "#000000")  # of what is no family, such as rules of stopping
+SPARE = ("#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#882255", "#999933")  # of families that somebody adds, in order
+DISTINCT = (*SPARE, "#332288", "#000000")  # of what is no family, such as rules of stopping
 MARKERS = "osD^vPX*"
+LINES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 1)))  # of a family's curves that have no markers
 LIGHTEST = 0.55  # how far the last of a family goes towards white
 
 

@@ -137,7 +137,9 @@ def _draw(spec: TableSpec, curves: list[Curve], path: Path) -> list[Path]:
         columns = 3 if len(panels) == 1 else 6
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False)
         spent = all(f"along_{SPENT}" in curve.rows for curve in curves)
-        figure.supxlabel("network evaluations" if spent else "iteration", fontsize=figures.PLAIN)
+        for axis in axes[max(0, len(panels) - wide) : len(panels)]:
+            axis.tick_params(labelbottom=True)
+            axis.set_xlabel("network evaluations" if spent else "iteration")
         return figures.write(figure, path)
 
 
@@ -147,11 +149,16 @@ def _panel(axis: Any, curves: list[Curve]) -> None:
 
     dots = 0
     own = palette.styles([(curve.title, curve.entries[0].row.family) for curve in curves])
+    seen: dict[str, int] = {}
     for curve in curves:
-        colour, x = own[curve.title][0], curve.values.index
+        colour, x, family = own[curve.title][0], curve.values.index, curve.entries[0].row.family
+        line = palette.LINES[seen.get(family, 0) % len(palette.LINES)]
+        seen[family] = seen.get(family, 0) + 1
         low, high = curve.values.quantile(0.25, axis=1), curve.values.quantile(0.75, axis=1)
         axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-        axis.plot(x, curve.values.mean(axis=1), color=colour, lw=1, label=curve.title)
+        axis.plot(
+            x, curve.values.mean(axis=1), color=colour, lw=1, ls=line, marker="o" * (len(x) == 1), label=curve.title
+        )
         for row in (entry.row for entry in curve.entries if entry.row.part):
             stopped, value = f"{row.part}_stopped", f"{row.part}_{curve.metric}"
             if stopped in curve.rows and value in curve.rows:
