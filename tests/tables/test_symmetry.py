@@ -24,7 +24,7 @@ def done(tmp_path):
 
 
 def test_neighbours_stand_beside_the_published_ones_with_ratios(done):
-    spec, (page, table, picture) = done("method=knn", "degradation=pairs2e4,square")
+    spec, (page, table, picture, _) = done("method=knn", "degradation=pairs2e4,square")
     df = pd.read_csv(table).set_index("breaking")
     assert list(df["published"]) == [11.82, 68.26] and (df["draws"] == 2).all() and (df["pairs"] == 20_000).all()
     assert abs(df.loc["before", "error"] - 68) < 3 and 0.7 < df.loc["after", "ratio"] < 1.5
@@ -38,7 +38,7 @@ def test_neighbours_stand_beside_the_published_ones_with_ratios(done):
 
 
 def test_other_dimensions_have_no_published_numbers_here(done):
-    _, (page, table, _) = done("method=knn_before", "degradation=pairs2e4", "size=10")
+    _, (page, table, *_) = done("method=knn_before", "degradation=pairs2e4", "size=10")
     assert pd.read_csv(table)["published"].isna().all() and "a predictor of zero has 83.3" in page.read_text()
 
 
