@@ -14,6 +14,7 @@ from sipbench.cli import hydra as hydra_run
 from sipbench.cli.list import GROUPS
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
+from sipbench.tables import views
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -70,9 +71,15 @@ def _command(name: str, words: list[str]) -> None:
         return
     if name == "table":
         profile, rest = Overrides(words[1:]).take("profile", "demo")
-        spec = tables.load(words[0], profile, Overrides(word for word in rest if not re.match("compute=|jobs=", word)))
+        own = re.compile("compute=|jobs=|measured=(all|none)$")
+        shown, rest = rest.take("views", "")
+        assert set(shown.split(",")) <= {"", *views.names()}, shown
+        spec = tables.load(words[0], profile, Overrides(word for word in rest if not own.match(word)))
         for entry in (0, -1):
             spec._entry(*spec.pairs[entry], spec.rows[entry])
+    elif name == "leaderboard":
+        chosen, _ = Overrides(word for word in words if "=" in word).take("table", "table1")
+        configs.find("table", chosen)
     elif name in ("submit", "work") and words[0] == "-m":
         _cells(words[1:])
     elif name in ("submit", "work", "report") and "=" not in words[0] and "-" not in words[0]:  # or what was submitted
