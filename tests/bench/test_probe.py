@@ -220,7 +220,7 @@ def test_a_score_by_older_metrics_is_made_anew(watched, monkeypatch):
     newer = protocol.versions()["metrics"] + 1
     monkeypatch.setattr(protocol, "versions", lambda: {**dict.fromkeys(protocol.PARTS, 1), "metrics": newer})
     kept = metrics.METRICS["psnr"]
-    monkeypatch.setitem(metrics.METRICS, "psnr", kept.__class__(lambda a, b: 2 * kept.function(a, b), True, "PSNR"))
+    monkeypatch.setitem(metrics.OWN, "psnr", kept.__class__(lambda a, b: 2 * kept.function(a, b), True, "PSNR"))
     assert score_stored(c) == 3
     after = store.read(c.folder)
     for name in ("wmv_psnr", "best_psnr", "wmv_gap"):

@@ -54,7 +54,7 @@ def test_lpips_comes_when_its_weights_do(cell, monkeypatch):
     fake = metrics.METRICS["lpips_alex"].__class__(
         lambda a, b: (a - b).abs().flatten(1).mean(1), False, "LPIPS", backbone="alex"
     )
-    monkeypatch.setitem(metrics.METRICS, "lpips_alex", fake)
+    monkeypatch.setitem(metrics.OWN, "lpips_alex", fake)
     assert score_stored(c) == 3
     assert store.read(c.folder)["lpips_alex"].gt(0).all()
 
@@ -65,7 +65,7 @@ def test_a_score_by_an_older_version_of_the_metrics_is_made_anew(cell, monkeypat
     newer = protocol.versions()["metrics"] + 1
     monkeypatch.setattr(protocol, "versions", lambda: {**dict.fromkeys(protocol.PARTS, 1), "metrics": newer})
     kept = metrics.METRICS["psnr"]
-    monkeypatch.setitem(metrics.METRICS, "psnr", kept.__class__(lambda a, b: kept.function(a, b) + 1, True, "PSNR"))
+    monkeypatch.setitem(metrics.OWN, "psnr", kept.__class__(lambda a, b: kept.function(a, b) + 1, True, "PSNR"))
     assert set(lacking(c)) == {0, 1, 2} and score_stored(c) == 3 and lacking(c) == {}
     assert store.read(c.folder)["psnr"].tolist() == pytest.approx((before + 1).tolist())
 
