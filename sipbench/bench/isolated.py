@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -34,7 +35,12 @@ LOADING = 900.0  # seconds that it may take to load
 START = "import sys; sys.path[:] = {path!r}; from sipbench.bench.apart import main; main({pipe}, {faults})"
 
 
-def run(cell: Cell, report: Report | None = None, images: Collection[int] | None = None) -> Iterator[Rows]:
+def run(
+    cell: Cell,
+    report: Report | None = None,
+    images: Collection[int] | None = None,
+    marks: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[Rows]:
     """As `sipbench.bench.run.run`, with the solver in a process of its own: the same rows, or failed ones."""
     from sipbench.bench.run import batches
 
@@ -49,13 +55,15 @@ def run(cell: Cell, report: Report | None = None, images: Collection[int] | None
     except BaseException:
         worker.end()
         raise
-    return _batches(worker, cell, left, report)
+    return _batches(worker, cell, left, report, marks)
 
 
-def _batches(worker: Worker, cell: Cell, left: list[list[int]], report: Report | None) -> Iterator[Rows]:
+def _batches(
+    worker: Worker, cell: Cell, left: list[list[int]], report: Report | None, marks: Mapping[str, Any]
+) -> Iterator[Rows]:
     try:
         for batch in left:
-            rows = worker.rows(batch, report)
+            rows = [{**row, **marks} for row in worker.rows(batch, report)]
             store.write(cell, rows)
             yield rows
     finally:
