@@ -23,6 +23,18 @@ def solve(problem):
     Path("calls").write_text(Path("calls").read_text() + ".")
     raise ValueError("bad")
 """
+DEADLY = """\
+import os
+
+def solve(problem):
+    with open("calls", "a+") as file:
+        file.write(f"{os.getpid()}\\n")
+        file.seek(0)
+        if len(file.readlines()) == 2:
+            file.flush()
+            os._exit(3)
+    return problem.f.pinv(problem.y)
+"""
 MINE = "def solve(problem, *, scale=1.0):\n    return scale * problem.f.pinv(problem.y)\n"
 
 
@@ -91,6 +103,21 @@ def test_rows_say_that_the_source_changed(here, plan, teller):
     assert Labour(replace(made, source="older"), teller).all() == 0
     rows = store.read(made.results / made.cells[0].folder)
     assert rows["source_changed"][0].startswith("submitted older, ran ")
+
+
+def test_solvers_have_a_process_of_their_own_where_the_worker_is_told_so(here, plan, teller, monkeypatch):
+    """One for all batches of a cell, until one is ended; its rows say that the source changed, as others do."""
+    from sipbench.bench import store
+
+    (here / "mine.py").write_text(DEADLY)
+    made = plan("-m", "method=mine.py:solve", "images=4", "batch_size=1")
+    monkeypatch.setenv(telling.ISOLATE, "1")
+    assert Labour(replace(made, source="older"), teller).all() == 0
+    rows = store.read(made.results / made.cells[0].folder)
+    assert rows["status"].tolist() == ["ok", "failed", "ok", "ok"] and "os._exit(3)" in rows["reason"][1]
+    assert rows["source_changed"].str.startswith("submitted older, ran ").all()
+    pids = (here / "calls").read_text().split()
+    assert len(pids) == 4 and [pids.index(pid) for pid in pids] == [0, 0, 2, 2] and str(os.getpid()) not in pids
 
 
 def test_what_a_method_cannot_do_is_noted_once_for_all(here, plan, teller, monkeypatch):
