@@ -47,8 +47,8 @@ fulltest: $(DONE) ## the contract of every method on every degradation
 papertest: $(DONE) ## two steps of Table 1's diffusion rows on networks of the published size
 	$(BIN)/python -m pytest -m paper tests/test_paper_scale.py
 
-slurmtest: $(DONE) ## sweeps on a real SLURM, started on loopback; needs slurm-wlm and munge
-	$(BIN)/python -m pytest -m slurm tests/sweeps
+slurmtest: $(DONE) ## sweeps and workers on a real SLURM, started on loopback; installs slurm-wlm and munge where it may
+	.ci/slurm
 
 fuzz: $(DONE)    ## 10,000 mutated configs, checkpoints, images, measurements and results; SEED=random tries others
 	$(BIN)/python -m tests.fuzz seed=$(SEED)

@@ -1,6 +1,6 @@
 """Random SIGKILLs over workers on one folder: nothing may be lost, nothing be there twice, no file be corrupt.
 
-    python benchmarks/kills.py [--kills 200] [--workers 4] [--seed 0] [--shortest 0.2] [--longest 3] [--into FOLDER]
+    python benchmarks/kills.py [--kills 200] [--workers 4] [--seed 0] [--shortest 0.2] [--longest 3] [--minutes 60] [--into FOLDER]
 
 Workers (`sipbench work`) share cells of many small batches. Again and again one of them, the supervisor or its child,
 is killed at a random moment, most often one that is in the middle of a batch, and one that is gone is started again.
@@ -32,7 +32,7 @@ from sipbench.cluster import lease
 ROOT = Path(__file__).parents[1]
 IMAGE_SECONDS = 0.25
 AT_WORK = 0.75  # of the kills, which hit a worker that holds a batch; starting takes long on a busy machine
-PATIENCE = 12.0  # seconds that such a kill waits for one
+PATIENCE = 60.0  # seconds that such a kill waits for one
 SOLVER = """\
 import hashlib, os, time
 
@@ -71,6 +71,10 @@ class Trial:
     children: int = 0
     held: int = 0
     restarts: int = 0
+
+    @property
+    def kills(self) -> int:
+        return self.supervisors + self.children
 
     def start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "sipbench.cli", "work", *self.words, "threads=1"]
@@ -134,23 +138,23 @@ def environment() -> dict[str, str]:
 
 def expected(kills: int) -> tuple[int, int]:
     """How many seeds and images an image method is run on: enough work for all of the kills."""
-    return max(1, kills // 20), 48
+    return max(1, kills // 40), 48
 
 
-def run(kills: int, workers: int, seed: int, shortest: float, longest: float, folder: Path) -> dict[str, Any]:
+def run(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Kill and start workers until it is over; the figures."""
-    seeds, images = expected(kills)
+    seeds, images = expected(asked.kills)
     solver = SOLVER.replace("PATH", repr(str(folder / "calls.txt"))).replace("PAUSE", str(IMAGE_SECONDS))
     (folder / "mine.py").write_text(solver)
     words = ["-m", "method=mine.py:solve", "degradation=sr4,inpaint70", f"seed={','.join(map(str, range(seeds)))}"]
     words += [f"images={images}", "batch_size=2", "size=32", "metrics=[psnr]"]
-    trial, chance, began = Trial(folder, words), random.Random(seed), time.monotonic()
-    trial.workers = [trial.start() for _ in range(workers)]
-    for _ in range(kills):
-        time.sleep(chance.uniform(shortest, longest))
+    trial, chance, began = Trial(folder, words), random.Random(asked.seed), time.monotonic()
+    trial.workers = [trial.start() for _ in range(asked.workers)]
+    while trial.kills < asked.kills and time.monotonic() - began < 60 * asked.minutes:
+        time.sleep(chance.uniform(asked.shortest, asked.longest))
         trial.kill(chance)
     codes = [worker.wait() for worker in trial.workers]
-    figures = {"kills": kills, "of supervisors": trial.supervisors, "of children": trial.children}
+    figures: dict[str, Any] = {"kills": trial.kills, "of supervisors": trial.supervisors, "of children": trial.children}
     figures |= {"kills while a batch was held": trial.held, "workers started again": trial.restarts}
     figures |= {"seconds": round(time.monotonic() - began), "exit codes at the end": sorted(set(codes))}
     return figures | look(folder, 2 * seeds * images, trial.killed)
@@ -208,11 +212,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shortest", type=float, default=0.2)
     parser.add_argument("--longest", type=float, default=3.0)
+    parser.add_argument("--minutes", type=float, default=60.0, help="no more kills after so long")
     parser.add_argument("--into", type=Path)
     asked = parser.parse_args()
     folder = asked.into or Path(tempfile.mkdtemp(prefix="kills-"))
     folder.mkdir(parents=True, exist_ok=True)
-    figures = run(asked.kills, asked.workers, asked.seed, asked.shortest, asked.longest, folder)
+    figures = run(asked, folder)
     print("\n".join(f"{name}: {value}" for name, value in figures.items()))
     return 0 if sound(figures) else 1
 

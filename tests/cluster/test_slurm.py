@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from sipbench import cli
-from sipbench.bench import store
 from tests.sweeps import slurm
 
 pytestmark = [
@@ -117,7 +116,7 @@ def test_nothing_is_lost_whatever_becomes_of_the_jobs(here, cluster, capsys):
     assert cli.main([*GRID, f"images={IMAGES}", *SMALL, "results=serial"]) == 0
     alone = _rows("serial")
     names = [name for name in alone.columns if name not in OWN]
-    assert set(rows.columns) == set(alone.columns)
+    assert set(rows.columns) - {"source_changed"} == set(alone.columns)  # where somebody edits the code meanwhile
     pd.testing.assert_frame_equal(rows[names], alone[names])
     assert cli.main(["status", *GRID, f"images={IMAGES}", *SMALL]) == 0
 
@@ -135,4 +134,4 @@ def test_nothing_is_lost_whatever_becomes_of_the_jobs(here, cluster, capsys):
     assert done.returncode == 0 and cli.main(["status", sweep]) == 0, done.stderr
     assert sorted(_rows("results", "held*")["seed"]) == [0, 1]
     assert not list(here.glob("results/leases/*/*")) and not list(here.glob("results/workers/*.json"))
-    assert store.cells(here / "results") and "1 done" in capsys.readouterr().out
+    assert "1 done" in capsys.readouterr().out
