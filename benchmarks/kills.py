@@ -1,6 +1,6 @@
 """Random SIGKILLs over workers on one folder: nothing may be lost, nothing be there twice, no file be corrupt.
 
-    python benchmarks/kills.py [--kills 200] [--workers 4] [--seed 0] [--shortest 0.2] [--longest 3] [--minutes 60] [--into FOLDER]
+    python benchmarks/kills.py [--kills 200] [--workers 4] [--seed 0] [--minutes 60] [--into FOLDER]
 
 Workers (`sipbench work`) share cells of many small batches. Again and again one of them, the supervisor or its child,
 is killed at a random moment, most often one that is in the middle of a batch, and one that is gone is started again.
@@ -31,8 +31,8 @@ from sipbench.cluster import lease
 
 ROOT = Path(__file__).parents[1]
 IMAGE_SECONDS = 0.25
-AT_WORK = 0.75  # of the kills, which hit a worker that holds a batch; starting takes long on a busy machine
-PATIENCE = 60.0  # seconds that such a kill waits for one
+AT_WORK = 0.75  # of the kills, which wait for a batch to land and hit a worker that holds one: starting takes long
+PATIENCE = 60.0  # seconds that such a kill waits
 SOLVER = """\
 import hashlib, os, time
 
@@ -61,6 +61,7 @@ class Trial:
     Attributes:
         killed: the processes that were killed, or ended with their supervisor.
         held: how many kills hit a worker that held a batch.
+        landed: how many batches were there at the last of these.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class Trial:
     children: int = 0
     held: int = 0
     restarts: int = 0
+    landed: int = 0
 
     @property
     def kills(self) -> int:
@@ -85,7 +87,7 @@ class Trial:
         """Kill a supervisor or its child, and start a worker in the place of one that is gone."""
         busy = self.busy() if chance.random() < AT_WORK else []
         if busy:
-            time.sleep(chance.uniform(0.0, 1.5))  # at any moment of one batch or of the next
+            time.sleep(chance.uniform(0.0, 1.0))  # at any moment of one batch or of the next
         worker = self.workers[chance.choice(busy or range(len(self.workers)))]
         child, own = chance.random() < 0.5, children(worker.pid)
         self.held += bool(busy)
@@ -107,12 +109,14 @@ class Trial:
                 self.restarts += 1
 
     def busy(self) -> list[int]:
-        """Those of the workers that hold a batch, as soon as there is one."""
+        """Those of the workers that hold a batch, as soon as one has landed since the last such kill."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
+            landed = len(list((self.folder / "results").glob("runs/*/*/*/*/rows-*.parquet")))
             owners = {owner for held in lease.holders(self.folder / "results").values() for owner in held.values()}
             found = [n for n, one in enumerate(self.workers) if any(f"-{one.pid}-" in owner for owner in owners)]
-            if found or all(one.poll() is not None for one in self.workers):
+            if (found and landed > self.landed) or all(one.poll() is not None for one in self.workers):
+                self.landed = landed
                 return found
             time.sleep(0.02)
         return []

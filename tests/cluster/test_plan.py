@@ -10,8 +10,8 @@ from sipbench import cli, configs
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
 from sipbench.cli.hydra import expand
-from sipbench.cluster import labour, telling
 from sipbench.cluster import plan as plans
+from sipbench.cluster import telling
 from sipbench.cluster.asked import of_table, plan_of
 from sipbench.cluster.labour import Labour
 from sipbench.errors import UserError
@@ -38,28 +38,9 @@ def solve(problem):
 MINE = "def solve(problem, *, scale=1.0):\n    return scale * problem.f.pinv(problem.y)\n"
 
 
-@pytest.fixture
-def teller(monkeypatch):
-    """What a worker's process would tell its supervisor."""
-    said = []
-    monkeypatch.setenv(telling.WORKER, "tester")
-
-    class Told:
-        def tell(self, **words):
-            said.append(words)
-
-        def step(self, step, of):
-            pass
-
-    told = Told()
-    told.said = said
-    return told
-
-
 @pytest.fixture(autouse=True)
-def signals(monkeypatch):
-    """Tests keep their own."""
-    monkeypatch.setattr(labour.signal, "signal", lambda *_: None)
+def quiet(signals):
+    """Tests keep their own signals."""
 
 
 def test_it_is_read_as_it_was_written(plan):

@@ -92,7 +92,7 @@ def test_nothing_is_lost_whatever_becomes_of_the_jobs(here, cluster, capsys):
     (here / "ahead" / "sitecustomize.py").write_text(AHEAD)
     clock = f'[ "$SLURM_ARRAY_TASK_ID" != 0 ] || export PYTHONPATH={here}/ahead:$PYTHONPATH'
     submitter = _send(
-        *GRID, f"images={IMAGES}", "workers=4", "cpus=3", "hours=0.2", f"setup={clock}"
+        *GRID, f"images={IMAGES}", "workers=4", "threads=1", "cpus=3", "hours=0.2", f"setup={clock}"
     )  # on the node of the first worker it is ten minutes later
     held = ["-m", "method=held.py:solve", "images=1", "workers=1", "cpus=2", "partition=calm"]
     own = _send(*held, "seed=0", "hours=0.034", "slurm.signal=B:CONT@20")  # nobody warns it: its own deadline ends it
