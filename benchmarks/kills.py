@@ -186,8 +186,8 @@ def look(folder: Path, images: int, killed: set[int]) -> dict[str, Any]:
             ended[y].append(int(pid))
     again = {y: pids for y, pids in ended.items() if len(pids) > 1}
     unexplained = sum(pid not in killed for pids in again.values() for pid in pids[:-1])
-    leftovers = [p for p in results.rglob("*") if p.suffix in (".tmp", ".damaged", ".lease")]
-    leftovers += [*results.glob("workers/*.json"), *results.glob("leases/*/*")]
+    leftovers = [*results.rglob("*.damaged"), *results.glob("workers/*.json"), *results.glob("leases/*/*")]
+    torn = sum(1 for _ in results.glob("runs/*/*/*/*/.*.tmp"))
     return {
         "images": images,
         "rows": len(rows),
@@ -199,6 +199,7 @@ def look(folder: Path, images: int, killed: set[int]) -> dict[str, Any]:
         "solves cut off": begun - sum(map(len, ended.values())),
         "solved again": sum(len(pids) - 1 for pids in again.values()),
         "solved again without a kill": unexplained,
+        "half written, which count as nothing and go after an hour": torn,
         "leftovers": sorted({str(path.relative_to(results)) for path in leftovers}),
     }
 

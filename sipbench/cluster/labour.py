@@ -72,6 +72,8 @@ class Labour:
                 self._do(job)
                 waited = time.monotonic()
             elif not self.agenda.left():
+                for cell in self.agenda.whole():
+                    lease.forget_deaths(self.plan.results / "leases" / cell.hash)
                 lease.tidy(self.plan.results, self.agenda.worker, self.agenda.watch)
                 return 0
             elif time.monotonic() - waited > self.idle:

@@ -11,7 +11,7 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
 from sipbench.cli.hydra import expand
 from sipbench.cluster import plan as plans
-from sipbench.cluster import telling
+from sipbench.cluster import lease, telling
 from sipbench.cluster.asked import of_table, plan_of
 from sipbench.cluster.labour import Labour
 from sipbench.errors import UserError
@@ -84,6 +84,14 @@ def test_rows_say_that_the_source_changed(here, plan, teller):
     assert Labour(replace(made, source="older"), teller).all() == 0
     rows = store.read(made.results / made.cells[0].folder)
     assert rows["source_changed"][0].startswith("submitted older, ran ")
+
+
+def test_what_ended_a_process_is_forgotten_once_all_has_landed(here, plan, teller):
+    """A process may be ended between the landing of its batch and its forgetting."""
+    made = plan("-m", "method=pinv", "images=1")
+    assert Labour(made, teller).all() == 0
+    lease.died(here / "results" / "leases" / made.cells[0].hash, "000000-1a2b3c4d", "was ended by SIGKILL")
+    assert Labour(made, teller).all() == 0 and os.listdir(here / "results" / "leases") == []
 
 
 def test_solvers_have_a_process_of_their_own_where_the_worker_is_told_so(here, plan, teller, monkeypatch):
