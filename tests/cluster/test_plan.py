@@ -10,8 +10,8 @@ from sipbench import cli, configs
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
 from sipbench.cli.hydra import expand
-from sipbench.cluster import plan as plans
 from sipbench.cluster import lease, telling
+from sipbench.cluster import plan as plans
 from sipbench.cluster.asked import of_table, plan_of
 from sipbench.cluster.labour import Labour
 from sipbench.errors import UserError
