@@ -70,6 +70,10 @@ class Agenda:
         """Whether anything is missing that this worker could do, were it not for others."""
         return next(self._pending(), None) is not None
 
+    def whole(self) -> Iterator[Planned]:
+        """The cells of which every batch has landed, or is not tried any more."""
+        return (cell for cell in self.plan.cells if cell.hash in self._finished)
+
     def skip(self, cell: Planned, reason: str) -> None:
         """Leave a cell alone from here on."""
         self.skipped[cell.hash] = reason

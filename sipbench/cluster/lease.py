@@ -84,9 +84,12 @@ def deaths(folder: Path, key: str) -> list[str]:
     return [str((files.read(folder / name) or {}).get("reason", "for no reason that can be read")) for name in names]
 
 
-def forget_deaths(folder: Path, key: str) -> None:
-    for path in folder.glob(f"{key}.died-*.json"):
-        path.unlink(missing_ok=True)
+def forget_deaths(folder: Path, key: str = "*") -> None:
+    """Of a batch that landed, or of a whole cell: one may have landed just before its process was ended."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"{key}.died-*.json"):
+            path.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def holders(results: Path) -> dict[str, dict[str, str]]:

@@ -76,7 +76,7 @@ def _command(name: str, words: list[str]) -> None:
         assert set(shown.split(",")) <= {"", *views.names()}, shown
         spec = tables.load(words[0], profile, Overrides(word for word in rest if not own.match(word)))
         for entry in (0, -1):
-            spec._entry(*spec.pairs[entry], spec.rows[entry])
+            spec.entry(*spec.pairs[entry], spec.rows[entry])
     elif name == "leaderboard":
         chosen, _ = Overrides(word for word in words if "=" in word).take("table", "table1")
         configs.find("table", chosen)
