@@ -93,7 +93,8 @@ def gone(said: dict[str, Any]) -> bool:
         return True
     if not said.get("place") or said["place"] != place():
         return False
-    return started(int(said["pid"])) != said.get("started")
+    now = started(int(said["pid"]))
+    return now != said.get("started") and (now is not None or not _hidden(int(said["pid"])))
 
 
 class Watch:
@@ -131,6 +132,17 @@ def started(pid: int) -> int | None:
     except OSError:
         return None
     return None if after[0] in "ZX" else int(after[19])
+
+
+def _hidden(pid: int) -> bool:
+    """Whether it is another user's, which /proc may not show here."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def job() -> str:
