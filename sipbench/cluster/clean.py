@@ -51,8 +51,10 @@ def wanted(results: Path, tables: Iterable[str] | None = None) -> set[str]:
 
 def waste(results: Path, asked: set[str]) -> Iterator[Waste]:
     """What may be removed. Only what the store and the workers have made is looked at, never a table."""
+    runs = (results / "runs").resolve()
     for folder in store.cells(results):
-        if not {str(folder.relative_to(results)), str(folder.parent.relative_to(results))} & asked:
+        led_out = folder.resolve() != runs / folder.relative_to(results / "runs")  # a link is not followed
+        if not led_out and not {str(folder.relative_to(results)), str(folder.parent.relative_to(results))} & asked:
             yield Waste(folder, "no table and no sweep asks for it", _size(folder))
     for path in sorted((results / "runs").glob("*/*/*/*/.*.tmp")):
         if _old(path):

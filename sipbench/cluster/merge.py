@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sipbench.bench import store
+from sipbench.bench import sealed, store
 from sipbench.bench.identity import digest
 from sipbench.errors import UserError
 
@@ -21,7 +21,7 @@ class Joined:
 
     Attributes:
         cells, files: how many cells had something new, and how many files were copied.
-        kept: how many files were there already, the same or no worse.
+        kept: how many files were there already, with all that succeeded in the other.
         refused: what was not copied, and why, a line each.
     """
 
@@ -58,10 +58,10 @@ def _join(cell: Path, target: Path, joined: Joined) -> None:
     for file in sorted([*cell.glob("rows-*.parquet"), *cell.glob("scores-*.parquet")]):
         if why := _damage(file, cell.name):
             joined.refused.append(f"{file}: {why}")
-        elif (target / file.name).is_file() and not _better(file, target / file.name):
+        elif (new := _new(file, target)) is None:
             joined.kept += 1
         else:
-            store.write_whole(target / file.name, file.read_bytes())
+            store.write_whole(target / new[0], new[1])
             joined.files += 1
     joined.cells += joined.files > before
 
@@ -103,17 +103,22 @@ def _damage(file: Path, name: str) -> str:
     return ""
 
 
-def _better(file: Path, there: Path) -> bool:
-    """Whether a file is to replace one of the same images: that one is damaged, or fewer of its images succeeded."""
-    if _damage(there, there.parent.name):
-        return True
-    return file.name.startswith("rows-") and _succeeded(file) > _succeeded(there)
-
-
-def _succeeded(file: Path) -> int:
-    from pyarrow import parquet
-
-    return parquet.read_table(file, columns=["status"]).column("status").to_pylist().count("ok")
+def _new(file: Path, target: Path) -> tuple[str, bytes] | None:
+    """What a file adds to a cell, by its name there: all of it, or the images that succeeded in it alone."""
+    there = target / file.name
+    if not there.is_file() or _damage(there, target.name):
+        return file.name, file.read_bytes()
+    if not file.name.startswith("rows-"):
+        return None
+    have = store.read(target, ["image", "status"])
+    good = {*have[have["status"] == "ok"]["image"]}
+    rows = sealed.read(file, [*sealed.read(file, None, store.HEAVY).column_names, *store.HEAVY], store.HEAVY)
+    ends = zip(rows["image"].to_pylist(), rows["status"].to_pylist(), strict=True)
+    new = [i for i, (image, status) in enumerate(ends) if status == "ok" and image not in good]
+    if not new:
+        return None
+    rows = rows.take(new)
+    return store.file_of(rows["image"].to_pylist()), sealed.sealed(rows, store.HEAVY)
 
 
 def _trained(folder: Path, target: Path, joined: Joined) -> None:
