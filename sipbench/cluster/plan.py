@@ -147,7 +147,8 @@ class Plan:
         write_whole(self.folder / "plan.json", json.dumps(about, indent=2).encode())
 
     def begin_anew(self) -> None:
-        """Forget why cells could not be done, and what was tried again: it is asked for once more."""
+        """Forget why cells could not be done, and what was tried again: it is asked for once more, and last."""
+        os.utime(self.folder / "plan.json")
         for pattern in ("*.json", "retried-*.once"):
             for path in (self.folder / "notes").glob(pattern):
                 path.unlink(missing_ok=True)
