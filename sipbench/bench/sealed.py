@@ -12,7 +12,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,24 @@ def sealed(table: Any, heavy: Collection[str] = (), said: Mapping[bytes, bytes] 
     return bytes(content)
 
 
-def read(path: Path, columns: Sequence[str] | None, heavy: Collection[str] = ()) -> Any:
+def read(
+    path: Path,
+    columns: Sequence[str] | None,
+    heavy: Collection[str] = (),
+    misfit: Callable[[Any], str] = lambda schema: "",
+) -> Any:
     """The Arrow table of a file: these of its columns that it has, or all but the heavy ones.
 
-    What it returns is what was verified. Damaged is raised where the file is not as it was written.
+    `misfit` says what is wrong with the kinds of all of its columns, if anything. What it returns is what was verified.
+    Damaged is raised where the file is not as it was written.
     """
     from pyarrow import ArrowException, BufferReader, parquet
 
     content = _verified(path, columns is not None and bool({*columns} & {*heavy}))
     try:
         with parquet.ParquetFile(BufferReader(content), page_checksum_verification=True) as file:
+            if why := misfit(file.schema_arrow):
+                raise Damaged(why)
             names = file.schema_arrow.names
             return file.read(columns=[n for n in names if (n in columns if columns is not None else n not in heavy)])
     except (ValueError, TypeError, KeyError, OSError, ArrowException, MemoryError) as error:
