@@ -14,7 +14,7 @@ from sipbench.metrics import METRICS
 from sipbench.text import visible
 
 HEAVY = ("estimate", "png")  # columns that are read only when they are named
-TEXTS = ("status", "reason", "cell", "scored_on")
+TEXTS = ("status", "reason", "cell")
 NUMBERS = ("metrics_version", "seconds", "evaluations", "peak_memory_mib")
 _seen: set[Path] = set()
 
@@ -64,15 +64,15 @@ def _fits(name: str, kind: Any, *, score: bool) -> bool:
     """Whether a column has a kind of values that it may have."""
     from pyarrow import types
 
-    number = (types.is_integer(kind) and not types.is_uint64(kind)) or types.is_floating(kind)
+    whole = types.is_integer(kind) and not types.is_uint64(kind)
     if name == "image":
-        return types.is_integer(kind) and not types.is_uint64(kind)
-    if name in TEXTS:
+        return whole
+    if name in (("scored_on",) if score else TEXTS):
         return types.is_string(kind) or types.is_large_string(kind)
     if name in HEAVY:
         return types.is_binary(kind) or types.is_large_binary(kind)
     if name == "kept":
         return types.is_boolean(kind)
     if score or name in NUMBERS or name.removeprefix("oracle_") in METRICS:
-        return number or types.is_boolean(kind)
+        return whole or types.is_floating(kind) or types.is_boolean(kind)
     return True

@@ -21,6 +21,7 @@ EMPTY = b"0" * 140  # 12 digits of a place, two hashes
 SEAL = re.compile(re.escape(NAME) + rb".{3}([0-9a-f]{140})", re.DOTALL)
 END = 8  # bytes after the metadata: its length, and a magic word
 MAGIC = b"PAR1"
+ROOM, TIMES = 64 * 2**20, 64  # what a file may unpack to: so many bytes, and so many times its own
 
 
 class Damaged(Exception):
@@ -67,9 +68,24 @@ def read(
             if why := misfit(file.schema_arrow):
                 raise Damaged(why)
             names = file.schema_arrow.names
-            return file.read(columns=[n for n in names if (n in columns if columns is not None else n not in heavy)])
+            names = [n for n in names if (n in columns if columns is not None else n not in heavy)]
+            return _unpacked(file, names, len(content))
     except (ValueError, TypeError, KeyError, OSError, ArrowException, MemoryError) as error:
         raise Damaged(" ".join(str(error).split())[:200]) from error
+
+
+def _unpacked(file: Any, names: list[str], size: int) -> Any:
+    """These columns, piece by piece: one value that stands for many is refused before memory is full of it."""
+    from pyarrow import Table
+
+    pieces, taken = [], 0
+    for piece in file.iter_batches(max(64, size // 256), columns=names):
+        pieces.append(piece)
+        taken += piece.nbytes
+        if taken > ROOM + TIMES * size:
+            raise Damaged(f"its {size:,} bytes unpack to more than {taken:,}")
+    schema = pieces[0].schema if pieces else file.read(columns=names).schema
+    return Table.from_batches(pieces, schema.with_metadata(file.schema_arrow.metadata))
 
 
 def _verified(path: Path, whole: bool) -> bytes:

@@ -282,7 +282,7 @@ def _table(path: Path, columns: list[str] | None) -> Any:
 
 def _sound(path: Path, columns: list[str] | None) -> Any:
     """The Arrow table of a file of a store; Damaged where it is not as it was written, or not of a store."""
-    from pyarrow import ArrowException, compute
+    from pyarrow import ArrowException
 
     scores = path.name.startswith("scores-")
     needed = ["image", "metrics_version" if scores else "status"]
@@ -290,7 +290,7 @@ def _sound(path: Path, columns: list[str] | None) -> Any:
     found = sealed.read(path, wanted, HEAVY, partial(damage.misfit, scores=scores))
     if lost := [name for name in needed if name not in found.column_names]:
         raise sealed.Damaged(f"it is no file of a store: it has no column {lost[0]}")
-    if found["image"].null_count or len(compute.unique(found["image"])) < len(found):
+    if found["image"].null_count or len(found["image"].unique()) < len(found):
         raise sealed.Damaged("it is no file of a store: an image has no number, or is there twice")
     if "cell" in found.column_names and (others := {*found["cell"].to_pylist()} - {path.parent.name}):
         raise sealed.Damaged(f"it has rows of another cell, {min(map(str, others))}")

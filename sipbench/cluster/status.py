@@ -150,8 +150,8 @@ def _workers(results: Path, alive: Mapping[str, dict[str, Any]]) -> list[Worker]
             silent = max(0.0, now - presence.file_of(results, name).stat().st_mtime)
             doing = [_doing(one, float(said["now"])) for one in said["doing"]]
             since = float(said["now"]) - float(said["began"]) + silent
-            shown = (line(said[part]) for part in ("worker", "host", "job"))
-            found.append(Worker(*shown, since, silent, int(said["images"]), doing))
+            host, job = line(said["host"]), line(said["job"])
+            found.append(Worker(line(name), host, job, since, silent, int(said["images"]), doing))
     return found
 
 

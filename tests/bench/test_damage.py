@@ -248,3 +248,15 @@ def test_a_file_that_could_not_be_read_for_a_moment_is_not_set_aside(cell, monke
     store._verified.clear()
     store.prepare(c)
     assert failed and len(store.files(c.folder)) == 3
+
+
+def test_a_small_file_takes_no_large_memory(cell, capsys):
+    """Of one row a million times over, in a few bytes."""
+    c, _ = stored(cell)
+    many = 2**20
+    bomb = pa.table({"image": pa.repeat(0, many), "status": pa.repeat("ok", many), "where": pa.repeat("x" * 99, many)})
+    path = c.folder / "rows-000009-00000000.parquet"
+    path.write_bytes(sealed.sealed(bomb, HEAVY))
+    assert path.stat().st_size < 2**17
+    assert len(store.read(c.folder)) == 3
+    assert "unpack to more than" in capsys.readouterr().err
