@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from sipbench.bench.cell import Cell
 
 
+MOST = 10**6  # images of a cell
+
+
 @dataclass(frozen=True)
 class Planned:
     """A cell as it was when it was submitted.
@@ -225,9 +228,23 @@ def _line(one: Planned) -> dict[str, Any]:
 
 def _planned(line: dict[str, Any]) -> Planned:
     images = line["images"]
+    if isinstance(images, int) and images > MOST:
+        raise ValueError(f"a cell of it claims {images:,} images")
     lists: dict[str, Any] = {k: tuple(map(str, line.get(k) or ())) for k in ("words", "metrics", "lessons")}
     lists["images"] = tuple(range(images)) if isinstance(images, int) else tuple(map(int, images))
+    folder = Path(str(line.get("folder", "")))
+    if (
+        folder.is_absolute()
+        or ".." in folder.parts
+        or not all(map(_is_word, [line.get("hash", "x"), *lists["lessons"]]))
+    ):
+        raise ValueError("a cell of it leads out of the results folder")
     return Planned(**line | lists)
+
+
+def _is_word(name: object) -> bool:
+    """Whether it names a file and leads to no other folder."""
+    return isinstance(name, str) and Path(name).name == name and name not in ("", "..") and "\0" not in name
 
 
 def _digest(content: Any) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from sipbench.cluster import files, hand, lease, presence
+from sipbench.cluster import clean, files, hand, lease, presence
 from sipbench.cluster.presence import Presence, Watch
 
 
@@ -186,3 +186,13 @@ def test_a_process_that_does_not_listen_yet_is_not_ended_by_the_signal_to_finish
 
 def _sleeping(popen, command, **more):
     return popen(["/bin/sleep", "9"], **more)
+
+
+def test_a_workers_name_leads_to_no_file_of_another(tmp_path, watch):
+    """Who tidies removes no file that is named in the file of a stranger."""
+    mine, results = tmp_path / "mine.json", tmp_path / "results"
+    mine.touch()
+    files.write(results / "workers" / "evil.json", {"worker": "../../mine", "ended": True})
+    files.write(results / "workers" / "odd.json", {"worker": "odd", "place": presence.place(), "pid": "many"})
+    lease.tidy(results, "me", Watch(results))
+    assert mine.exists() and not list(clean.waste(results, set()))

@@ -204,3 +204,14 @@ def test_a_reason_of_a_stranger_is_text_in_a_status(here, plan, capsys):
     store.write(cell, [{"image": 0, "status": "failed", "reason": "\x1b]0;mine\x07", "metrics_version": 1}])
     assert cli.main(["status", made.name]) == 1
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "part", [{"hash": "../../x"}, {"lessons": ["../x"]}, {"folder": "/x"}, {"folder": "a/../../x"}]
+)
+def test_a_sweep_of_a_stranger_leads_to_no_other_folder(here, plan, part):
+    made = plan("-m", "method=pinv", "images=1")
+    path = made.folder / "cells.jsonl"
+    path.write_text(json.dumps(json.loads(path.read_text()) | part))
+    with pytest.raises(UserError, match="damaged sweep .* leads out of the results folder"):
+        plans.load(made.results, made.name)
