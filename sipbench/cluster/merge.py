@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sipbench import sizes
 from sipbench.bench import sealed, store
 from sipbench.bench.identity import digest
 from sipbench.errors import UserError
@@ -69,15 +69,14 @@ def _join(cell: Path, target: Path, joined: Joined) -> None:
 def _unlike(cell: Path, target: Path) -> str:
     """Why a folder is not the cell that its name says, or not the one that is there."""
     try:
-        said = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
-        identity = said["identity"]
+        identity = sizes.json_object(cell / "cell.json")["identity"]
     except (OSError, ValueError, KeyError, TypeError):
         return "its cell.json cannot be read"
     if digest(identity) != cell.name:
         return "what its cell.json tells is not the cell that the folder is named after"
     if (target / "cell.json").is_file():
         try:
-            there = json.loads((target / "cell.json").read_text(encoding="utf-8"))["identity"]
+            there = sizes.json_object(target / "cell.json")["identity"]
         except (OSError, ValueError, KeyError, TypeError):
             return f"{target / 'cell.json'} cannot be read"
         if there != identity:

@@ -194,7 +194,7 @@ def load(results: Path, name: str) -> Plan:
         cells = tuple(_planned(json.loads(line)) for line in lines)
         typed, made = tuple(map(str, about["typed"])), str(about["made"])
         return Plan(name, typed, results.resolve(), cells, str(about["source"]), made, str(about["started_in"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"damaged sweep {folder}: {error}. Submit it again.") from error
 
 

@@ -120,3 +120,10 @@ def test_nothing_is_removed_that_a_link_leads_to(here, cell):
     (here / "results" / "runs").mkdir(parents=True)
     (here / "results" / "runs" / "faces").symlink_to(here / "elsewhere" / "runs" / "faces")
     assert not list(clean.waste(here / "results", set())) and elsewhere.folder.is_dir()
+
+
+def test_a_cell_that_is_nested_without_end_is_refused_as_any_other(here, cell, capsys):
+    made = cell("b", images=[0])
+    (made.folder / "cell.json").write_text('{"identity": ' + "[" * 10**5 + "]" * 10**5 + "}")
+    assert cli.main(["merge", "b", "into=a"]) == 1
+    assert "its cell.json cannot be read" in capsys.readouterr().err

@@ -207,11 +207,17 @@ def test_a_reason_of_a_stranger_is_text_in_a_status(here, plan, capsys):
 
 
 @pytest.mark.parametrize(
-    "part", [{"hash": "../../x"}, {"lessons": ["../x"]}, {"folder": "/x"}, {"folder": "a/../../x"}]
+    ("part", "says"),
+    [
+        ({"hash": "../../x"}, "leads out"),
+        ({"lessons": ["../x"]}, "leads out"),
+        ({"folder": "a/../../x"}, "leads out"),
+        ({"images": 10**13}, "claims 10,000,000,000,000 images"),
+    ],
 )
-def test_a_sweep_of_a_stranger_leads_to_no_other_folder(here, plan, part):
+def test_a_sweep_of_a_stranger_leads_to_no_other_folder_and_takes_no_memory(here, plan, part, says):
     made = plan("-m", "method=pinv", "images=1")
     path = made.folder / "cells.jsonl"
     path.write_text(json.dumps(json.loads(path.read_text()) | part))
-    with pytest.raises(UserError, match="damaged sweep .* leads out of the results folder"):
+    with pytest.raises(UserError, match=f"damaged sweep .* {says}"):
         plans.load(made.results, made.name)
