@@ -5,7 +5,7 @@ SEED ?= 0
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 tradeoff quick test coverage lowest slow fulltest papertest slurmtest fuzz lint style bench clean
+.PHONY: help setup table1 tradeoff docs report quick test coverage lowest slow fulltest papertest slurmtest browsertest fuzz lint style bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,15 @@ $(DONE): pyproject.toml
 table1: $(DONE)  ## the demo of Table 1: compute what is missing, print and write the table
 	$(BIN)/sipbench table table1 profile=$(PROFILE)
 
+report: $(DONE)  ## the demo of Table 1, and one HTML page of all tables that are there: report.html
+	$(BIN)/sipbench table table1
+	$(BIN)/sipbench report
+
 tradeoff: $(DONE) ## the demo of the curve of data and knowledge: train, compute, print and write it
 	$(BIN)/sipbench table tradeoff profile=$(PROFILE)
+
+docs: $(DONE)    ## the site of docs/, in build/site: open build/site/index.html, no server needed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 quick: $(DONE)   ## before each commit: style, floors, types of what changed, the fast tests
 	.ci/check fast
@@ -49,6 +56,11 @@ papertest: $(DONE) ## two steps of Table 1's diffusion rows on networks of the p
 
 slurmtest: $(DONE) ## sweeps on a real SLURM, started on loopback; needs slurm-wlm and munge
 	$(BIN)/python -m pytest -m slurm tests/sweeps
+
+browsertest: $(DONE) ## the report in a real headless Chromium; installs playwright, and Debian's chromium where there is none
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	@command -v chromium >/dev/null || { timeout 120 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq --no-install-recommends chromium; } || echo "Chromium cannot be installed here: its tests are skipped"
+	$(BIN)/python -m pytest -m browser -rs tests/report/test_browser.py || test $$? -eq 5
 
 fuzz: $(DONE)    ## 10,000 mutated configs, checkpoints, images, measurements and results; SEED=random tries others
 	$(BIN)/python -m tests.fuzz seed=$(SEED)

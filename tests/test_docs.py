@@ -17,7 +17,7 @@ ROOMS = {
     for title, text in re.findall(r"^### sipbench/(\S*)[^\n]*\n(.*?)(?=^##)", MAP, re.MULTILINE | re.DOTALL)
 }
 MODULES = [p.relative_to(ROOT / "sipbench") for p in sorted((ROOT / "sipbench").rglob("*.py"))]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 MODELS = [
     n
     for n, c in vars(noise).items()

@@ -40,8 +40,18 @@ def sipbench(unpacked, tmp_path):
     return run
 
 
+PAGE = "report/page/assets/page.css"
+
+
 def test_it_holds_what_is_not_code(unpacked):
-    for name in ("conf/config.yaml", "conf/method/dps.yaml", "published/table1_linear.csv", "protocol.lock", TEMPLATE):
+    for name in (
+        "conf/config.yaml",
+        "conf/method/dps.yaml",
+        "published/table1_linear.csv",
+        "protocol.lock",
+        TEMPLATE,
+        PAGE,
+    ):
         assert (unpacked / "sipbench" / name).is_file()
     assert list((unpacked / "sipbench" / "weights").rglob("*.safetensors"))
     assert not list(unpacked.rglob("test_*.py"))

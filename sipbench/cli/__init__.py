@@ -18,6 +18,7 @@ sipbench: an honest benchmark of deep learning for inverse problems
 
   sipbench table table1 [profile=paper]     compute what a table lacks, print and write it
   sipbench table posterior                  how near each diffusion solver's draws are to posteriors known exactly
+  sipbench report [table1 ...]              one HTML file of tables, curves and pictures that opens from disk
   sipbench submit table1 +launcher=slurm    send workers to a cluster, or start some here; no process has to stay behind
   sipbench work table1                      be a worker: do what is missing beside others, until nothing is left
   sipbench status [table1]                  what is done, running, failed and missing, from any machine, at any time
@@ -47,7 +48,7 @@ Each says more with --help. Common options, for any of them (key=value, no dashe
 """
 
 COMMANDS = (
-    *("list", "table", "score", "show", "export", "compare", "measure", "check", "new"),
+    *("list", "table", "report", "score", "show", "export", "compare", "measure", "check", "new"),
     *("submit", "work", "status", "merge", "clean"),
     *("fetch", "doctor", "tune", "train", "import-prior"),
 )

@@ -32,6 +32,11 @@ COLUMNS = (
     *("wins", "ties", "losses", "low", "high"),
 )
 COMPARED = ("difference", "difference_low", "difference_high", "p_holm", "resolvable")
+KINDS = {
+    **dict.fromkeys(("n", "failed", "todo", "unconverged", "wins", "ties", "losses"), "Int64"),
+    **dict.fromkeys(("mean", "ci95", "oracle_mean", "published", "low", "high", *COMPARED), "float64"),
+    "best_group": "bool",
+}
 ORIGINS = ("config", "paper", "searched", "demo", "hand")
 NAN = float("nan")
 
@@ -57,10 +62,7 @@ def collect(spec: TableSpec) -> pd.DataFrame:
     _compare(spec, records, kept)
     swept = dict.fromkeys(name for task in spec.tasks.values() for name in task.swept)
     df: Any = pd.DataFrame([*records, *_published(spec)], columns=[*COLUMNS, *swept])
-    floats = ["mean", "ci95", "oracle_mean", "published", "low", "high", *COMPARED]
-    counts = ["n", "failed", "todo", "unconverged", "wins", "ties", "losses"]
-    kinds = {**dict.fromkeys(counts, "Int64"), **dict.fromkeys(floats, "float64"), "best_group": "bool"}
-    return df.astype(kinds)
+    return df.astype(KINDS)
 
 
 def summary(values: Any) -> tuple[float, float]:

@@ -216,6 +216,11 @@ class TableSpec:
         sigma = node["noise"].get("sigma", float("nan"))
         return self.published.value(published_dataset, node.get("published"), sigma, row.published, heading)
 
+    def words_of(self, dataset: str, degradation: str, row: Row, seed: int) -> list[str]:
+        """What to type after `sipbench` for a cell of it."""
+        mine = [f"method={row.method}", f"seed={seed}", *row.words, *row.per_problem.get(degradation, ())]
+        return [*self._words(dataset, degradation), *mine, *self.overrides]
+
     @property
     def folder(self) -> Path:
         """Where the rendered table goes."""
@@ -264,9 +269,7 @@ class TableSpec:
         return Entry(dataset, degradation, row, cells)
 
     def _cell(self, dataset: str, degradation: str, row: Row, seed: int) -> Cell:
-        mine = [*row.words, *row.per_problem.get(degradation, ())]
-        own = [f"method={row.method}", f"seed={seed}", *mine]
-        words = [*self._words(dataset, degradation), *own, *self.overrides]
+        words = self.words_of(dataset, degradation, row, seed)
         if (shared := self._cells.get(tuple(words))) is not None:
             return shared
         return self._cells.setdefault(tuple(words), self._made(words))

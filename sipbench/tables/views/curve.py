@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import store
+from sipbench.report import palette
 from sipbench.tables import images
 from sipbench.tables.spec import Entry, TableSpec
 from sipbench.tables.views.grid import write_text
@@ -155,8 +156,9 @@ def _panel(axis: Any, curves: list[Curve]) -> None:
     from sipbench.metrics import METRICS
 
     dots = 0
-    for j, curve in enumerate(curves):
-        colour, x = "black" if len(curves) == 1 else f"C{j}", curve.values.index
+    own = palette.styles([(curve.title, curve.entries[0].row.family) for curve in curves])
+    for curve in curves:
+        colour, x = "black" if len(curves) == 1 else own[curve.title][0], curve.values.index
         low, high = curve.values.quantile(0.25, axis=1), curve.values.quantile(0.75, axis=1)
         axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
         axis.plot(x, curve.values.mean(axis=1), color=colour, lw=1.5, label=curve.title)

@@ -7,6 +7,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipbench.report.page.model import Against
 from sipbench.tables import images, paired
 from sipbench.tables.measures import Measure
 from sipbench.tables.spec import TableSpec
@@ -38,22 +39,30 @@ def _sections(spec: TableSpec) -> Iterator[str]:
 
 def _matrix(spec: TableSpec, measure: Measure, table: pd.DataFrame) -> str:
     titles = {row.name: row.title for row in spec.rows}
-    names = [str(name) for name in table.columns]
-    pairs = list(combinations(names, 2))
-    differences = {(a, b): (table[a] - table[b]).to_numpy() for a, b in pairs}
-    p = dict(zip(pairs, paired.holm([paired.wilcoxon(d) for d in differences.values()]), strict=True))
+    names, found = [str(name) for name in table.columns], against(measure, table)
 
     def entry(a: str, b: str) -> str:
         if a == b:
             return ""
-        key, sign = ((a, b), 1) if (a, b) in p else ((b, a), -1)
-        d = sign * differences[key]
-        wins = int((d > 0).sum() if measure.higher_is_better else (d < 0).sum())
-        ties = int((d == 0).sum())
-        mean = f"{d.mean():+.{measure.places}f}".replace("-", "−")
-        text = f"{mean}; {wins}/{ties}/{len(d) - wins - ties}; {p[key]:.2g}"
-        return f"**{text}**" if p[key] < paired.LEVEL else text
+        d = found[a, b]
+        mean = f"{d.mean:+.{measure.places}f}".replace("-", "−")
+        text = f"{mean}; {d.wins}/{d.ties}/{d.losses}; {d.p:.2g}"
+        return f"**{text}**" if d.p < paired.LEVEL else text
 
     lines = [["", *(titles[n] for n in names)], ["---", *("---:" for _ in names)]]
     lines += [[titles[a], *(entry(a, b) for b in names)] for a in names]
     return "\n".join(map(table_row, lines))
+
+
+def against(measure: Measure, table: pd.DataFrame) -> dict[tuple[str, str], Against]:
+    """Every row against every other over the same images, p corrected over the pairs."""
+    pairs = list(combinations([str(name) for name in table.columns], 2))
+    differences = [(table[a] - table[b]).to_numpy() for a, b in pairs]
+    found = {}
+    for (a, b), d, p in zip(pairs, differences, paired.holm([paired.wilcoxon(d) for d in differences]), strict=True):
+        better, worse = int((d > 0).sum()), int((d < 0).sum())
+        wins, losses = (better, worse) if measure.higher_is_better else (worse, better)
+        ties, mean = len(d) - wins - losses, float(d.mean())
+        found[a, b] = Against(mean, wins, ties, losses, float(p))
+        found[b, a] = Against(-mean, losses, ties, wins, float(p))
+    return found

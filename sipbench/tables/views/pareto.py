@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import store
+from sipbench.report import palette
 from sipbench.tables import labels
 from sipbench.tables.measures import SECONDS
 from sipbench.tables.spec import TableSpec
@@ -50,15 +51,17 @@ def _draw(spec: TableSpec, problems: list[list[tuple[str, float, float]]]) -> by
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    measure = spec.measures[0]
+    measure, families = spec.measures[0], palette.colours(row.family for row in spec.rows)
+    colours = {row.title: families[row.family] for row in spec.rows}
     figure = Figure(figsize=(5.2 * len(problems), 4.2), layout="tight")
     canvas, drawn = FigureCanvasAgg(figure), []
     for k, (pair, points) in enumerate(zip(spec.pairs, problems, strict=True)):
         axes = figure.add_subplot(1, len(problems), k + 1)
         where = [(cost, value) for _, cost, value in points]
-        axes.plot([c for c, _ in where], [v for _, v in where], "o", color="tab:blue", markersize=4)
+        shades = [colours[title] for title, *_ in points]
+        axes.scatter([c for c, _ in where], [v for _, v in where], s=18, color=shades)
         chosen = front(where, higher_is_better=measure.higher_is_better is not False)
-        axes.plot([where[i][0] for i in chosen], [where[i][1] for i in chosen], "-", color="tab:orange", linewidth=1)
+        axes.plot([where[i][0] for i in chosen], [where[i][1] for i in chosen], "--", color="0.5", lw=1, zorder=0)
         drawn.append((axes, points))
         axes.margins(0.12)
         axes.set_xscale("log")

@@ -70,8 +70,11 @@ def _picture(entry: Entry, image: int, x: Tensor | None, f: Operator) -> Picture
 def returned(cell: Cell, image: int, part: str) -> Tensor | None:
     """What a cell returned for an image, (1, C, H, W); of a part what a probe chose, or the mean of the draws."""
     content = store.kept(cell, [image]).get(image)
-    if content is None:
-        return None
+    return None if content is None else unpacked(content, part)
+
+
+def unpacked(content: bytes, part: str) -> Tensor | None:
+    """The same, of what is kept of an image."""
     if not part:
         return store.unpacked(content).x
     if part in (chosen := store.unpacked_chosen(content)):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import store
+from sipbench.report import palette
 from sipbench.tables import growth
 from sipbench.tables.growth_page import Growths, crossings, exponents, page
 from sipbench.tables.learning import growths, table, title
@@ -21,8 +22,6 @@ from sipbench.text import csv
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COLOURS = ("Greys", "Reds", "Oranges", "Greens", "Blues", "Purples")
 
 
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
@@ -53,23 +52,10 @@ def text(spec: TableSpec, df: pd.DataFrame) -> str:
     return page(spec)
 
 
-def _styles(spec: TableSpec) -> dict[str, tuple[Any, str]]:
-    """By row, a colour and a marker: one hue a family, in the table's order of what is known."""
-    from matplotlib import colormaps
-
-    families = list(dict.fromkeys(row.family for row in spec.rows))
-    found = {}
-    for i, family in enumerate(families):
-        rows, hue = [row.name for row in spec.rows if row.family == family], COLOURS[::-1][i % len(COLOURS)]
-        for k, name in enumerate(rows):
-            found[name] = colormaps[hue](0.85 - 0.45 * k / max(1, len(rows) - 1)), "osD^vPX*"[k % 8]
-    return found
-
-
 def _picture(spec: TableSpec, found: Growths) -> bytes:
     """Curves with their bands; what trains nothing as a dashed line."""
     figure, panels = _figure(spec, found, 1)
-    styles = _styles(spec)
+    styles = palette.styles([(row.name, row.family) for row in spec.rows])
     for (problem, grown), axis in zip(found.items(), panels[0], strict=True):
         for g in grown:
             colour, marker = styles[g.row.name]
@@ -89,7 +75,7 @@ def _picture(spec: TableSpec, found: Growths) -> bytes:
 def _compute(spec: TableSpec, found: Growths) -> bytes:
     """Above against the seconds of training, below against those of solving an image; a point an n."""
     figure, panels = _figure(spec, found, 2)
-    styles = _styles(spec)
+    styles = palette.styles([(row.name, row.family) for row in spec.rows])
     for column, (problem, grown) in enumerate(found.items()):
         for line, (fact, what) in enumerate(
             (("training_seconds", "seconds of training"), ("seconds", "seconds an image"))
