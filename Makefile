@@ -54,8 +54,8 @@ fulltest: $(DONE) ## the contract of every method on every degradation
 papertest: $(DONE) ## two steps of Table 1's diffusion rows on networks of the published size
 	$(BIN)/python -m pytest -m paper tests/test_paper_scale.py
 
-slurmtest: $(DONE) ## sweeps on a real SLURM, started on loopback; needs slurm-wlm and munge
-	$(BIN)/python -m pytest -m slurm tests/sweeps
+slurmtest: $(DONE) ## sweeps and workers on a real SLURM, started on loopback; installs slurm-wlm and munge where it may
+	.ci/slurm
 
 browsertest: $(DONE) ## the report in a real headless Chromium; installs playwright, and Debian's chromium where there is none
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'

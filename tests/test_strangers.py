@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from sipbench import checkpoints, sizes, text
-from sipbench.bench import store
+from sipbench.bench import packing, store
 from sipbench.cli import main
 from sipbench.datasets import matlab
 from sipbench.datasets.arrays import Place, variable
@@ -128,7 +128,7 @@ def test_a_part_of_a_stored_result_is_exported_into_its_folder(cell, tmp_path):
     c = cell("method=pinv", "metrics=[psnr]", "images=1")
     frame = pd.DataFrame(rows_of(c))
     (path,) = c.folder.glob("rows-*.parquet")
-    wicked = store.packed(
+    wicked = packing.packed(
         store.estimate(c, 0).__class__(torch.zeros(1, 3, 32, 32), theta={"../../out": torch.ones(1, 2)}), 0
     )
     frame["estimate"] = [wicked]

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -34,31 +35,47 @@ LOADING = 900.0  # seconds that it may take to load
 START = "import sys; sys.path[:] = {path!r}; from sipbench.bench.apart import main; main({pipe}, {faults})"
 
 
-def run(cell: Cell, report: Report | None = None, images: Collection[int] | None = None) -> Iterator[Rows]:
-    """As `sipbench.bench.run.run`, with the solver in a process of its own: the same rows, or failed ones."""
+def run(
+    cell: Cell,
+    report: Report | None = None,
+    images: Collection[int] | None = None,
+    marks: Mapping[str, Any] = MappingProxyType({}),
+    worker: Worker | None = None,
+) -> Iterator[Rows]:
+    """As `sipbench.bench.run.run`, with the solver in a process of its own: the same rows, or failed ones.
+
+    Who asks for one batch after the other hands over the process of the cell, which then stays.
+    """
     from sipbench.bench.run import batches
 
     todo = set(store.missing(cell, retry_failed=cell.retry_failed)) & set(cell.images if images is None else images)
     left = [batch for batch in ([i for i in whole if i in todo] for whole in batches(cell)) if batch]
     if not left:
         return iter(())
-    worker = Worker(replace(cell, isolate=False))
+    stays = worker is not None
+    worker = worker or Worker(replace(cell, isolate=False))
     try:
-        worker.start()
+        if not worker.runs:
+            worker.start()
         store.prepare(cell)
     except BaseException:
         worker.end()
         raise
-    return _batches(worker, cell, left, report)
+    return _batches(worker, cell, left, report, marks, stays)
 
 
-def _batches(worker: Worker, cell: Cell, left: list[list[int]], report: Report | None) -> Iterator[Rows]:
+def _batches(
+    worker: Worker, cell: Cell, left: list[list[int]], report: Report | None, marks: Mapping[str, Any], stays: bool
+) -> Iterator[Rows]:
     try:
         for batch in left:
-            rows = worker.rows(batch, report)
+            rows = [{**row, **marks} for row in worker.rows(batch, report)]
             store.write(cell, rows)
             yield rows
-    finally:
+    except BaseException:
+        worker.end()
+        raise
+    if not stays:
         worker.end()
 
 
@@ -86,6 +103,11 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._most = memory.size(self.cell.memory_limit) if self.cell.memory_limit else memory.most()
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there, or would not come to life again."""
+        return self._process is not None or bool(self._lost)
 
     @property
     def patience(self) -> float | None:

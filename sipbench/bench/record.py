@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sipbench import checkpoints, configs, device, metrics
-from sipbench.bench import guard, protocol, store
+from sipbench.bench import guard, packing, protocol
 from sipbench.bench.cell import Cell
 from sipbench.bench.probe import Seen
 from sipbench.bench.score import Truth, curves, oracle, score_images, score_seen
@@ -86,7 +86,7 @@ def rows(
             raise ValueError(f"the probe's column {min(taken)} has the name of a column of every cell")
         row |= {name: value[i] for name, value in probed.items()}
         if cell.keep_images:
-            row |= {"kept": True, "png": _png(estimate.x[i]), "estimate": store.packed(estimate, i, draws, chosen)}
+            row |= {"kept": True, "png": _png(estimate.x[i]), "estimate": packing.packed(estimate, i, draws, chosen)}
         made.append(row)
     return made
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from sipbench import configs, device, metrics
-from sipbench.bench import protocol, record, store
+from sipbench.bench import packing, protocol, record, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import Bench
 from sipbench.bench.score import score_chosen, score_images
@@ -83,7 +83,7 @@ def _scores(
 
 def _kept(contents: list[bytes], device: torch.device) -> Estimate:
     """What the solver returned, as a batch."""
-    found = [store.unpacked(content) for content in contents]
+    found = [packing.unpacked(content) for content in contents]
     parts = [one.theta or {} for one in found]
     theta = {name: torch.cat([part[name] for part in parts]).to(device) for name in parts[0]}
     samples = [one.samples for one in found if one.samples is not None]
@@ -95,14 +95,14 @@ def _draws(contents: list[bytes], estimate: Estimate, f: Operator) -> Draws:
     """Its draws, or what is kept of them."""
     if estimate.samples is not None:
         return Draws.of(estimate.samples, f)
-    parts = zip(*map(store.moments, contents), strict=True)
+    parts = zip(*map(packing.moments, contents), strict=True)
     mean, std = (torch.cat(part).to(estimate.x.device) for part in parts)
     return Draws(mean, std)
 
 
 def _chosen(contents: list[bytes]) -> dict[str, torch.Tensor]:
     """The iterates that the cell's probe chose, each as a batch; none where there was no probe."""
-    found = [store.unpacked_chosen(content) for content in contents]
+    found = [packing.unpacked_chosen(content) for content in contents]
     return {name: torch.cat([one[name] for one in found]) for name in found[0]}
 
 
@@ -118,7 +118,7 @@ def _fits(cell: Cell, name: str) -> bool:
     degradation, metric = Degradation.of(cell.degradation), metrics.METRICS[name]
     if metric.of_draws:  # where they were kept
         shape = degradation.x_shape(cell.dataset)
-        return cell.draws > 1 and hasattr(cell.dataset, "posterior") and store.small((cell.draws, *shape))
+        return cell.draws > 1 and hasattr(cell.dataset, "posterior") and packing.small((cell.draws, *shape))
     blind = configs.locate(cell.degradation["operator"]["_target_"]).blind
     blind = blind and not (cell.paired and not cell.dataset.with_kernels)
     return metric.fits((1, *degradation.x_shape(cell.dataset))) and (blind or not metric.against_best)

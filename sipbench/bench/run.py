@@ -48,7 +48,7 @@ def run(
     if cell.isolate:
         from sipbench.bench import isolated
 
-        return isolated.run(cell, report, images)
+        return isolated.run(cell, report, images, marks)
     bench = Bench.of(cell)
     bench.check_trained()
     store.prepare(cell)

@@ -12,20 +12,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from sipbench.bench import damage, protocol, sealed
+from sipbench.bench import damage, packing, protocol, sealed
 from sipbench.bench.cell import Cell
 from sipbench.bench.damage import HEAVY
 from sipbench.errors import UserError
@@ -34,12 +30,7 @@ from sipbench.problem import Estimate
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sipbench.bench.score_draws import Draws
-
-SMALL = 4 * 2**20  # bytes of posterior samples an image that are kept
-PROBE = "probe."  # before the name of an iterate that a probe chose
 SETTLES = ("image", "status", "kept", "metrics_version")
-NONE: Mapping[str, Tensor] = {}
 _verified: set[tuple[Path, int, int, int]] = set()
 
 
@@ -109,12 +100,12 @@ def estimate(cell: Cell, image: int) -> Estimate | None:
 
 def estimates(cell: Cell, images: Sequence[int]) -> dict[int, Estimate]:
     """What the solver returned, by image, each a batch of one."""
-    return {image: unpacked(content) for image, content in kept(cell, images).items()}
+    return {image: packing.unpacked(content) for image, content in kept(cell, images).items()}
 
 
 def chosen(cell: Cell, images: Sequence[int]) -> dict[int, dict[str, Tensor]]:
     """The iterates that the cell's probe chose, by image and by name, each a batch of one."""
-    return {image: unpacked_chosen(content) for image, content in kept(cell, images).items()}
+    return {image: packing.unpacked_chosen(content) for image, content in kept(cell, images).items()}
 
 
 def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
@@ -128,55 +119,6 @@ def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
                 have = rows[rows["image"].isin(images) & rows["estimate"].notna()]
                 found |= {int(row["image"]): row["estimate"] for row in have.to_dict("records")}
     return found
-
-
-def packed(estimate: Estimate, i: int, draws: Draws | None = None, chosen: Mapping[str, Tensor] = NONE) -> bytes:
-    """Image i of an estimate as safetensors: x in single precision, theta, and samples where they are small.
-
-    Of draws that are not small their mean and standard deviation are kept. Beside it stand the iterates that a probe
-    chose; what came in half precision stays so.
-    """
-    from safetensors.torch import save
-
-    parts = {"x": estimate.x, **{f"theta.{name}": part for name, part in (estimate.theta or {}).items()}}
-    samples = estimate.samples
-    if samples is not None and small(samples.shape[1:]):
-        parts["samples"] = samples
-    elif draws is not None:
-        parts |= {"mean": draws.mean, "std": draws.std}
-    tensors = {name: part[i].detach().float() for name, part in parts.items()}
-    for name, x in chosen.items():
-        tensors[f"{PROBE}{name}"] = x[i].detach() if x.dtype == torch.float16 else x[i].detach().float()
-    return save({name: part.cpu().clone(memory_format=torch.contiguous_format) for name, part in tensors.items()})
-
-
-def small(shape: Sequence[int]) -> bool:
-    """Whether posterior samples of this shape (S, C, H, W) are kept."""
-    return 4 * math.prod(shape) <= SMALL
-
-
-def moments(content: bytes) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the draws, batches of one, kept in the place of samples that are not small."""
-    from safetensors.torch import load
-
-    parts = load(content)
-    return parts["mean"][None], parts["std"][None]
-
-
-def unpacked(content: bytes) -> Estimate:
-    """The estimate, a batch of one."""
-    from safetensors.torch import load
-
-    parts = {name: part[None] for name, part in load(content).items()}
-    theta = {name.removeprefix("theta."): part for name, part in parts.items() if name.startswith("theta.")}
-    return Estimate(parts["x"], theta=theta or None, samples=parts.get("samples"))
-
-
-def unpacked_chosen(content: bytes) -> dict[str, Tensor]:
-    """The iterates that a probe chose, each a batch of one."""
-    from safetensors.torch import load
-
-    return {name.removeprefix(PROBE): x[None] for name, x in load(content).items() if name.startswith(PROBE)}
 
 
 def done(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> set[int]:

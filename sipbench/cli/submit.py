@@ -15,7 +15,7 @@ sipbench submit -m key=value,value ... +launcher=... workers=K
   +launcher=srun              tasks of the allocation that this shell is in
   +launcher=ray               actors of a Ray cluster (ray start --head): cpus= gpus= of each, address=auto
   workers=2                   how many; they share the cells batch by batch, and more may join later: sipbench work NAME
-  workers_per_gpu= threads= until= idle=     of each worker: sipbench work --help
+  workers_per_gpu= threads= until= idle= isolate=     of each worker: sipbench work --help
   +launcher=slurm workers=0   freeze the cells, and send nothing
 
 The cells are written to results/sweeps/NAME as they are now; a worker refuses one that has changed since. What is sent
@@ -23,7 +23,7 @@ needs nothing of this process: log out if you like. Sent again, it does only wha
 
 Example:  sipbench submit table1 profile=paper +launcher=slurm workers=8 hours=12 partition=gpu
 """
-WORK = ("workers_per_gpu", "threads", "until", "idle")
+WORK = ("workers_per_gpu", "threads", "until", "idle", "isolate")
 
 
 def main(words: list[str]) -> int:

@@ -71,14 +71,16 @@ def sweep(words: list[str]) -> int:
     logs = _logs(words, str(cells[0].results))
     _servable(cells)
     _freeze(words, jobs, cells)
-    pending = [n for n, cell in enumerate(cells) if _pending(cell)]
+    before = _stored(cells)
+    pending = [n for n, (cell, rows) in enumerate(zip(cells, before, strict=True)) if _pending(cell, rows)]
     code = 0
     if pending:
         print(f"{len(pending)} of {len(cells)} cells to do; logs in {logs}", file=sys.stderr)
         code = _send(words, [jobs[n] for n in pending], logs)
-    _complete([cell for n, cell in enumerate(cells) if n not in pending and verdict(cell)[0] != 2])
     sent = {n: number for number, n in enumerate(pending)}
-    verdicts = [_explained(cell, logs, sent.get(n)) for n, cell in enumerate(cells)]
+    _complete([(cell, before[n]) for n, cell in enumerate(cells) if n not in sent])
+    after = _stored(cells) if sent else before
+    verdicts = [_explained(cell, after[n], logs, sent.get(n)) for n, cell in enumerate(cells)]
     said = [
         (bad, f"{cell.label} (seed {cell.seed}): {why}")
         for cell, (bad, why) in zip(cells, verdicts, strict=True)
@@ -103,13 +105,15 @@ def _freeze(words: list[str], jobs: list[list[str]], cells: list[Cell]) -> None:
     Plan.of("sweep", ["-m", *words], made.values(), cells[0].results).freeze()
 
 
-def verdict(cell: Cell) -> tuple[int, str]:
-    """An exit code and its reason, by the store alone."""
+def verdict(cell: Cell, rows: Any = None) -> tuple[int, str]:
+    """An exit code and its reason, by the store alone: by its rows, or by the mistake in the place of them."""
     from sipbench.bench import store
 
+    if isinstance(rows, UserError):
+        return 2, str(rows)
     try:
-        rows = store.read(cell.folder)
-        missing = store.missing(cell)
+        rows = store.read(cell.folder) if rows is None else rows
+        missing = store.missing(cell, rows=rows)
     except UserError as error:
         return 2, str(error)
     failed = rows[rows["image"].isin(cell.images) & (rows["status"] != "ok")]
@@ -121,13 +125,28 @@ def verdict(cell: Cell) -> tuple[int, str]:
     return 0, ""
 
 
-def _pending(cell: Cell) -> bool:
+def _stored(cells: list[Cell]) -> list[Any]:
+    """The rows of each cell, all read at once; of one that has no name, since it lacks something, the mistake."""
+    from sipbench.bench.index import stored
+
+    folders: list[Any] = [_folder(cell) for cell in cells]
+    rows = stored(cell for cell, at in zip(cells, folders, strict=True) if isinstance(at, Path))
+    return [rows[at] if isinstance(at, Path) else at for at in folders]
+
+
+def _folder(cell: Cell) -> Path | UserError:
+    try:
+        return cell.folder
+    except UserError as error:
+        return error
+
+
+def _pending(cell: Cell, rows: Any) -> bool:
     from sipbench.bench import store
 
-    try:
-        return bool(store.missing(cell, retry_failed=cell.retry_failed))
-    except UserError:
+    if isinstance(rows, UserError):
         return False
+    return bool(store.missing(cell, retry_failed=cell.retry_failed, rows=rows))
 
 
 def _servable(cells: list[Cell]) -> None:
@@ -141,18 +160,18 @@ def _servable(cells: list[Cell]) -> None:
         validate.servable(cell.dataset, cell.images)
 
 
-def _complete(cells: list[Cell]) -> None:
-    """Scores and logs that finished cells lack."""
+def _complete(cells: list[tuple[Cell, Any]]) -> None:
+    """Scores and logs that finished cells lack, by their rows."""
     from sipbench.bench.rescore import lacking
 
-    for cell in cells:
-        if cell.wandb["mode"] != "disabled" or lacking(cell):
+    for cell, rows in cells:
+        if not isinstance(rows, UserError) and (cell.wandb["mode"] != "disabled" or lacking(cell, rows)):
             print(run(cell))
 
 
-def _explained(cell: Cell, logs: Path, number: int | None) -> tuple[int, str]:
+def _explained(cell: Cell, rows: Any, logs: Path, number: int | None) -> tuple[int, str]:
     """The verdict; where images are missing and the job of that number said why, its own words."""
-    code, reason = verdict(cell)
+    code, reason = verdict(cell, rows)
     said = note(logs, "none" if number is None else number)
     if not code or not said.is_file():
         return code, reason

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from sipbench.errors import UserError
+
 HELP = """\
 sipbench work [SWEEP | TABLE key=value ... | -m key=value,value ...]     do what is missing, beside other workers
 
@@ -14,6 +16,7 @@ sipbench work [SWEEP | TABLE key=value ... | -m key=value,value ...]     do what
   workers_per_gpu=1           so many processes on each GPU that is visible here, or so many on the CPU
   threads=N                   of each process, in place of its share of the cores
   idle=600                    wait so long for batches that other workers hold before leaving them to them
+  isolate=true                each solver in a process of its own, which may crash or hang alone
   results=FOLDER              the folder that the workers share
 
 Start as many as you like, on any machine that sees the folder, and end them as you like: a batch is done by one of
@@ -22,7 +25,7 @@ is up, with exit code 0; sipbench status says what is done. SIGTERM and Ctrl-C s
 
 Example:  sipbench work table1 until=18:30
 """
-OWN = ("until", "workers_per_gpu", "threads", "idle")
+OWN = ("until", "workers_per_gpu", "threads", "idle", "isolate")
 RESTARTS = 100  # of a job that puts itself back into its queue
 
 
@@ -53,7 +56,7 @@ def _worker(words: list[str]) -> int:
     from sipbench.cluster import deadline, presence, share
     from sipbench.cluster.plan import results_of
     from sipbench.cluster.supervisor import Supervisor, requeue
-    from sipbench.cluster.telling import WITH_PARENT
+    from sipbench.cluster.telling import ISOLATE, WITH_PARENT
 
     if os.environ.pop(WITH_PARENT, ""):
         presence.die_with_parent(signal.SIGTERM)
@@ -64,6 +67,9 @@ def _worker(words: list[str]) -> int:
     places = share.places(each, device)
     seconds = min(deadline.typed(own["until"]), deadline.of_job())
     idle = deadline.typed(own["idle"] or "600")
+    if own["isolate"] not in (None, "true", "false"):
+        raise UserError(f"isolate is true or false, not {own['isolate']!r}")
+    os.environ |= {ISOLATE: "1"} if own["isolate"] == "true" else {}
     worker = Supervisor(results, others, places, share.threads(results, len(places), own["threads"]), seconds, idle)
     code = worker.run()
     if worker.left and os.environ.get("SIPBENCH_REQUEUE"):

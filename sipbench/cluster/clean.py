@@ -1,4 +1,4 @@
-"""What nothing asks for in a results folder: cells of no table and no sweep, and what the dead left behind."""
+"""What nothing asks for in a results folder: what the dead left behind, and cells of no table and no sweep."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sipbench import configs
 from sipbench.bench import store
@@ -17,6 +19,10 @@ from sipbench.cluster.presence import Watch
 from sipbench.errors import UserError
 from sipbench.text import file_word
 
+if TYPE_CHECKING:
+    from sipbench.tables.spec import Row, TableSpec
+
+GROUPS = ("dataset", "degradation", "method")  # as the folders of cells lie
 OLD = 3600.0  # seconds after which a half-written file is nobody's
 
 
@@ -40,22 +46,27 @@ def wanted(results: Path, tables: Iterable[str] | None = None) -> set[str]:
     """The folders of all cells that a sweep asks for, or a table under any of its profiles.
 
     Where a cell cannot be named, since its data or its weights are not here, all cells of its dataset, degradation and
-    method are wanted: their common folder stands for them.
+    method are wanted: their common folder stands for them. Of a table those cells alone are composed that may be here.
     """
+    here = {tuple(folder.relative_to(results).parts[1:4]) for folder in store.cells(results)}
     found = {cell.folder for name in plans.names(results) for cell in plans.load(results, name).cells if cell.hash}
     for table in configs.names("table") if tables is None else tables:
         for profile in _profiles(table):
-            found |= _of_table(table, profile, results)
+            found |= _of_table(table, profile, here)
     return found
 
 
-def waste(results: Path, asked: set[str]) -> Iterator[Waste]:
-    """What may be removed. Only what the store and the workers have made is looked at, never a table."""
+def unasked(results: Path, asked: set[str]) -> Iterator[Waste]:
+    """Cells that no table and no sweep asks for; what was run by itself is among them: nothing tells it apart."""
     runs = (results / "runs").resolve()
     for folder in store.cells(results):
         led_out = folder.resolve() != runs / folder.relative_to(results / "runs")  # a link is not followed
         if not led_out and not {str(folder.relative_to(results)), str(folder.parent.relative_to(results))} & asked:
             yield Waste(folder, "no table and no sweep asks for it", _size(folder))
+
+
+def leftovers(results: Path) -> Iterator[Waste]:
+    """What was left behind by processes that ended. Only what the store and the workers have made is looked at."""
     for path in sorted((results / "runs").glob("*/*/*/*/.*.tmp")):
         if _old(path):
             yield Waste(path, "half written by a process that ended", _size(path))
@@ -86,20 +97,41 @@ def _of_workers(results: Path) -> Iterator[Waste]:
 
 def _profiles(table: str) -> list[str]:
     node = configs.read("table", table)
-    return [*dict.fromkeys(["demo", *(node.get("profiles") or {})])]
+    return [*(node.get("profiles") or {})]
 
 
-def _of_table(table: str, profile: str, results: Path) -> set[str]:
+def _of_table(table: str, profile: str, here: set[tuple[str, ...]]) -> set[str]:
+    """The folders of its cells of a dataset, a degradation and a method of which there are cells."""
     from sipbench import tables
 
     spec = tables.load(table, profile)
+    planned = [(pair, row) for pair in spec.pairs for row in spec.rows if row.exists]
+    kept = [spec.entry(*pair, row) for pair, row in planned if _may_be(spec, pair, row, here)]
     found = set()
-    for cell in {id(cell): cell for entry in spec.planned for cell in entry.cells}.values():
+    for cell in {id(cell): cell for entry in kept for cell in entry.cells}.values():
         try:
             found.add(str(cell.folder.relative_to(cell.results)))
         except UserError:
             found.add("/".join(["runs", *map(file_word, cell.names)]))
     return found
+
+
+def _may_be(spec: TableSpec, pair: tuple[str, str], row: Row, here: set[tuple[str, ...]]) -> bool:
+    """Whether a cell of this entry may be among those that are here, told by the names that its words give it."""
+    words = [*spec.tasks[pair[1]].words, *spec.words, *row.words, *row.per_problem.get(pair[1], ())]
+    if any(word.partition("=")[0].endswith("name") for word in words):
+        return True
+    chosen = {"dataset": pair[0], "method": row.method}
+    chosen |= {key: value for key, _, value in (word.partition("=") for word in words) if key in GROUPS}
+    names = [_name(group, chosen.get(group, "")) for group in GROUPS]
+    return any(all(name in ("", part) for name, part in zip(names, parts, strict=True)) for parts in here)
+
+
+@cache
+def _name(group: str, choice: str) -> str:
+    """What a config calls itself, as folders bear it; nothing where only composing tells."""
+    name = (configs.read(group, choice) if choice in configs.names(group) else {}).get("name")
+    return file_word(name) if isinstance(name, str) and "$" not in name else ""
 
 
 def _old(path: Path) -> bool:

@@ -11,9 +11,12 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from dataclasses import replace
 from types import FrameType
+from typing import Any
 
-from sipbench.bench import record, store
+from sipbench.bench import isolated, record, store
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.rescore import score_stored
 from sipbench.bench.run import run
@@ -21,7 +24,7 @@ from sipbench.cluster import lease
 from sipbench.cluster import plan as plans
 from sipbench.cluster.agenda import Agenda, Job
 from sipbench.cluster.plan import Plan, source
-from sipbench.cluster.telling import FIRST, HANG, IDLE, UNTIL, WORKER, Teller
+from sipbench.cluster.telling import FIRST, HANG, IDLE, ISOLATE, UNTIL, WORKER, Teller
 from sipbench.errors import UserError
 from sipbench.report.wandb import log_stored
 
@@ -47,12 +50,19 @@ class Labour:
         now = source()
         self._marks = {} if now == plan.source else {"source_changed": f"submitted {plan.source}, ran {now}"}
         self._cells, self._took = dict[str, Cell](), dict[str, float]()
+        self._apart: isolated.Worker | None = None
 
     def all(self) -> int:
         """0 where nothing is left that it could do, 75 where its time was up, 2 where nothing can be stored."""
         signal.signal(signal.SIGUSR2, self._drain)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
+        try:
+            return self._until_the_end()
+        finally:
+            self._let_go()
+
+    def _until_the_end(self) -> int:
         waited = time.monotonic()
         while not self._time_is_up():
             job = self.agenda.next()
@@ -96,7 +106,7 @@ class Labour:
             elif _hopeless(reasons := lease.deaths(job.lease.folder, job.lease.key)):
                 landed = self._give_up(job, cell, reasons)
             else:
-                for rows in run(cell, self.teller.step, job.images, self._marks):
+                for rows in self._solved(cell, job):
                     landed += len(rows)
                 lease.forget_deaths(job.lease.folder, job.lease.key)
             if not job.lesson:
@@ -119,8 +129,23 @@ class Labour:
             cell = job.cell.cell(self.plan)
             if change := job.cell.change(cell):
                 raise Changed(f"{change} since it was submitted. Submit it again: what is done of it stays")
+            cell = replace(cell, isolate=True) if ISOLATE in os.environ else cell
             self._cells = {**dict(list(self._cells.items())[-7:]), job.cell.hash: cell}
         return self._cells[job.cell.hash]
+
+    def _solved(self, cell: Cell, job: Job) -> Iterator[list[dict[str, Any]]]:
+        """The rows of a batch; the process of an isolated cell stays for the next batch of the same."""
+        if not cell.isolate:
+            return run(cell, self.teller.step, job.images, self._marks)
+        if self._apart is None or self._apart.cell.hash != cell.hash:
+            self._let_go()
+            self._apart = isolated.Worker(replace(cell, isolate=False))
+        return isolated.run(cell, self.teller.step, job.images, self._marks, self._apart)
+
+    def _let_go(self) -> None:
+        if self._apart is not None:
+            self._apart.end()
+            self._apart = None
 
     def _train(self, job: Job, cell: Cell) -> None:
         from sipbench.training.learned import train

@@ -21,6 +21,7 @@ FIRST = "SIPBENCH_FIRST"
 WITH_PARENT = "SIPBENCH_WITH_PARENT"  # a worker whose parent is an actor ends with it
 HANG = "SIPBENCH_HANG"
 IDLE = "SIPBENCH_IDLE"
+ISOLATE = "SIPBENCH_ISOLATE"  # solvers of a worker have processes of their own
 OFTEN = 2.0  # seconds between two lines about steps
 
 

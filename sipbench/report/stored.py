@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from sipbench.bench import store
+from sipbench.bench import packing, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
@@ -85,7 +85,7 @@ def _files(estimate: Estimate, kind: str) -> dict[str, bytes]:
     parts: dict[str, Tensor] = {"": estimate.x[0]}
     parts |= {f"-{file_word(name)}": part[0] for name, part in (estimate.theta or {}).items()}
     if kind == "safetensors":
-        return {".safetensors": store.packed(estimate, 0)}
+        return {".safetensors": packing.packed(estimate, 0)}
     if kind == "npy":
         return {f"{name}.npy": _npy(part) for name, part in parts.items()}
     bits = 16 if kind == "png16" else 8

@@ -234,7 +234,7 @@ class TableSpec:
     @cached_property
     def planned(self) -> tuple[Entry, ...]:
         """Every entry, whether or not what it needs is here."""
-        return tuple(self._entry(dataset, degradation, row) for dataset, degradation in self.pairs for row in self.rows)
+        return tuple(self.entry(*pair, row) for pair in self.pairs for row in self.rows)
 
     def entries(self) -> list[Entry]:
         """Every entry; one that cannot run here says why. Looked up once: load the table again to look again."""
@@ -262,7 +262,8 @@ class TableSpec:
 
         return tuple(map(checked, self.planned))
 
-    def _entry(self, dataset: str, degradation: str, row: Row) -> Entry:
+    def entry(self, dataset: str, degradation: str, row: Row) -> Entry:
+        """One entry as it is planned, whether or not what it needs is here."""
         if not row.exists:
             return Entry(dataset, degradation, row, status="not yet", reason="its solver is not part of sipbench yet")
         cells = tuple(self._cell(dataset, degradation, row, seed) for seed in self.seeds_of(degradation))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sipbench import metrics
-from sipbench.bench import protocol, store
+from sipbench.bench import packing, protocol, store
 from sipbench.bench.rescore import lacking, score_stored
 from sipbench.bench.run import Bench, run
 from sipbench.errors import UserError
@@ -28,7 +28,7 @@ def test_theta_and_small_samples_are_kept(cell):
     from sipbench.problem import Estimate
 
     x, k = torch.rand(2, 3, 8, 8), torch.rand(2, 1, 5, 5)
-    kept = store.unpacked(store.packed(Estimate(x, theta={"kernel": k}, samples=torch.rand(2, 4, 3, 8, 8)), 1))
+    kept = packing.unpacked(packing.packed(Estimate(x, theta={"kernel": k}, samples=torch.rand(2, 4, 3, 8, 8)), 1))
     assert torch.equal(kept.x, x[1:]) and torch.equal(kept.theta["kernel"], k[1:]) and kept.samples.shape[:2] == (1, 4)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sipbench.cli.hydra import expand
+from sipbench.cluster import labour, telling
 from sipbench.cluster.asked import plan_of
 
 ROOT = Path(__file__).parents[2]
@@ -49,3 +50,27 @@ def start(here):
         process.kill()
         if process.stdout and not process.stdout.closed:
             process.communicate()
+
+
+@pytest.fixture
+def teller(monkeypatch):
+    """What a worker's process would tell its supervisor."""
+    said = []
+    monkeypatch.setenv(telling.WORKER, "tester")
+
+    class Told:
+        def tell(self, **words):
+            said.append(words)
+
+        def step(self, step, of):
+            pass
+
+    told = Told()
+    told.said = said
+    return told
+
+
+@pytest.fixture
+def signals(monkeypatch):
+    """Tests keep their own."""
+    monkeypatch.setattr(labour.signal, "signal", lambda *_: None)

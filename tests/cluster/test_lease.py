@@ -195,4 +195,4 @@ def test_a_workers_name_leads_to_no_file_of_another(tmp_path, watch):
     files.write(results / "workers" / "evil.json", {"worker": "../../mine", "ended": True})
     files.write(results / "workers" / "odd.json", {"worker": "odd", "place": presence.place(), "pid": "many"})
     lease.tidy(results, "me", Watch(results))
-    assert mine.exists() and not list(clean.waste(results, set()))
+    assert mine.exists() and not list(clean.leftovers(results))

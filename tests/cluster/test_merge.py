@@ -11,6 +11,7 @@ from sipbench.bench import sealed, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
 from sipbench.cluster import clean, merge
+from sipbench.tables.spec import TableSpec
 
 MOODY = """\
 from pathlib import Path
@@ -89,11 +90,18 @@ def test_what_nothing_asks_for_is_shown_and_then_removed(here, cell, plan, capsy
     alone = cell("results", "seed=9", images=[0])
     (here / "results" / "demo").mkdir()
     (here / "results" / "leases" / "old").mkdir(parents=True)
-    assert cli.main(["clean"]) == 0
+    composed, entry = [], TableSpec.entry
+    monkeypatch.setattr(TableSpec, "entry", lambda *words: composed.append(words[1:]) or entry(*words))
+    assert cli.main(["clean", "--cells"]) == 0
     said = capsys.readouterr().out
     assert str(alone.hash) in said and of_sweep.hash not in said and of_table.hash not in said and "2 found" in said
-    assert alone.folder.is_dir()
+    assert "run one by one are among them" in said and alone.folder.is_dir()
+    assert {(degradation, row.method) for _, degradation, row in composed} == {
+        ("sr4", "pinv")
+    }  # what may be here alone
     assert cli.main(["clean", "--yes"]) == 0
+    assert alone.folder.is_dir() and not (here / "results" / "leases" / "old").exists()
+    assert cli.main(["clean", "--cells", "--yes"]) == 0
     assert not alone.folder.exists() and of_sweep.folder.is_dir() and of_table.folder.is_dir()
     assert (here / "results" / "demo").is_dir() and (here / "results" / "sweeps").is_dir()
 
@@ -119,7 +127,7 @@ def test_nothing_is_removed_that_a_link_leads_to(here, cell):
     elsewhere = cell("elsewhere", images=[0])
     (here / "results" / "runs").mkdir(parents=True)
     (here / "results" / "runs" / "faces").symlink_to(here / "elsewhere" / "runs" / "faces")
-    assert not list(clean.waste(here / "results", set())) and elsewhere.folder.is_dir()
+    assert not list(clean.unasked(here / "results", set())) and elsewhere.folder.is_dir()
 
 
 def test_a_cell_that_is_nested_without_end_is_refused_as_any_other(here, cell, capsys):

@@ -11,8 +11,8 @@ from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
 from sipbench.cli.hydra import expand
-from sipbench.cluster import labour, telling
 from sipbench.cluster import plan as plans
+from sipbench.cluster import labour, telling
 from sipbench.cluster.asked import of_table, plan_of
 from sipbench.cluster.labour import Labour
 from sipbench.errors import UserError
@@ -24,31 +24,24 @@ def solve(problem):
     Path("calls").write_text(Path("calls").read_text() + ".")
     raise ValueError("bad")
 """
+DEADLY = """\
+import os
+
+def solve(problem):
+    with open("calls", "a+") as file:
+        file.write(f"{os.getpid()}\\n")
+        file.seek(0)
+        if len(file.readlines()) == 2:
+            file.flush()
+            os._exit(3)
+    return problem.f.pinv(problem.y)
+"""
 MINE = "def solve(problem, *, scale=1.0):\n    return scale * problem.f.pinv(problem.y)\n"
 
 
-@pytest.fixture
-def teller(monkeypatch):
-    """What a worker's process would tell its supervisor."""
-    said = []
-    monkeypatch.setenv(telling.WORKER, "tester")
-
-    class Told:
-        def tell(self, **words):
-            said.append(words)
-
-        def step(self, step, of):
-            pass
-
-    told = Told()
-    told.said = said
-    return told
-
-
 @pytest.fixture(autouse=True)
-def signals(monkeypatch):
-    """Tests keep their own."""
-    monkeypatch.setattr(labour.signal, "signal", lambda *_: None)
+def quiet(signals):
+    """Tests keep their own signals."""
 
 
 def test_it_is_read_as_it_was_written(plan):
@@ -90,6 +83,21 @@ def test_rows_say_that_the_source_changed(here, plan, teller):
     assert Labour(replace(made, source="older"), teller).all() == 0
     rows = store.read(made.results / made.cells[0].folder)
     assert rows["source_changed"][0].startswith("submitted older, ran ")
+
+
+def test_solvers_have_a_process_of_their_own_where_the_worker_is_told_so(here, plan, teller, monkeypatch):
+    """One for all batches of a cell, until one is ended; its rows say that the source changed, as others do."""
+    from sipbench.bench import store
+
+    (here / "mine.py").write_text(DEADLY)
+    made = plan("-m", "method=mine.py:solve", "images=4", "batch_size=1")
+    monkeypatch.setenv(telling.ISOLATE, "1")
+    assert Labour(replace(made, source="older"), teller).all() == 0
+    rows = store.read(made.results / made.cells[0].folder)
+    assert rows["status"].tolist() == ["ok", "failed", "ok", "ok"] and "os._exit(3)" in rows["reason"][1]
+    assert rows["source_changed"].str.startswith("submitted older, ran ").all()
+    pids = (here / "calls").read_text().split()
+    assert len(pids) == 4 and [pids.index(pid) for pid in pids] == [0, 0, 2, 2] and str(os.getpid()) not in pids
 
 
 def test_what_a_method_cannot_do_is_noted_once_for_all(here, plan, teller, monkeypatch):

@@ -72,7 +72,7 @@ def _command(name: str, words: list[str]) -> None:
         profile, rest = Overrides(words[1:]).take("profile", "demo")
         spec = tables.load(words[0], profile, Overrides(word for word in rest if not re.match("compute=|jobs=", word)))
         for entry in (0, -1):
-            spec._entry(*spec.pairs[entry], spec.rows[entry])
+            spec.entry(*spec.pairs[entry], spec.rows[entry])
     elif name in ("submit", "work") and words[0] == "-m":
         _cells(words[1:])
     elif name in ("submit", "work", "report") and "=" not in words[0] and "-" not in words[0]:  # or what was submitted

@@ -32,6 +32,8 @@ TaskPlugin=task/none
 MpiDefault=none
 ReturnToService=2
 KillWait=2
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 MinJobAge=3600
 MailProg=/bin/true
 SelectType=select/cons_tres
@@ -40,7 +42,9 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2,sched_min
 SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=64000 Gres=gpu:4 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1
+PartitionName=calm Nodes=ALL MaxTime=INFINITE PriorityTier=1 PreemptMode=OFF
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
 """
 SACCT = '''\
 #!{python}

@@ -2,7 +2,7 @@
 
 import torch
 
-from sipbench.bench import store
+from sipbench.bench import packing
 from sipbench.bench.run import Bench
 from sipbench.problem import Estimate
 from sipbench.tables.views import strip
@@ -25,7 +25,7 @@ def test_an_estimate_is_aligned_as_it_is_for_the_score(tmp_path):
     bench = Bench.of(cell, check=False)
     problem = bench.pose([0])
     x = bench.truth([0], problem).x
-    put(cell, [row(0) | {"kept": True, "estimate": store.packed(Estimate(x.flip(-1, -2)), 0)}])
+    put(cell, [row(0) | {"kept": True, "estimate": packing.packed(Estimate(x.flip(-1, -2)), 0)}])
 
     class Far:
         symmetries, margin = ("flip",), (0, 0)
@@ -41,6 +41,6 @@ def test_the_mean_of_draws_is_a_part(tmp_path):
     spec = load(tmp_path, "images=1", "method=pinv")
     cell = spec.planned[0].cell
     samples = torch.randn(1, 4, 3, 32, 32)
-    put(cell, [row(0) | {"kept": True, "estimate": store.packed(Estimate(samples[:, 0], samples=samples), 0)}])
+    put(cell, [row(0) | {"kept": True, "estimate": packing.packed(Estimate(samples[:, 0], samples=samples), 0)}])
     assert torch.equal(strip.returned(cell, 0, "mean"), samples.mean(1))
     assert not torch.equal(strip.returned(cell, 0, ""), samples.mean(1))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sipbench.bench import store
+from sipbench.bench import packing, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
@@ -76,13 +76,13 @@ def returned(cell: Cell, image: int, part: str) -> Tensor | None:
 def unpacked(content: bytes, part: str) -> Tensor | None:
     """The same, of what is kept of an image."""
     if not part:
-        return store.unpacked(content).x
-    if part in (chosen := store.unpacked_chosen(content)):
+        return packing.unpacked(content).x
+    if part in (chosen := packing.unpacked_chosen(content)):
         return chosen[part].float()
     if f"{part}_" != MEAN:
         return None
-    samples = store.unpacked(content).samples
-    return store.moments(content)[0] if samples is None else samples.mean(1)
+    samples = packing.unpacked(content).samples
+    return packing.moments(content)[0] if samples is None else samples.mean(1)
 
 
 def pixels(x: Tensor) -> Any:
