@@ -12,7 +12,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ EMPTY = b"0" * 140  # 12 digits of a place, two hashes
 SEAL = re.compile(re.escape(NAME) + rb".{3}([0-9a-f]{140})", re.DOTALL)
 END = 8  # bytes after the metadata: its length, and a magic word
 MAGIC = b"PAR1"
+ROOM, TIMES = 64 * 2**20, 64  # what a file may unpack to: so many bytes, and so many times its own
 
 
 class Damaged(Exception):
@@ -48,20 +49,43 @@ def sealed(table: Any, heavy: Collection[str] = (), said: Mapping[bytes, bytes] 
     return bytes(content)
 
 
-def read(path: Path, columns: Sequence[str] | None, heavy: Collection[str] = ()) -> Any:
+def read(
+    path: Path,
+    columns: Sequence[str] | None,
+    heavy: Collection[str] = (),
+    misfit: Callable[[Any], str] = lambda schema: "",
+) -> Any:
     """The Arrow table of a file: these of its columns that it has, or all but the heavy ones.
 
-    What it returns is what was verified. Damaged is raised where the file is not as it was written.
+    `misfit` says what is wrong with the kinds of all of its columns, if anything. What it returns is what was verified.
+    Damaged is raised where the file is not as it was written.
     """
     from pyarrow import ArrowException, BufferReader, parquet
 
     content = _verified(path, columns is not None and bool({*columns} & {*heavy}))
     try:
         with parquet.ParquetFile(BufferReader(content), page_checksum_verification=True) as file:
+            if why := misfit(file.schema_arrow):
+                raise Damaged(why)
             names = file.schema_arrow.names
-            return file.read(columns=[n for n in names if (n in columns if columns is not None else n not in heavy)])
+            names = [n for n in names if (n in columns if columns is not None else n not in heavy)]
+            return _unpacked(file, names, len(content))
     except (ValueError, TypeError, KeyError, OSError, ArrowException, MemoryError) as error:
         raise Damaged(" ".join(str(error).split())[:200]) from error
+
+
+def _unpacked(file: Any, names: list[str], size: int) -> Any:
+    """These columns, piece by piece: one value that stands for many is refused before memory is full of it."""
+    from pyarrow import Table
+
+    pieces, taken = [], 0
+    for piece in file.iter_batches(max(64, size // 256), columns=names):
+        pieces.append(piece)
+        taken += piece.nbytes
+        if taken > ROOM + TIMES * size:
+            raise Damaged(f"its {size:,} bytes unpack to more than {taken:,}")
+    schema = pieces[0].schema if pieces else file.read(columns=names).schema
+    return Table.from_batches(pieces, schema.with_metadata(file.schema_arrow.metadata))
 
 
 def _verified(path: Path, whole: bool) -> bytes:

@@ -17,18 +17,19 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import damage, packing, protocol, sealed
 from sipbench.bench.cell import Cell
+from sipbench.bench.damage import HEAVY
 from sipbench.errors import UserError
 from sipbench.problem import Estimate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-HEAVY = ("estimate", "png")  # columns that are read only when they are named
 SETTLES = ("image", "status", "kept", "metrics_version")
 _verified: set[tuple[Path, int, int, int]] = set()
 
@@ -40,7 +41,7 @@ def prepare(cell: Cell) -> None:
     """
     remove_leftovers(cell.folder)
     for path in files(cell.folder):
-        if why := flaw(path):
+        if flaw(path) and (why := flaw(path)):  # twice: on NFS a file that was replaced meanwhile fails to be read
             with writing(cell.folder):
                 damage.set_aside(path, why)
     content = {
@@ -53,8 +54,14 @@ def prepare(cell: Cell) -> None:
 
 
 def write(cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
-    """Land a finished batch: all of its rows, or none."""
-    _land(cell, rows, file_of([row["image"] for row in rows]))
+    """Land a finished batch: all of its rows, or none.
+
+    Where the same batch landed already, as somebody took it for a dead worker's, the one in which more succeeded stays.
+    """
+    name = file_of([row["image"] for row in rows])
+    have = _table(cell.folder / name, [*SETTLES])
+    if have is None or len(settled(have, retry_failed=True)) <= sum(row["status"] == "ok" for row in rows):
+        _land(cell, rows, name)
 
 
 def file_of(images: Sequence[int]) -> str:
@@ -217,14 +224,22 @@ def _table(path: Path, columns: list[str] | None) -> Any:
 
 def _sound(path: Path, columns: list[str] | None) -> Any:
     """The Arrow table of a file of a store; Damaged where it is not as it was written, or not of a store."""
-    import pyarrow as pa
+    from pyarrow import ArrowException
 
-    needed = ["image", "status" if path.name.startswith("rows-") else "metrics_version"]
-    found = sealed.read(path, None if columns is None else [*columns, *needed], HEAVY)
+    scores = path.name.startswith("scores-")
+    needed = ["image", "metrics_version" if scores else "status"]
+    wanted = None if columns is None else [*columns, *needed, "cell"]
+    found = sealed.read(path, wanted, HEAVY, partial(damage.misfit, scores=scores))
     if lost := [name for name in needed if name not in found.column_names]:
         raise sealed.Damaged(f"it is no file of a store: it has no column {lost[0]}")
-    if not pa.types.is_integer(found.schema.field("image").type):
-        raise sealed.Damaged("it is no file of a store: its images are not whole numbers")
+    if found["image"].null_count or len(found["image"].unique()) < len(found):
+        raise sealed.Damaged("it is no file of a store: an image has no number, or is there twice")
+    if "cell" in found.column_names and (others := {*found["cell"].to_pylist()} - {path.parent.name}):
+        raise sealed.Damaged(f"it has rows of another cell, {min(map(str, others))}")
+    try:
+        found.validate(full=True)
+    except ArrowException as error:
+        raise sealed.Damaged(" ".join(str(error).split())[:200]) from error
     return found
 
 
@@ -234,6 +249,7 @@ def flaw(path: Path) -> str:
         about = os.stat(path)
         mark = path, about.st_mtime_ns, about.st_size, about.st_ino
         if mark not in _verified:
+            _sound(path, None)
             _sound(path, list(HEAVY))
             _verified.add(mark)
     except (FileNotFoundError, sealed.Damaged) as error:

@@ -14,7 +14,7 @@ sipbench merge A B [...] [into=C]     check the results of several machines and 
   into=C       a folder that may be there already, or not yet
 
 Every file is read whole: its checksums, that its rows are of its cell, and that the cell is what its folder says.
-What is not right is refused and named. Of two results for the same images the one in which more succeeded is kept.
+What is not right is refused and named. Of two results for the same images what succeeded in either is kept.
 Exit code 0: all is joined; 1: something was refused.
 
 Example:  sipbench merge results /mnt/node7/results

@@ -58,8 +58,10 @@ def wanted(results: Path, tables: Iterable[str] | None = None) -> set[str]:
 
 def unasked(results: Path, asked: set[str]) -> Iterator[Waste]:
     """Cells that no table and no sweep asks for; what was run by itself is among them: nothing tells it apart."""
+    runs = (results / "runs").resolve()
     for folder in store.cells(results):
-        if not {str(folder.relative_to(results)), str(folder.parent.relative_to(results))} & asked:
+        led_out = folder.resolve() != runs / folder.relative_to(results / "runs")  # a link is not followed
+        if not led_out and not {str(folder.relative_to(results)), str(folder.parent.relative_to(results))} & asked:
             yield Waste(folder, "no table and no sweep asks for it", _size(folder))
 
 

@@ -25,7 +25,7 @@ def read(path: Path) -> dict[str, Any] | None:
     """Its content; None where there is none, or nothing that can be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ class Hand:
         own = {PIPE: str(speaks)} | ({FIRST: "1"} if first else {})
         command = [sys.executable, "-m", "sipbench.cli", "work", *self.words]
         environment = {**self.environment, **own}
-        self.process = subprocess.Popen(command, env=environment, pass_fds=[speaks], process_group=0)
+        deaf = partial(signal.signal, signal.SIGUSR2, signal.SIG_IGN)  # until it listens: it would end of it
+        self.process = subprocess.Popen(command, env=environment, pass_fds=[speaks], process_group=0, preexec_fn=deaf)
         os.close(speaks)
         self._why = ""
 

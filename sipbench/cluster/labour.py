@@ -21,6 +21,7 @@ from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.rescore import score_stored
 from sipbench.bench.run import run
 from sipbench.cluster import lease
+from sipbench.cluster import plan as plans
 from sipbench.cluster.agenda import Agenda, Job
 from sipbench.cluster.plan import Plan, source
 from sipbench.cluster.telling import FIRST, HANG, IDLE, ISOLATE, UNTIL, WORKER, Teller
@@ -101,8 +102,7 @@ class Labour:
         self.teller.tell(hold=held, label=job.label, images=len(job.images), cell=job.cell.hash)
         try:
             cell = self._cell(job)
-            limit = cell.budget_seconds and hang() + 2 * cell.budget_seconds * cell.draws * len(job.images)
-            self.teller.tell(limit=limit)
+            self.teller.tell(limit=_limit(job, cell))
             if job.lesson:
                 self._train(job, cell)
             elif _hopeless(reasons := lease.deaths(job.lease.folder, job.lease.key)):
@@ -199,6 +199,13 @@ def _hopeless(reasons: list[str]) -> bool:
     return len(reasons) >= ATTEMPTS or any(reason.startswith(HUNG) for reason in reasons)
 
 
+def _limit(job: Job, cell: Cell) -> float | None:
+    """Seconds after which it hangs; None of a batch without a budget, and of a training, which has none."""
+    if job.lesson or not cell.budget_seconds:
+        return None
+    return hang() + 2 * cell.budget_seconds * cell.draws * len(job.images)
+
+
 def hang() -> float:
     """Seconds that a batch may take beyond twice its budget: for loading, scores, and the last step."""
     return float(os.environ.get(HANG) or 300.0)
@@ -211,6 +218,7 @@ class Changed(UserError):
 def labour(plan: Plan, *, asked_anew: bool) -> int:
     """Of a worker's process: all of its work. With `asked_anew` what could not be done before is tried again."""
     plan.freeze()
+    plan = plans.load(plan.results, plan.name)  # of the source that it was frozen with, if that was long ago
     if asked_anew and os.environ.get(FIRST):
         plan.begin_anew()
     try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -52,7 +53,8 @@ class Lease:
         """Give it back. One that somebody else has taken over stays, and so does one in a folder made read-only."""
         with contextlib.suppress(OSError):
             if self.held():
-                for number in _numbers(self.folder, self.key):  # the older ones first: what is left is no dead one's
+                own = (n for n in _numbers(self.folder, self.key) if n <= self.number)
+                for number in own:  # the older ones first: what is left is no dead one's
                     (self.folder / f"{self.key}.{number}.lease").unlink(missing_ok=True)
             self.folder.rmdir()
 
@@ -141,7 +143,7 @@ def _linked(temporary: Path, lease: Lease) -> bool:
     try:
         os.link(temporary, lease.path)
     except FileExistsError:
-        return False
+        return temporary.stat().st_nlink == 2  # NFS may ask twice, and be told that the link it made is there
     except OSError as error:
         if error.errno in NO_LINKS:
             return _exclusive(lease)
@@ -165,7 +167,7 @@ def _exclusive(lease: Lease) -> bool:
 
 def _owner_changed(lease: Lease, before: str) -> bool:
     path = lease.folder / f"{lease.key}.{lease.number - 1}.lease"
-    return path.exists() and _owner(path) != before
+    return not path.exists() or _owner(path) != before
 
 
 def _owner(path: Path) -> str:
@@ -177,5 +179,5 @@ def _newest(folder: Path, key: str) -> int:
 
 
 def _numbers(folder: Path, key: str) -> list[int]:
-    names = (n for n in files.listed(folder) if n.startswith(f"{key}.") and n.endswith(".lease"))
-    return sorted(int(name.split(".")[-2]) for name in names)
+    found = (re.fullmatch(rf"{re.escape(key)}\.(\d+)\.lease", name) for name in files.listed(folder))
+    return sorted(int(one[1]) for one in found if one)

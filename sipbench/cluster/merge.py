@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sipbench.bench import store
+from sipbench import sizes
+from sipbench.bench import sealed, store
 from sipbench.bench.identity import digest
 from sipbench.errors import UserError
 
@@ -22,7 +22,7 @@ class Joined:
 
     Attributes:
         cells, files: how many cells had something new, and how many files were copied.
-        kept: how many files were there already, the same or no worse.
+        kept: how many files were there already, with all that succeeded in the other.
         refused: what was not copied, and why, a line each.
     """
 
@@ -59,10 +59,10 @@ def _join(cell: Path, target: Path, joined: Joined) -> None:
     for file in sorted([*cell.glob("rows-*.parquet"), *cell.glob("scores-*.parquet")]):
         if why := damage(file, cell.name):
             joined.refused.append(f"{file}: {why}")
-        elif (target / file.name).is_file() and not _better(file, target / file.name):
+        elif (new := _new(file, target)) is None:
             joined.kept += 1
         else:
-            store.write_whole(target / file.name, file.read_bytes())
+            store.write_whole(target / new[0], new[1])
             joined.files += 1
     joined.cells += joined.files > before
 
@@ -70,7 +70,7 @@ def _join(cell: Path, target: Path, joined: Joined) -> None:
 def told(cell: Path) -> tuple[dict[str, Any], str]:
     """What a folder's cell.json tells, and why it is not the cell that the folder is named after, if it is not."""
     try:
-        said = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
+        said = sizes.json_object(cell / "cell.json")
         identity = said["identity"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}, "its cell.json cannot be read"
@@ -87,7 +87,7 @@ def _unlike(cell: Path, target: Path) -> str:
     identity = said["identity"]
     if (target / "cell.json").is_file():
         try:
-            there = json.loads((target / "cell.json").read_text(encoding="utf-8"))["identity"]
+            there = sizes.json_object(target / "cell.json")["identity"]
         except (OSError, ValueError, KeyError, TypeError):
             return f"{target / 'cell.json'} cannot be read"
         if there != identity:
@@ -113,17 +113,22 @@ def damage(file: Path, name: str) -> str:
     return ""
 
 
-def _better(file: Path, there: Path) -> bool:
-    """Whether a file is to replace one of the same images: that one is damaged, or fewer of its images succeeded."""
-    if damage(there, there.parent.name):
-        return True
-    return file.name.startswith("rows-") and _succeeded(file) > _succeeded(there)
-
-
-def _succeeded(file: Path) -> int:
-    from pyarrow import parquet
-
-    return parquet.read_table(file, columns=["status"]).column("status").to_pylist().count("ok")
+def _new(file: Path, target: Path) -> tuple[str, bytes] | None:
+    """What a file adds to a cell, by its name there: all of it, or the images that succeeded in it alone."""
+    there = target / file.name
+    if not there.is_file() or damage(there, target.name):
+        return file.name, file.read_bytes()
+    if not file.name.startswith("rows-"):
+        return None
+    have = store.read(target, ["image", "status"])
+    good = {*have[have["status"] == "ok"]["image"]}
+    rows = sealed.read(file, [*sealed.read(file, None, store.HEAVY).column_names, *store.HEAVY], store.HEAVY)
+    ends = zip(rows["image"].to_pylist(), rows["status"].to_pylist(), strict=True)
+    new = [i for i, (image, status) in enumerate(ends) if status == "ok" and image not in good]
+    if not new:
+        return None
+    rows = rows.take(new)
+    return store.file_of(rows["image"].to_pylist()), sealed.sealed(rows, store.HEAVY)
 
 
 def _trained(folder: Path, target: Path, joined: Joined) -> None:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from sipbench.bench.cell import Cell
 
 
+MOST = 10**6  # images of a cell
+
+
 @dataclass(frozen=True)
 class Planned:
     """A cell as it was when it was submitted.
@@ -147,7 +150,8 @@ class Plan:
         write_whole(self.folder / "plan.json", json.dumps(about, indent=2).encode())
 
     def begin_anew(self) -> None:
-        """Forget why cells could not be done, and what was tried again: it is asked for once more."""
+        """Forget why cells could not be done, and what was tried again: it is asked for once more, and last."""
+        os.utime(self.folder / "plan.json")
         for pattern in ("*.json", "retried-*.once"):
             for path in (self.folder / "notes").glob(pattern):
                 path.unlink(missing_ok=True)
@@ -190,7 +194,7 @@ def load(results: Path, name: str) -> Plan:
         cells = tuple(_planned(json.loads(line)) for line in lines)
         typed, made = tuple(map(str, about["typed"])), str(about["made"])
         return Plan(name, typed, results.resolve(), cells, str(about["source"]), made, str(about["started_in"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"damaged sweep {folder}: {error}. Submit it again.") from error
 
 
@@ -224,9 +228,23 @@ def _line(one: Planned) -> dict[str, Any]:
 
 def _planned(line: dict[str, Any]) -> Planned:
     images = line["images"]
+    if isinstance(images, int) and images > MOST:
+        raise ValueError(f"a cell of it claims {images:,} images")
     lists: dict[str, Any] = {k: tuple(map(str, line.get(k) or ())) for k in ("words", "metrics", "lessons")}
     lists["images"] = tuple(range(images)) if isinstance(images, int) else tuple(map(int, images))
+    folder = Path(str(line.get("folder", "")))
+    if (
+        folder.is_absolute()
+        or ".." in folder.parts
+        or not all(map(_is_word, [line.get("hash", "x"), *lists["lessons"]]))
+    ):
+        raise ValueError("a cell of it leads out of the results folder")
     return Planned(**line | lists)
+
+
+def _is_word(name: object) -> bool:
+    """Whether it names a file and leads to no other folder."""
+    return isinstance(name, str) and Path(name).name == name and name not in ("", "..") and "\0" not in name
 
 
 def _digest(content: Any) -> str:

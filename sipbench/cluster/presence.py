@@ -83,17 +83,19 @@ def file_of(results: Path, worker: str) -> Path:
 def everybody(results: Path) -> list[dict[str, Any]]:
     """What each worker said last."""
     names = sorted(name for name in files.listed(results / "workers") if name.endswith(".json"))
-    found = (files.read(results / "workers" / name) for name in names)
-    return [one for one in found if one and "worker" in one]
+    found = ((name, files.read(results / "workers" / name)) for name in names)
+    return [one for name, one in found if one and one.get("worker") == name[:-5]]  # no name leads to another file
 
 
 def gone(said: dict[str, Any]) -> bool:
     """Whether the process is provably no more: it said so, or it was on this machine and is not there."""
     if said.get("ended"):
         return True
-    if not said.get("place") or said["place"] != place():
+    pid = said.get("pid")
+    if not said.get("place") or said["place"] != place() or not isinstance(pid, int):
         return False
-    return started(int(said["pid"])) != said.get("started")
+    now = started(pid)
+    return now != said.get("started") and (now is not None or not _hidden(pid))
 
 
 class Watch:
@@ -131,6 +133,17 @@ def started(pid: int) -> int | None:
     except OSError:
         return None
     return None if after[0] in "ZX" else int(after[19])
+
+
+def _hidden(pid: int) -> bool:
+    """Whether it is another user's, which /proc may not show here."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def job() -> str:

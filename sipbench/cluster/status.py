@@ -15,6 +15,7 @@ from sipbench.bench import index, store
 from sipbench.cluster import files, lease, presence
 from sipbench.cluster.agenda import TRAINING, key_of
 from sipbench.cluster.plan import Plan, Planned
+from sipbench.text import line
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,9 @@ def status(plan: Plan) -> Status:
 
 
 def _standing(one: Planned, rows: Any, live: Mapping[str, set[str]], notes: Mapping[str, Any]) -> Standing:
-    same: dict[str, Any] = {"label": one.label, "seed": one.seed, "hash": one.hash, "images": len(one.images)}
+    same: dict[str, Any] = {"label": line(one.label), "seed": one.seed, "hash": one.hash, "images": len(one.images)}
     if one.refused:
-        return Standing(**same, state="mistake", reason=one.refused)
+        return Standing(**same, state="mistake", reason=line(one.refused))
     have = store.settled(rows)
     rows = rows[rows["image"].isin(one.images)]
     bad, good = rows[rows["status"] != "ok"], rows[rows["status"] == "ok"]
@@ -138,7 +139,8 @@ def _standing(one: Planned, rows: Any, live: Mapping[str, set[str]], notes: Mapp
         "failed": len(bad),
         "running": len(running),
     }
-    return Standing(**same, **counts, missing=len(left) - len(running), state=state, reason=reason, seconds=seconds)
+    counts |= {"missing": len(left) - len(running)}
+    return Standing(**same, **counts, state=state, reason=line(reason), seconds=seconds)
 
 
 def _workers(results: Path, alive: Mapping[str, dict[str, Any]]) -> list[Worker]:
@@ -148,12 +150,15 @@ def _workers(results: Path, alive: Mapping[str, dict[str, Any]]) -> list[Worker]
             silent = max(0.0, now - presence.file_of(results, name).stat().st_mtime)
             doing = [_doing(one, float(said["now"])) for one in said["doing"]]
             since = float(said["now"]) - float(said["began"]) + silent
-            found.append(Worker(name, str(said["host"]), str(said["job"]), since, silent, int(said["images"]), doing))
+            host, job = line(said["host"]), line(said["job"])
+            found.append(Worker(line(name), host, job, since, silent, int(said["images"]), doing))
     return found
 
 
 def _doing(one: dict[str, Any], now: float) -> dict[str, Any]:
-    kept = {key: one[key] for key in ("label", "step", "of", "cell") if key in one}
+    kept = {
+        key: line(one[key]) if key == "label" else one[key] for key in ("label", "step", "of", "cell") if key in one
+    }
     return kept | {"seconds": max(0.0, now - float(one["began"]))}
 
 

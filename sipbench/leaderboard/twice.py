@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sipbench.bench import store
+from sipbench.bench import packing
 from sipbench.leaderboard.verify import Record, same
 
 
@@ -36,7 +36,7 @@ def _worst(name: str, both: list[int], a: dict[int, Record], b: dict[int, Record
 
 def _apart(one: Record, other: Record) -> float:
     """The largest difference of two estimates; infinite where they are of other shapes."""
-    x, y = (store.unpacked(_bytes(row["estimate"])).x for row in (one, other))
+    x, y = (packing.unpacked(_bytes(row["estimate"])).x for row in (one, other))
     return float((x - y).abs().max()) if x.shape == y.shape else float("inf")
 
 

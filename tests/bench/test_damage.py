@@ -9,10 +9,11 @@ import time
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
 
-from sipbench.bench import damage, protocol, sealed, store
+from sipbench.bench import damage, index, protocol, sealed, store
 from sipbench.bench.run import run
 from sipbench.errors import UserError
 
@@ -189,3 +190,73 @@ def test_a_dataset_that_loses_a_file(cell, tmp_path):
     shutil.move(tmp_path / "b.png", lost)
     again = cell(*words, "retry_failed=true")
     assert again.hash == c.hash and [rows[0]["status"] for rows in run(again)] == ["ok"]
+
+
+WICKED = {
+    "an image without a number": {"image": pa.array([0, None, 2])},
+    "an image twice": {"image": [0, 0, 2]},
+    "a status that is a list": {"status": [["ok"]] * 3},
+    "a score that is a word": {"psnr": ["best"] * 3},
+    "a version that is a word": {"metrics_version": ["9"] * 3},
+    "a reason that is no text": {"reason": [b"\xff"] * 3},
+    "an estimate that is a word": {"estimate": ["x"] * 3},
+    "another cell": {"cell": ["0123456789abcdef"] * 3},
+}
+
+
+@pytest.mark.parametrize("name", WICKED)
+def test_a_file_with_a_right_seal_and_wrong_columns_counts_as_damaged(cell, name, capsys):
+    c, _ = stored(cell)
+    columns = {"image": [0, 1, 2], "status": ["ok"] * 3, "metrics_version": [1] * 3} | WICKED[name]
+    wicked = c.folder / store.file_of([0, 1, 2])
+    wicked.write_bytes(sealed.sealed(pa.table(columns), HEAVY))
+    for folder in index.read(c.results, [c.folder]).values(), [store.read(c.folder)]:
+        assert [list(rows["psnr"]) for rows in folder] == [[20.0, 21.0, 22.0]]
+    assert not store.missing(c) and len(store.kept(c, [0, 1, 2])) == 3
+    assert capsys.readouterr().err.count("damaged results") == 1
+    store.prepare(c)
+    assert not wicked.exists() and len(store.files(c.folder)) == 3
+
+
+@pytest.mark.parametrize("column", [{"status": ["failed"]}, {"psnr": [[1.0]]}, {"psnr": ["9"]}])
+def test_later_scores_are_numbers(cell, column):
+    c, _ = stored(cell)
+    later = pa.table({"image": [0], "metrics_version": [99]} | column)
+    (c.folder / "scores-00000000-00000000.parquet").write_bytes(sealed.sealed(later, HEAVY))
+    assert store.read(c.folder)["psnr"][0] == 20.0 and store.read(c.folder)["status"][0] == "ok"
+
+
+def test_who_was_taken_for_dead_and_comes_late_overwrites_no_success(cell):
+    c, _ = stored(cell)
+    store.write(c, [{"image": 1, "status": "failed", "reason": "its budget was spent", "metrics_version": 1}])
+    assert list(store.read(c.folder)["psnr"]) == [20.0, 21.0, 22.0]
+    store.write(c, [row(1, 5.0)])
+    assert list(store.read(c.folder)["psnr"]) == [20.0, 5.0, 22.0]
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_not_set_aside(cell, monkeypatch):
+    c, _ = stored(cell)
+    read, failed = sealed.read, []
+
+    def stale(path, *rest):
+        if not failed:
+            failed.append(path)
+            raise sealed.Damaged("it cannot be read: Stale file handle")
+        return read(path, *rest)
+
+    monkeypatch.setattr(sealed, "read", stale)
+    store._verified.clear()
+    store.prepare(c)
+    assert failed and len(store.files(c.folder)) == 3
+
+
+def test_a_small_file_takes_no_large_memory(cell, capsys):
+    """Of one row a million times over, in a few bytes."""
+    c, _ = stored(cell)
+    many = 2**20
+    bomb = pa.table({"image": pa.repeat(0, many), "status": pa.repeat("ok", many), "where": pa.repeat("x" * 99, many)})
+    path = c.folder / "rows-000009-00000000.parquet"
+    path.write_bytes(sealed.sealed(bomb, HEAVY))
+    assert path.stat().st_size < 2**17
+    assert len(store.read(c.folder)) == 3
+    assert "unpack to more than" in capsys.readouterr().err

@@ -1,13 +1,16 @@
 """Who does which batch: one worker alone, until it is provably dead or has been silent for long."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
-from sipbench.cluster import files, lease, presence
+from sipbench.cluster import clean, files, hand, lease, presence
 from sipbench.cluster.presence import Presence, Watch
 
 
@@ -108,3 +111,88 @@ def test_a_file_system_without_links_has_leases_too(folder, watch, monkeypatch):
     monkeypatch.setattr(lease.os, "link", refuse)
     assert lease.claim(folder, "000000-a", "a", watch)
     assert lease.claim(folder, "000000-a", "b", watch) is None
+
+
+def test_who_looked_before_a_batch_was_given_back_does_not_hold_it_beside_its_next_holder(tmp_path, folder):
+    """One sees the dead one's second lease; meanwhile another takes over and gives back, and a third begins."""
+    files.write(presence.file_of(tmp_path, "dead"), {"worker": "dead", "ended": True})
+    watch, held = Watch(tmp_path), []
+    assert all(lease.claim(folder, "000000-a", "dead", watch) for _ in range(2))
+
+    class Slow(Watch):
+        def dead(self, worker):
+            lease.claim(folder, "000000-a", "quick", watch).release()
+            held.append(lease.claim(folder, "000000-a", "next", watch))
+            return True
+
+    assert lease.claim(folder, "000000-a", "slow", Slow(tmp_path)) is None
+    assert held[0].held()
+
+
+def test_who_gives_back_late_leaves_the_lease_of_who_took_over(tmp_path, folder, watch, monkeypatch):
+    late = lease.claim(folder, "000000-a", "late", watch)
+    files.write(presence.file_of(tmp_path, "late"), {"worker": "late", "ended": True})
+    taken, held = [], lease.Lease.held
+
+    def slowly(self):
+        said = held(self)
+        taken.append(lease.claim(folder, "000000-a", "new", watch))
+        return said
+
+    monkeypatch.setattr(lease.Lease, "held", slowly)
+    late.release()
+    monkeypatch.undo()
+    assert taken[0].held()
+
+
+def test_a_link_whose_answer_was_lost_is_held(folder, watch, monkeypatch):
+    """NFS asks again, and hears that the file is there."""
+    link = os.link
+
+    def twice(*names):
+        link(*names)
+        link(*names)
+
+    monkeypatch.setattr(lease.os, "link", twice)
+    assert lease.claim(folder, "000000-a", "a", watch).held()
+
+
+def test_foreign_files_beside_leases_are_none(folder, watch):
+    assert lease.claim(folder, "000000-a", "a", watch)
+    (folder / "000000-a.0 (conflicted copy).lease").touch()
+    assert lease.claim(folder, "000000-a", "b", watch) is None
+
+
+def test_a_process_that_may_not_be_seen_is_not_gone(monkeypatch):
+    """Of another user, where /proc is mounted with hidepid."""
+    said = {"worker": "a", "pid": 99, "started": 5, "place": presence.place()}
+    monkeypatch.setattr(presence, "started", lambda pid: None)
+    monkeypatch.setattr(presence.os, "kill", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    assert not presence.gone(said)
+    monkeypatch.setattr(presence.os, "kill", lambda *_: (_ for _ in ()).throw(ProcessLookupError()))
+    assert presence.gone(said)
+
+
+def test_a_process_that_does_not_listen_yet_is_not_ended_by_the_signal_to_finish(tmp_path, monkeypatch):
+    monkeypatch.setattr(hand.subprocess, "Popen", partial(_sleeping, hand.subprocess.Popen))
+    one = hand.Hand([], dict(os.environ), "w")
+    one.start()
+    one.signal(signal.SIGUSR2)
+    time.sleep(0.1)
+    assert one.process.poll() is None
+    one.signal(signal.SIGKILL)
+    one.process.wait()
+
+
+def _sleeping(popen, command, **more):
+    return popen(["/bin/sleep", "9"], **more)
+
+
+def test_a_workers_name_leads_to_no_file_of_another(tmp_path, watch):
+    """Who tidies removes no file that is named in the file of a stranger."""
+    mine, results = tmp_path / "mine.json", tmp_path / "results"
+    mine.touch()
+    files.write(results / "workers" / "evil.json", {"worker": "../../mine", "ended": True})
+    files.write(results / "workers" / "odd.json", {"worker": "odd", "place": presence.place(), "pid": "many"})
+    lease.tidy(results, "me", Watch(results))
+    assert mine.exists() and not list(clean.leftovers(results))

@@ -3,13 +3,14 @@
 import json
 import shutil
 
+import pyarrow as pa
 import pytest
 
 from sipbench import cli, configs
-from sipbench.bench import store
+from sipbench.bench import sealed, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
-from sipbench.cluster import clean
+from sipbench.cluster import clean, merge
 from sipbench.tables.spec import TableSpec
 
 MOODY = """\
@@ -103,3 +104,34 @@ def test_what_nothing_asks_for_is_shown_and_then_removed(here, cell, plan, capsy
     assert cli.main(["clean", "--cells", "--yes"]) == 0
     assert not alone.folder.exists() and of_sweep.folder.is_dir() and of_table.folder.is_dir()
     assert (here / "results" / "demo").is_dir() and (here / "results" / "sweeps").is_dir()
+
+
+def test_what_succeeded_in_either_of_two_files_is_kept(here, cell):
+    """Of a batch that failed in part on both machines."""
+    made = cell("a", "images=3", "batch_size=3")
+    other = here / "b" / made.folder.relative_to(made.results)
+    shutil.copytree(made.folder, other)
+    (whole,) = store.files(made.folder)
+    rows = sealed.read(whole, [*sealed.read(whole, None, store.HEAVY).column_names, *store.HEAVY], store.HEAVY)
+    for folder, failed in ((made.folder, {1, 2}), (other, {0})):
+        status = ["failed" if i in failed else "ok" for i in range(3)]
+        half = rows.set_column(rows.column_names.index("status"), "status", pa.array(status))
+        (folder / whole.name).write_bytes(sealed.sealed(half, store.HEAVY))
+    assert cli.main(["merge", "a", "b"]) == 0
+    assert list(store.read(made.folder)["status"]) == ["ok"] * 3
+    assert sorted(store.kept(made, [0, 1, 2])) == [0, 1, 2]
+    assert merge.merge([here / "a", here / "b"], here / "a").files == 0
+
+
+def test_nothing_is_removed_that_a_link_leads_to(here, cell):
+    elsewhere = cell("elsewhere", images=[0])
+    (here / "results" / "runs").mkdir(parents=True)
+    (here / "results" / "runs" / "faces").symlink_to(here / "elsewhere" / "runs" / "faces")
+    assert not list(clean.unasked(here / "results", set())) and elsewhere.folder.is_dir()
+
+
+def test_a_cell_that_is_nested_without_end_is_refused_as_any_other(here, cell, capsys):
+    made = cell("b", images=[0])
+    (made.folder / "cell.json").write_text('{"identity": ' + "[" * 10**5 + "]" * 10**5 + "}")
+    assert cli.main(["merge", "b", "into=a"]) == 1
+    assert "its cell.json cannot be read" in capsys.readouterr().err

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from sipbench import cli, configs
+from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
 from sipbench.cli.hydra import expand
-from sipbench.cluster import lease, telling
+from sipbench.cluster import labour, lease, telling
 from sipbench.cluster import plan as plans
 from sipbench.cluster.asked import of_table, plan_of
 from sipbench.cluster.labour import Labour
@@ -78,8 +79,6 @@ def test_a_cell_that_changed_since_is_refused(here, plan, teller, capsys):
 
 
 def test_rows_say_that_the_source_changed(here, plan, teller):
-    from sipbench.bench import store
-
     made = plan("-m", "method=pinv", "images=1")
     assert Labour(replace(made, source="older"), teller).all() == 0
     rows = store.read(made.results / made.cells[0].folder)
@@ -156,8 +155,6 @@ def test_a_cell_whose_checkpoint_is_absent_is_a_mistake_and_stops_no_other(here,
 
 
 def test_a_full_disk_ends_the_worker(here, plan, teller, monkeypatch):
-    from sipbench.bench import store
-
     made = plan("-m", "method=pinv", "images=1")
 
     def full(*_):
@@ -182,3 +179,61 @@ def test_status_tells_what_is_done_and_what_is_not(here, plan, teller, capsys):
     assert cli.main(["status"]) == 0
     assert "2 cells, 6 images: 6 done, 0 failed, 0 running, 0 missing" in capsys.readouterr().out
     assert os.listdir(here / "results/leases") == []
+
+
+def test_who_joins_by_the_same_words_hears_of_the_source_that_it_was_submitted_with(here, plan, teller, monkeypatch):
+    words = "-m", "method=pinv", "images=1"
+    monkeypatch.setattr(plans, "source", lambda: "older")
+    made = plan(*words)
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(labour, "Teller", lambda: teller)
+    monkeypatch.setenv(telling.WORKER, "tester")
+    monkeypatch.setattr(labour.signal, "signal", lambda *_: None)
+    assert labour.labour(plan(*words), asked_anew=True) == 0
+    rows = store.read(here / "results" / made.cells[0].folder)
+    assert rows["source_changed"][0].startswith("submitted older, ran ")
+
+
+def test_a_training_is_under_no_budget_of_a_solver(here, plan, teller, monkeypatch):
+    monkeypatch.setattr(Labour, "_train", lambda *_: None)
+    words = "method=dncnn", "images=1", "recipe=tradeoff", "recipe.images=2", "recipe.subset=0", "budget_seconds=9"
+    work = Labour(plan("-m", *words), teller)
+    job = work.agenda.next()
+    assert job is not None and job.lesson
+    work._do(job)
+    assert {"limit": None} in teller.said
+
+
+def test_what_is_asked_for_again_was_submitted_last(here, plan):
+    first, second = plan("-m", "method=pinv", "images=1"), plan("-m", "method=pinv", "images=2")
+    for made, at in ((first, 10), (second, 20)):
+        os.utime(made.folder / "plan.json", (at, at))
+    assert plans.names(here / "results")[-1] == second.name
+    first.begin_anew()
+    assert plans.names(here / "results")[-1] == first.name
+
+
+def test_a_reason_of_a_stranger_is_text_in_a_status(here, plan, capsys):
+    made = plan("-m", "method=pinv", "images=1")
+    cell = made.cells[0].cell(made)
+    store.write(cell, [{"image": 0, "status": "failed", "reason": "\x1b]0;mine\x07", "metrics_version": 1}])
+    assert cli.main(["status", made.name]) == 1
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ({"hash": "../../x"}, "leads out"),
+        ({"lessons": ["../x"]}, "leads out"),
+        ({"folder": "a/../../x"}, "leads out"),
+        ({"images": 10**13}, "claims 10,000,000,000,000 images"),
+    ],
+)
+def test_a_sweep_of_a_stranger_leads_to_no_other_folder_and_takes_no_memory(here, plan, part, says):
+    made = plan("-m", "method=pinv", "images=1")
+    path = made.folder / "cells.jsonl"
+    path.write_text(json.dumps(json.loads(path.read_text()) | part))
+    with pytest.raises(UserError, match=f"damaged sweep .* {says}"):
+        plans.load(made.results, made.name)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sipbench import configs, tables
-from sipbench.bench import store
+from sipbench.bench import packing
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import Bench
 from sipbench.errors import UserError
@@ -41,7 +41,7 @@ def solved(spec, methods=("pinv", "dip"), off=0.1):
                 "curve_psnr": np.array([10.0, 22.0, 20.0]),
                 "batch": 2,
             }
-            kept = {"kept": True, "estimate": store.packed(Estimate(x), 0), "y_sha256": f"y{i}"}
+            kept = {"kept": True, "estimate": packing.packed(Estimate(x), 0), "y_sha256": f"y{i}"}
             rows.append(row(i, 20.0 - i + k) | along | kept | {"batch": 2})
         put(cell, rows)
 

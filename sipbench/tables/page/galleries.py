@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sipbench.bench import store
+from sipbench.bench import packing, store
 from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
 from sipbench.metrics import align
@@ -129,7 +129,7 @@ def _pictures(
         for entry in entries:
             name, content = entry.row.name, stored[entry.row.name].get(image)
             x_hat = None if content is None else unpacked(content, entry.row.part)
-            estimate = None if content is None or entry.row.part else store.unpacked(content)
+            estimate = None if content is None or entry.row.part else packing.unpacked(content)
             found.estimates.setdefault(name, []).append(_picture(x_hat, x, problem))
             found.levels.setdefault(name, []).append(_residual(x_hat, estimate, problem))
             theta = None if estimate is None or estimate.theta is None else estimate.theta.get("kernel")
