@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sipbench import sizes
 from sipbench.errors import UserError
+from sipbench.safety import sizes
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")

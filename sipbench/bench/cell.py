@@ -21,7 +21,7 @@ from sipbench.bench.variants import sized, trained_prior, variant
 from sipbench.datasets import Dataset
 from sipbench.datasets.base import Paired
 from sipbench.errors import UserError, unknown
-from sipbench.text import file_word
+from sipbench.safety.text import file_word
 
 Node = dict[str, Any]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sipbench.metrics import METRICS
-from sipbench.text import visible
+from sipbench.safety.text import visible
 
 HEAVY = ("estimate", "png")  # columns that are read only when they are named
 TEXTS = ("status", "reason", "cell")

@@ -13,6 +13,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -107,10 +108,13 @@ def _part(path: Path) -> Part | None:
         said = json.loads(table.schema.metadata[CELLS])
         if said["version"] != VERSION:
             raise sealed.Damaged("another version")
-        return Part(path, table, {n: tuple(c) for n, c in said["cells"].items()}, said["schemas"])
+        cells = {
+            name: (str(mark), int(first), int(rows), int(k)) for name, (mark, first, rows, k) in said["cells"].items()
+        }
+        return Part(path, table, cells, said["schemas"])
     except FileNotFoundError:  # made one with others
         return None
-    except (sealed.Damaged, KeyError, TypeError, ValueError):
+    except (sealed.Damaged, KeyError, TypeError, ValueError, AttributeError):
         _remove(path)
         return None
 
@@ -156,10 +160,13 @@ def _of_files(folder: Path) -> tuple[Any, bool]:
     read = [table for path in paths if (table := store.table(path, None)) is not None]
     tables = [table.select([f.name for f in table.schema if not pa.types.is_nested(f.type)]) for table in read]
     whole = len(tables) == len(paths)
-    together = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+    try:
+        together = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+    except pa.ArrowException:  # a column of which files hold different kinds
+        together = pa.table({})
     plain = whole and not any(path.name.startswith("scores-") for path in paths)
-    if not tables or not plain or len(set(together["image"].to_pylist())) < len(together):
-        return _kinds(pa.Table.from_pandas(_flat(store.read(folder)), preserve_index=False)), whole
+    if not len(together) or not plain or len(set(together["image"].to_pylist())) < len(together):
+        return _kinds(_table(_flat(store.read(folder)))), whole
     return _kinds(together.sort_by("image")), whole
 
 
@@ -171,13 +178,24 @@ def _flat(frame: Any) -> Any:
     return frame[[name for name, values in held.items() if not len(values) or is_scalar(values.iloc[0])]]
 
 
+def _table(frame: Any) -> Any:
+    """As an Arrow table, without the columns that hold values of several kinds."""
+    import pyarrow as pa
+
+    columns = {}
+    for name in frame:
+        with suppress(pa.ArrowException, ValueError, TypeError, OverflowError):
+            columns[name] = pa.Array.from_pandas(frame[name])
+    return pa.table(columns)
+
+
 def _kinds(table: Any) -> Any:
     """The columns that an index holds and that say anything, cast and named by their kind."""
     import pyarrow as pa
 
     asked = (
         ("flag", pa.types.is_boolean, pa.bool_()),
-        ("whole", pa.types.is_integer, pa.int64()),
+        ("whole", lambda t: pa.types.is_integer(t) and not pa.types.is_uint64(t), pa.int64()),
         ("number", pa.types.is_floating, pa.float64()),
         ("text", lambda t: pa.types.is_string(t) or pa.types.is_large_string(t), pa.string()),
     )

@@ -18,7 +18,7 @@ from sipbench.bench import protocol
 from sipbench.bench.identity import PLACES, digest, targets
 from sipbench.bench.options import resolve
 from sipbench.errors import UserError
-from sipbench.text import file_word
+from sipbench.safety.text import file_word
 
 Node = dict[str, Any]
 RESTORATION = "restoration"  # through the solver; the other objectives ask nothing of the degradation

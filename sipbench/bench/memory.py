@@ -6,9 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from sipbench import sizes
 from sipbench.bench.leavings import children
 from sipbench.errors import UserError
+from sipbench.safety import sizes
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)i?B", re.IGNORECASE)

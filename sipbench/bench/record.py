@@ -25,7 +25,7 @@ from sipbench.bench.score_draws import MEAN, Draws, score_draws
 from sipbench.bench.watch import Snapshot
 from sipbench.datasets.reading import BadImage
 from sipbench.problem import Estimate, Problem
-from sipbench.text import line
+from sipbench.safety.text import line
 
 RESERVED = {*metrics.METRICS, *(f"oracle_{name}" for name in metrics.METRICS), "kept", "png", "estimate"}
 """Columns of every cell that some rows have not: a probe's may not stand in their place."""

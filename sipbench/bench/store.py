@@ -238,7 +238,8 @@ def _sound(path: Path, columns: list[str] | None) -> Any:
         raise sealed.Damaged(f"it has rows of another cell, {min(map(str, others))}")
     try:
         found.validate(full=True)
-    except ArrowException as error:
+        found.slice(0, 0).to_pandas()  # what it says of its columns is read on the way to a frame
+    except (ArrowException, ValueError, TypeError, LookupError, AttributeError) as error:
         raise sealed.Damaged(" ".join(str(error).split())[:200]) from error
     return found
 

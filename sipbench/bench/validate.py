@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sipbench import metrics, sizes
+from sipbench import metrics
 from sipbench.bench import memory
 from sipbench.configs.keys import check
 from sipbench.configs.schema import Recipe
 from sipbench.datasets import Dataset
 from sipbench.errors import UserError, unknown
+from sipbench.safety import sizes
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 WANDB = ("disabled", "offline", "online")

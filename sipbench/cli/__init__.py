@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 
 from sipbench.errors import UserError, unknown
-from sipbench.text import visible
+from sipbench.safety.text import visible
 
 HELP = """\
 sipbench: an honest benchmark of deep learning for inverse problems

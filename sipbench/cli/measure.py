@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sipbench.cli.words import problem_of
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
-from sipbench.text import file_word
+from sipbench.safety.text import file_word
 
 if TYPE_CHECKING:
     from sipbench.bench.cell import Cell

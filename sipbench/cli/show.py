@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sipbench.cli.words import cell_of, problem_of
 from sipbench.configs import Overrides
-from sipbench.text import file_word
+from sipbench.safety.text import file_word
 
 HELP = """\
 sipbench show [key=value ...] [out=FILE.png]     draw a problem, or stored results

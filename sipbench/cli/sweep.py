@@ -16,7 +16,7 @@ from sipbench.cli import hydra as hydra_run
 from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
 from sipbench.cli.pending import sending
 from sipbench.errors import UserError
-from sipbench.text import visible
+from sipbench.safety.text import visible
 
 HELP = """\
 sipbench key=value ...        run one cell: a dataset, a degradation, a method; only what is missing is done

@@ -201,7 +201,7 @@ def _conclude(cells: list[Cell], by: str, higher: bool, words: Overrides) -> Non
 
     from sipbench.bench import store
     from sipbench.report.stored import file_name
-    from sipbench.text import csv
+    from sipbench.safety.text import csv
 
     frame: Any = pd.DataFrame([_row(cell, by) for cell in cells])
     if frame[by].isna().all():

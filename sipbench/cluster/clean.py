@@ -17,7 +17,7 @@ from sipbench.cluster import files, lease, presence
 from sipbench.cluster import plan as plans
 from sipbench.cluster.presence import Watch
 from sipbench.errors import UserError
-from sipbench.text import file_word
+from sipbench.safety.text import file_word
 
 if TYPE_CHECKING:
     from sipbench.tables.spec import Row, TableSpec

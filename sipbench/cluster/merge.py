@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sipbench import sizes
 from sipbench.bench import sealed, store
 from sipbench.bench.identity import digest
 from sipbench.errors import UserError
+from sipbench.safety import sizes
 
 TRAINED = "trained"
 

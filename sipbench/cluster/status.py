@@ -15,7 +15,7 @@ from sipbench.bench import index, store
 from sipbench.cluster import files, lease, presence
 from sipbench.cluster.agenda import TRAINING, key_of
 from sipbench.cluster.plan import Plan, Planned
-from sipbench.text import line
+from sipbench.safety.text import line
 
 
 @dataclass(frozen=True)

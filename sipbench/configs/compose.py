@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sipbench import sizes
 from sipbench.configs.find import is_file_target, names, root
 from sipbench.configs.main_schema import check_main
 from sipbench.configs.methods import refusal
 from sipbench.configs.quoting import quoted
 from sipbench.configs.word import Word
 from sipbench.errors import UserError, unknown
+from sipbench.safety import sizes
 
 
 def compose(overrides: list[str], config: str = "config") -> Any:

@@ -110,38 +110,45 @@ class Table:
     @staticmethod
     def refuse(node: Mapping[str, Any], where: str) -> None:
         """Names of tables, degradations, problems, datasets and profiles that do not exist."""
+        profiles = _whole(node.get("profiles"))
         _choices("table", [node["like"]] if node.get("like") else [], where)
         _choices("degradation", node.get("degradations"), where)
         _choices("profile", node.get("profiles"), where)
         problems = node.get("problems") or node.get("degradations") or []
-        _against(node, where)
-        known = {name for rows in (node.get("rows") or {}).values() for name in rows or {}}
-        for name in {n for part in (node, *(node.get("profiles") or {}).values()) for n in _named(part)} - known:
+        _against([node, *profiles], where)
+        families = _whole(node.get("rows"))
+        known = {name for rows in families for name in rows}
+        for name in {n for part in (node, *profiles) for n in _named(part)} - known:
             raise UserError(f"{where}: {unknown('row', str(name), known)}")
-        for rows in (node.get("rows") or {}).values():
-            for row in (row for row in (rows or {}).values() if isinstance(row, Mapping)):
-                for name in [*((row.get("theory") or {}).get("exact_on") or []), *(row.get("per_problem") or {})]:
-                    if name not in problems:
-                        raise UserError(f"{where}: {unknown('problem', str(name), problems)}")
-        for profile in (node.get("profiles") or {}).values():
-            _choices("dataset", (profile or {}).get("datasets"), where)
+        for row in (row for rows in families for row in _whole(rows)):
+            exact = next((part.get("exact_on") or [] for part in _whole([row.get("theory")])), [])
+            for name in [*exact, *(row.get("per_problem") or {})]:
+                if name not in problems:
+                    raise UserError(f"{where}: {unknown('problem', str(name), problems)}")
+        for profile in profiles:
+            _choices("dataset", profile.get("datasets"), where)
 
 
-def _named(part: Mapping[str, Any] | None) -> list[str]:
+def _whole(parts: Any) -> list[Mapping[str, Any]]:
+    """Those parts that are written out. A text, or a part that is left open, `???`, says nothing yet."""
+    found = parts.values() if isinstance(parts, Mapping) else parts if isinstance(parts, list) else ()
+    return [part for part in found if isinstance(part, Mapping)]
+
+
+def _named(part: Mapping[str, Any]) -> list[str]:
     """The rows that a table, or a profile of it, names again."""
-    return [*((part or {}).get("references") or ()), *((part or {}).get("only") or ())]
+    return [name for key in ("references", "only") if isinstance(part.get(key), list) for name in part[key]]
 
 
-def _against(node: Mapping[str, Any], where: str) -> None:
+def _against(parts: list[Mapping[str, Any]], where: str) -> None:
     """Refuse a problem that is held against one that is not there. A list names problems of another table."""
-    parts = [node, *(profile or {} for profile in (node.get("profiles") or {}).values())]
     found = [part["problems"] for part in parts if isinstance(part.get("problems"), Mapping)]
     known = {name for problems in found for name in problems}
-    for problem in (problem for problems in found for problem in problems.values()):
+    for problem in (problem for problems in found for problem in _whole(problems)):
         if problem.get("against") not in (None, *known):
             raise UserError(f"{where}: {unknown('problem', str(problem['against']), known)}")
 
 
 def _choices(group: str, wanted: Any, where: str) -> None:
-    for name in wanted or []:
+    for name in [] if isinstance(wanted, str) else wanted or []:
         choice(group, name, where)

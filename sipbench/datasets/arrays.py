@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sipbench import sizes as sizes_of
 from sipbench.datasets import matlab, measured
 from sipbench.datasets.photos import LUMA
 from sipbench.datasets.reading import BadImage
 from sipbench.operators import kernel_file
+from sipbench.safety import sizes as sizes_of
 
 
 @dataclass(frozen=True)

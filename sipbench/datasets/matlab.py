@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sipbench import sizes
+from sipbench.safety import sizes
 
 TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 OLD_TYPES = ("f8", "f4", "i4", "i2", "u2", "u1")

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sipbench import sizes
 from sipbench.datasets.base import Dataset
 from sipbench.datasets.layouts import SUFFIXES, natural, regular
 from sipbench.datasets.reading import BadImage, read_whole
 from sipbench.errors import UserError
 from sipbench.problem import Rng
+from sipbench.safety import sizes
 
 VERSION = 1
 ARRAYS = frozenset((".npy", ".safetensors"))

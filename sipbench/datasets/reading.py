@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from sipbench import sizes
 from sipbench.errors import UserError
+from sipbench.safety import sizes
 
 EIGHT_BITS = ("1", "L", "P", "RGB", "YCbCr", "LA", "PA", "RGBA")
 SIXTEEN_BITS = re.compile(r"'(I|L|LA|RGB|RGBA|RGBX);16")  # how Pillow names the raw pixels of such a file

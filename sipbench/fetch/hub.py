@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from sipbench import sizes
 from sipbench.fetch.download import Tell, download, sha256_of, silent
 from sipbench.fetch.web import FetchError, Web, shown
+from sipbench.safety import sizes
 
 SAFE = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 PICKLED = "diffusion_pytorch_model.bin"

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from sipbench import sizes
 from sipbench.errors import UserError
+from sipbench.safety import sizes
 
 Kind = Literal["TorchScript", "torch.export", "pickle", "safetensors", "ONNX"]
 CODE: tuple[Kind, ...] = ("TorchScript", "torch.export")

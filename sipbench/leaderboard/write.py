@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from sipbench.leaderboard.board import Board, Found, Gathered, findings
 from sipbench.report.page import save
 from sipbench.report.page.model import Listing
+from sipbench.safety.text import csv, line, markdown
 from sipbench.tables.page import Collected, collected, together
 from sipbench.tables.page.find import Found as Shown
 from sipbench.tables.render import render_markdown
 from sipbench.tables.sheets import records
 from sipbench.tables.views import grid, pairs
-from sipbench.text import csv, line, markdown
 
 if TYPE_CHECKING:
     import pandas as pd

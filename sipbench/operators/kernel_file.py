@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sipbench import sizes
+from sipbench.safety import sizes
 
 KINDS = "a picture (.png, .tif, .jpg, ...), .npy, .pt or .safetensors"
 

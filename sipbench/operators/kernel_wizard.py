@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sipbench import checkpoints, sizes
+from sipbench import checkpoints
 from sipbench.errors import UserError
 from sipbench.operators.base import Operator
 from sipbench.problem import Rng
+from sipbench.safety import sizes
 
 GET = (
     "download GOPRO_wVAE.pth (Google Drive file 1vRoDpIsrTRYZKsOMPNbPcMtFDpCT6Foy, linked from the model zoo of "

@@ -11,8 +11,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 
-from sipbench import sizes
 from sipbench.problem import Rng
+from sipbench.safety import sizes
 
 WORDS = "image prior network noise inverse problem kernel gradient random weights signal measure solve restore".split()
 SIDES = ("left", "right", "top", "bottom")

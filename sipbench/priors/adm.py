@@ -14,11 +14,12 @@ from typing import Any
 
 from torch import Tensor
 
-from sipbench import checkpoints, sizes
+from sipbench import checkpoints
 from sipbench.checkpoints import WEIGHTS, write_json
 from sipbench.errors import UserError
 from sipbench.priors import adm_layout
 from sipbench.priors.adm_layout import Layout
+from sipbench.safety import sizes
 
 NAMES = {
     "ffhq_10m": "ffhq-256",
@@ -165,7 +166,7 @@ def _write(
     part = target / f".{WEIGHTS[0]}.tmp"
     try:
         target.mkdir(parents=True, exist_ok=True)
-        save_file(renamed, part)
+        save_file({name: tensor.clone() for name, tensor in renamed.items()}, part)  # tensors that share memory too
         (target / WEIGHTS[0]).unlink(missing_ok=True)
         write_json(target / "config.json", content)
         write_json(target / "scheduler_config.json", scheduler)

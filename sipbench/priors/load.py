@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from sipbench import checkpoints, sizes
+from sipbench import checkpoints
 from sipbench.errors import UserError
 from sipbench.priors.latent import Autoencoder, LatentPrior
 from sipbench.priors.network import NetworkPrior
+from sipbench.safety import sizes
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 KINDS = ("UNet2DModel", "AutoencoderKL", "VQModel")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from sipbench.text import visible
+from sipbench.safety.text import visible
 
 
 class Progress:

@@ -17,7 +17,7 @@ from sipbench.errors import UserError, unknown
 from sipbench.problem import Estimate
 from sipbench.report import png
 from sipbench.report.show import aligned, draw, kernel, look
-from sipbench.text import file_word
+from sipbench.safety.text import file_word
 
 FORMATS = ("png", "png16", "npy", "safetensors")
 

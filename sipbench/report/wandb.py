@@ -14,12 +14,12 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any, ClassVar
 
-from sipbench import sizes
 from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.bench.validate import WANDB
 from sipbench.errors import unknown
 from sipbench.report.wandb_quiet import abandon, environment, settings
+from sipbench.safety import sizes
 
 CURVES = ("curve", "along")  # what a solver showed at log-spaced steps; what its probe saw
 KINDS = tuple(f"{kind}_" for kind in CURVES)

@@ -12,13 +12,13 @@ from pathlib import Path
 from sipbench import configs, tables
 from sipbench.errors import UserError
 from sipbench.metrics import HEADINGS, METRICS
+from sipbench.safety.text import markdown, table_row
 from sipbench.tables import latex
 from sipbench.tables.latex import escape
 from sipbench.tables.measures import Measure
 from sipbench.tables.sheets import BLANK
 from sipbench.tables.spec import TableSpec
 from sipbench.tables.views.grid import write_text
-from sipbench.text import markdown, table_row
 
 Problem = tuple[str, str, float]  # degradation, dataset, noise level: the published names
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from sipbench.safety.text import table_row
 from sipbench.tables import growth
 from sipbench.tables.growth import Interval
 from sipbench.tables.learning import Growth, growths, knows, learned_from, title
 from sipbench.tables.spec import TableSpec
-from sipbench.text import table_row
 
 if TYPE_CHECKING:
     import pandas as pd

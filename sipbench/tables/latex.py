@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from sipbench.text import line as one_line
+from sipbench.safety.text import line as one_line
 
 FIT = r"""
 \providecommand{\sipbenchfit}[1]{\setbox0=\hbox{\ignorespaces#1\unskip}\ifdim\wd0>\linewidth

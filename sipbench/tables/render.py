@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from sipbench.safety.text import line as one_line
+from sipbench.safety.text import markdown, table_row
 from sipbench.tables import latex
 from sipbench.tables.latex import escape
 from sipbench.tables.sheets import Sheet, Value, sheets
 from sipbench.tables.spec import TableSpec
 from sipbench.tables.wording import heading, published, remarks, setting
-from sipbench.text import line as one_line
-from sipbench.text import markdown, table_row
 
 if TYPE_CHECKING:
     import pandas as pd

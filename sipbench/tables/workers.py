@@ -20,7 +20,7 @@ from typing import Any
 
 from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
-from sipbench.text import line
+from sipbench.safety.text import line
 
 MOST = 4  # processes, unless a number is typed
 LEFT = "these trainings failed, and their cells are left:"

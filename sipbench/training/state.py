@@ -19,8 +19,8 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from sipbench import sizes
 from sipbench.errors import UserError
+from sipbench.safety import sizes
 
 BEGIN = {"step": 0, "loss": float("nan"), "seconds": 0.0}
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from sipbench.bench import index, protocol, store
+from sipbench.bench import index, protocol, sealed, store
 
 VERSION = protocol.versions()["metrics"]
 
@@ -122,3 +122,15 @@ def test_a_damaged_file_is_told_of_and_not_indexed(filled, capsys):
     found = agrees(filled)
     assert len(found[filled[4].folder]) < 3 and str(path) in capsys.readouterr().err
     assert sum(len(part.cells) for part in index._parts(parts(filled)[0].parent)) == 4
+
+
+def test_a_column_of_many_kinds_is_left_out_and_the_others_are_read(cell):
+    import pyarrow as pa
+
+    c = cell("method=pinv")
+    store.prepare(c)
+    for image, value in ((0, pa.array([2**64 - 1], pa.uint64())), (1, pa.array(["x"]))):
+        own = {"image": [image], "status": ["ok"], "metrics_version": [VERSION], "cell": [c.hash], "psnr": [2.0]}
+        path = c.folder / store.file_of([image])
+        path.write_bytes(sealed.sealed(pa.table(own | {"probe_thing": value})))
+    assert list(index.stored([c])[c.folder]["psnr"]) == [2.0, 2.0]

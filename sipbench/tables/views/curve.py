@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.report import figures, palette
+from sipbench.safety.text import csv
 from sipbench.tables import images
 from sipbench.tables.spec import Entry, TableSpec
 from sipbench.tables.views.grid import write_text
-from sipbench.text import csv
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sipbench.safety.text import table_row
 from sipbench.tables import images
 from sipbench.tables.measures import Measure
 from sipbench.tables.spec import Row, TableSpec
 from sipbench.tables.views.grid import write_text
-from sipbench.text import table_row
 
 if TYPE_CHECKING:
     import pandas as pd

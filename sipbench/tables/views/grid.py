@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipbench.bench import store
+from sipbench.safety.text import csv
 from sipbench.tables.render import render_latex, render_markdown
 from sipbench.tables.spec import TableSpec
-from sipbench.text import csv
 
 if TYPE_CHECKING:
     import pandas as pd

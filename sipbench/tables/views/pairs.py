@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipbench.report.page.model import Against
+from sipbench.safety.text import table_row
 from sipbench.tables import images, paired
 from sipbench.tables.measures import Measure
 from sipbench.tables.spec import TableSpec
 from sipbench.tables.views.grid import write_text
-from sipbench.text import table_row
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from sipbench.bench import store
 from sipbench.bench.run import Bench
 from sipbench.report import figures, palette
+from sipbench.safety.text import cell, markdown, table_row
 from sipbench.tables import images
 from sipbench.tables.published import folder
 from sipbench.tables.spec import Entry, TableSpec
 from sipbench.tables.views.grid import write_text
 from sipbench.tables.wording import remarks
-from sipbench.text import cell, markdown, table_row
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipbench.safety.text import csv, markdown, table_row
 from sipbench.tables.measures import Measure
 from sipbench.tables.sheets import BLANK, Line, Record, records
 from sipbench.tables.spec import Row, TableSpec
 from sipbench.tables.views.grid import write_text
 from sipbench.tables.wording import remarks, setting
-from sipbench.text import csv, markdown, table_row
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.report import figures, palette
+from sipbench.safety.text import csv
 from sipbench.tables import growth
 from sipbench.tables.growth_page import Growths, crossings, exponents, page
 from sipbench.tables.learning import growths, table, title
 from sipbench.tables.spec import TableSpec
 from sipbench.tables.views.grid import write_text
-from sipbench.text import csv
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""What comes from elsewhere: files that claim too much, and words that mean more than they say."""
