@@ -27,10 +27,10 @@ KINDS = {
 
 @cache
 def posed(name):
-    """The degradation, and its forward map for an image of 32 pixels, or the class of it where a checkpoint lacks."""
+    """The degradation, and its forward map for two images of 32 pixels, or the class of it where a checkpoint lacks."""
     degradation = Degradation.of(small(configs.read("degradation", name)))
     try:
-        return degradation, degradation.build((1, listed.channels(name)[-1], 32, 32), Rng.of(0, "facts", [0]))
+        return degradation, degradation.build((2, listed.channels(name)[-1], 32, 32), Rng.of(0, "facts", [0, 1]))
     except UserError:
         return degradation, listed.kind(name)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sipbench import metrics
-from sipbench.bench import store
+from sipbench.bench import packing, store
 from sipbench.bench.cell import NotApplicable
 from sipbench.bench.rescore import lacking, score_stored
 from sipbench.bench.run import Bench
@@ -133,7 +133,7 @@ def test_a_metric_of_the_mean_is_computed_later_without_solving(noisy, monkeypat
 
 
 def test_of_draws_that_are_not_small_mean_and_deviation_are_kept(noisy, monkeypatch):
-    monkeypatch.setattr(store, "SMALL", 1000)
+    monkeypatch.setattr(packing, "SMALL", 1000)
     first, more = noisy("draws=4", "metrics=[psnr]"), noisy("draws=4")
     before = rows_of(first)
     assert store.estimate(first, 0).samples is None and score_stored(more) == 3

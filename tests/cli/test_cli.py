@@ -83,7 +83,7 @@ def test_a_table_is_computed_once_and_printed_again(capsys, tmp_path):
     code, out, _ = say(capsys, *words)
     assert code == 0 and "A⁺y" in out
     files = {p: p.read_bytes() for p in (tmp_path / "partial" / "demo").iterdir()}
-    assert {p.suffix for p in files} == {".md", ".csv", ".tex", ".png"}
+    assert {p.suffix for p in files} == {".md", ".csv", ".tex", ".png", ".pdf"}
     code, out, lines = say(capsys, *words)
     assert code == 0 and any("done already" in line for line in lines)
     assert files == {p: p.read_bytes() for p in (tmp_path / "partial" / "demo").iterdir()}

@@ -147,7 +147,7 @@ def test_an_estimate_that_was_exchanged_is_found(here):
     [
         (lambda f: f.assign(y_sha256="0" * 16), "its measurement y is another"),
         (lambda f: f.assign(protocol="operators 0"), "protocol of image 0: operators 0, here"),
-        (lambda f: f.assign(cell="0" * 16), "its rows are of another cell"),
+        (lambda f: f.assign(cell="0" * 16), "rows of another cell"),
         (lambda f: f.assign(estimate=[b"no tensors"] * len(f)), "cannot be scored"),
     ],
 )
