@@ -26,7 +26,7 @@ from sipbench.bench.score import Truth
 from sipbench.bench.watch import Counted, Follow, PeakMemory, counting
 from sipbench.datasets.reading import BadImage
 from sipbench.degradation import Degradation
-from sipbench.errors import UserError
+from sipbench.errors import UserError, of_launcher
 from sipbench.metrics import deblurred
 from sipbench.operators.base import BlindOperator, Operator
 from sipbench.problem import Problem, Rng
@@ -125,7 +125,7 @@ class Bench:
         except UserError:
             raise
         except (Exception, SystemExit) as error:
-            if type(error).__module__.startswith("submitit"):
+            if of_launcher(error):
                 raise
             if not guard.out_of_memory(error):
                 return record.failures(self.cell, images, f"{type(error).__name__}: {error}", error)

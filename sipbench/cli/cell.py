@@ -11,7 +11,7 @@ from typing import Any
 
 from sipbench.bench import validate
 from sipbench.bench.cell import Cell, NotApplicable
-from sipbench.errors import UserError
+from sipbench.errors import UserError, of_launcher
 
 EXPLAINS = ("residual_ratio", "residual")  # in units of the noise, where its level is known
 NOT_APPLICABLE = 3  # beside the exit codes 1 and 2 in a job's note: no mistake, the method cannot do this cell
@@ -108,12 +108,6 @@ def _leave(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         print(f"sipbench: {path}: {error.strerror}: {text}", file=sys.stderr, flush=True)
-
-
-def of_launcher(error: BaseException) -> bool:
-    """Whether a launcher raised it: submitit's signals among others, which no one else may swallow."""
-    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return any(name.split(".")[0] in ("submitit", "hydra_plugins") for name in (type(error).__module__, *frames[-1:]))
 
 
 def scores(cell: Cell) -> str:

@@ -13,9 +13,9 @@ from sipbench.bench import damage, validate
 from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
 from sipbench.cli import hydra as hydra_run
-from sipbench.cli.cell import NOT_APPLICABLE, note, of_launcher, run
+from sipbench.cli.cell import NOT_APPLICABLE, note, run
 from sipbench.cli.pending import sending
-from sipbench.errors import UserError
+from sipbench.errors import UserError, of_launcher
 from sipbench.safety.text import visible
 
 HELP = """\

@@ -60,6 +60,11 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_go_on(cell, tmp_pa
     assert rows["image_id"][0].startswith("sha256:")
 
 
+def test_a_launcher_that_puts_its_job_back_is_not_a_failure(solver):
+    with pytest.raises(SystemExit):
+        rows_of(solver("exec('raise SystemExit(-1)', {'__name__': 'submitit.core.job_environment'})"))
+
+
 def test_an_interrupt_is_not_a_failure(solver):
     with pytest.raises(KeyboardInterrupt):
         rows_of(solver("raise KeyboardInterrupt"))
