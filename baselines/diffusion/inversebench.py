@@ -30,8 +30,9 @@ def inversebench(problem: Problem, *, algo: Callable[..., Any]) -> Tensor:
 
 def _solved(one: Problem, algo: Callable[..., Any]) -> Tensor:
     """The estimate of one image."""
-    with one.rng.lent():
-        found = algo(net=Net(one), forward_op=ForwardOp(one)).inference(one.y, num_samples=1)
+    with one.rng.lent() as seed:  # InverseBench's own algorithms draw from the global state
+        generator = torch.Generator(one.device).manual_seed(seed)
+        found = algo(net=Net(one), forward_op=ForwardOp(one, generator)).inference(one.y, num_samples=1)
     return found.detach().to(one.y.dtype)
 
 
@@ -57,13 +58,14 @@ class ForwardOp:
     """f as InverseBench has it: its loss |f(x) - y|^2 and the gradient of that, for any number of candidates.
 
     Images are on [-1, 1] on either side, so that nothing is normalised. A linear map with a cheap singular value
-    decomposition gives it, `M` being 1 where the singular value is not 0, and `S` 1 where it is.
+    decomposition gives it, `M` being 1 where the singular value is not 0, and `S` 1 where it is. `generator` is what
+    draws here come from.
     """
 
     unnorm_shift, unnorm_scale = 0.0, 1.0
 
-    def __init__(self, problem: Problem) -> None:
-        self.f, self.device = problem.f, problem.device
+    def __init__(self, problem: Problem, generator: torch.Generator) -> None:
+        self.f, self.device, self.generator = problem.f, problem.device, generator
         told = problem.noise.sigma if problem.noise is not None else None
         self.sigma_noise = 0.0 if told is None else told
         svd = problem.linear.svd(problem.y.dtype) if problem.f.linear else None
@@ -78,7 +80,7 @@ class ForwardOp:
 
     def __call__(self, inputs: dict[str, Tensor], **options: Any) -> Tensor:
         y = self.forward(inputs["target"], **options)
-        return y + self.sigma_noise * torch.randn_like(y)
+        return y + self.sigma_noise * torch.randn(y.shape, generator=self.generator, dtype=y.dtype, device=y.device)
 
     def loss(self, pred: Tensor, observation: Tensor, **_: Any) -> Tensor:
         return self.loss_m(self.forward(pred), observation)
@@ -134,7 +136,8 @@ class Guided:
 
     def inference(self, observation: Tensor, num_samples: int = 1, **_: Any) -> Tensor:
         side, at = self.net.img_resolution, {"device": self.forward_op.device, "dtype": observation.dtype}
-        x = self.levels[0] * torch.randn(num_samples, self.net.img_channels, side, side, **at)
+        shape = (num_samples, self.net.img_channels, side, side)
+        x = self.levels[0] * torch.randn(shape, generator=self.forward_op.generator, **at)
         for now, then in zip(self.levels, self.levels[1:], strict=False):
             x = x.detach().requires_grad_()
             denoised = self.net(x, torch.as_tensor(now, **at))
