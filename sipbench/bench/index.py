@@ -210,7 +210,7 @@ def _kinds(table: Any) -> Any:
 
 def _frame(table: Any) -> Any:
     """As a DataFrame, under the plain names."""
-    frame = table.to_pandas()
+    frame = table.to_pandas(ignore_metadata=True)
     return frame.set_axis([name.rpartition(":")[0] for name in frame.columns], axis=1)
 
 

@@ -219,7 +219,7 @@ def table(path: Path, columns: list[str] | None) -> Any:
 
 def _table(path: Path, columns: list[str] | None) -> Any:
     found = table(path, columns)
-    return None if found is None else found.to_pandas()
+    return None if found is None else found.to_pandas(ignore_metadata=True)
 
 
 def _sound(path: Path, columns: list[str] | None) -> Any:
@@ -238,7 +238,7 @@ def _sound(path: Path, columns: list[str] | None) -> Any:
         raise sealed.Damaged(f"it has rows of another cell, {min(map(str, others))}")
     try:
         found.validate(full=True)
-        found.slice(0, 0).to_pandas()  # what it says of its columns is read on the way to a frame
+        found.slice(0, 0).to_pandas(ignore_metadata=True)  # two columns of one name, say
     except (ArrowException, ValueError, TypeError, LookupError, AttributeError) as error:
         raise sealed.Damaged(" ".join(str(error).split())[:200]) from error
     return found

@@ -102,7 +102,7 @@ def damage(file: Path, name: str) -> str:
     if wrong := store.flaw(file):
         return f"damaged ({' '.join(wrong.split())[:200]})"
     names = [n for n in ("image", "cell") if n in parquet.read_schema(file).names]
-    rows = parquet.read_table(file, columns=names).to_pandas()
+    rows = parquet.read_table(file, columns=names).to_pandas(ignore_metadata=True)
     if "image" not in rows or not len(rows):
         return "it holds no rows"
     if file.name.startswith("rows-"):

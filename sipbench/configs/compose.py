@@ -113,11 +113,12 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
             return UserError(
                 f"{key}: no {name} is chosen; name one too, as in {name}={choices[-1]}: {', '.join(choices)}"
             )
-        if not hasattr(node, "keys") or name not in node:
+        if name not in node:
             return unknown("option", ".".join(parents[: depth + 1]), [str(k) for k in node])
         node = node[name]
-    if not hasattr(node, "keys"):
-        return UserError(f"unknown option {key!r}: {'.'.join(parents)} is a value, and holds no others")
+        if not hasattr(node, "keys"):
+            value = ".".join(parents[: depth + 1])
+            return UserError(f"unknown option {key!r}: {value} is a value, and holds no others")
     prefix = "".join(f"{p}." for p in parents)
     known = [f"{prefix}{k}" for k in node if k not in ("hydra", "_target_")]
     if key in known:

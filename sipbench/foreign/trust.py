@@ -23,12 +23,7 @@ def kind_of(path: Path) -> Kind:
     """What a file is, by its content; ONNX by its name, since nothing in it says so."""
     if path.suffix.lower() == ".onnx":
         return "ONNX"
-    if zipfile.is_zipfile(path):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = [name.partition("/")[2] or name for name in archive.namelist()]
-        except Exception as error:  # a damaged archive raises anything
-            raise damaged(path, error) from error
+    if (names := _archived(path)) is not None:
         if any(name.startswith("code/") or name == "constants.pkl" for name in names):
             return "TorchScript"
         exported = ("archive_format", "serialized_exported_program.json")
@@ -36,6 +31,17 @@ def kind_of(path: Path) -> Kind:
     with open(path, "rb") as file:
         head = file.read(9)
     return "safetensors" if head[8:] == b"{" else "pickle"
+
+
+def _archived(path: Path) -> list[str] | None:
+    """The names in an archive, without the folder that all lie in; None of a file that is none."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return None
+        with zipfile.ZipFile(path) as archive:
+            return [name.partition("/")[2] or name for name in archive.namelist()]
+    except Exception as error:  # a damaged archive raises anything, and being asked whether it is one may too
+        raise damaged(path, error) from error
 
 
 def code(path: Path, *, trusted: bool) -> nn.Module:

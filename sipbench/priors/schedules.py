@@ -179,6 +179,8 @@ def alphas_cumprod(config: dict[str, Any]) -> Tensor:
     else:
         known = "linear, scaled_linear, squaredcos_cap_v2 or trained_betas"
         raise ValueError(f"beta_schedule {schedule!r} is not known: use {known}")
+    if not len(betas):
+        raise ValueError("the schedule has no training time: num_train_timesteps, or trained_betas, is empty")
     return torch.cumprod(1 - betas, 0)
 
 

@@ -88,6 +88,15 @@ def test_a_file_from_before_seals_is_read(cell):
     assert store.missing(c) == [1, 2]
 
 
+def test_what_a_file_says_of_its_columns_moves_none(cell):
+    """Pandas writes into a file which of its columns is an index; who damages that takes no column away."""
+    c = cell("method=pinv")
+    store.prepare(c)
+    pd.DataFrame([row(0, 20.0)]).set_index("image").to_parquet(c.folder / "rows-000000-index.parquet")
+    assert store.read(c.folder)["image"].tolist() == [0]
+    assert store.read(c.folder, ["psnr"])["psnr"].tolist() == [20.0] and store.done(c) == {0}
+
+
 def spoil(path, how):
     if how == "torn":
         path.write_bytes(path.read_bytes()[:-20])

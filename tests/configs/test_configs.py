@@ -16,6 +16,7 @@ from sipbench.errors import UserError
         (["prior=nothing"], "unknown prior 'nothing'"),
         (["sizee=64"], "unknown option 'sizee'. Did you mean size\\?"),
         (["method=dps", "method.solver.stepz=3"], "Did you mean method.solver.steps\\?"),
+        (["memory_limit.x.y=4"], "memory_limit is a value, and holds no others"),
         (["mthod.solver.steps=3"], "unknown option 'mthod'. Did you mean method\\?"),
         (["size"], "size"),
     ],

@@ -116,6 +116,13 @@ def test_a_damaged_file_is_one_line(name, whole, net, tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_an_archive_that_says_it_spans_several_disks_is_damaged(tmp_path):
+    locator = b"PK\x06\x07" + bytes(12) + (9).to_bytes(4, "little")
+    (tmp_path / "net.pth").write_bytes(bytes(60) + locator + b"PK\x05\x06" + bytes(18))
+    with pytest.raises(UserError, match="Get it again"):
+        network(tmp_path / "net.pth", architecture=SMALL)
+
+
 def test_weights_that_fit_nothing_say_what_to_do(net, tmp_path):
     files.weights(net, tmp_path / "net.safetensors")
     with pytest.raises(UserError, match="no architecture that spandrel knows.*TorchScript"):

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sipbench.errors import UserError
 from tests.fuzz import mutate, samples
 
@@ -46,7 +48,10 @@ def _bytes(made):
 
 @cache
 def _once(made):
-    return made()
+    """Made once and always alike, so that a seed and a number say which input."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return made()
 
 
 def _file(name, read):
@@ -168,8 +173,6 @@ def _picture(path):
 
 
 def _mask(path):
-    import torch
-
     from sipbench.operators import masks
     from sipbench.problem import Rng
 

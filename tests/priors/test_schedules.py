@@ -197,6 +197,9 @@ def test_a_level_below_all_training_times_is_refused():
         schedule_of(LINEAR, noisiest=0.001)
     with pytest.raises(ValueError, match="leave it out"):
         schedule_of(CONFIGS["flow"], noisiest=157.5)
+    for empty in ({"num_train_timesteps": 0}, {"trained_betas": []}):
+        with pytest.raises(ValueError, match="no training time"):
+            schedule_of(LINEAR | empty)
 
 
 @pytest.mark.parametrize(("T", "n"), [(1000, 20), (1000, 1000), (1000, 30), (50, 7)])
