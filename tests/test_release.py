@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 def test_every_csv_is_as_it_was_frozen(tmp_path):
     """A CSV that changed on purpose is staged and frozen anew: git add, python -m sipbench.tables.release freeze
 
-    What git has is looked at: `make table1` writes this machine's seconds over the committed ones, and that is no fault.
+    What git has is looked at: `make table1` writes this machine's seconds over the committed ones, which is no fault.
     """
     git = subprocess.run(["git", "ls-files", "-z", "results"], cwd=ROOT, capture_output=True)
     out = ROOT
