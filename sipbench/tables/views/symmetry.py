@@ -279,7 +279,7 @@ def _errors(axis: Any, points: list[Point], space: Space | None) -> None:
 
 def _measured(space: Space) -> str:
     """What the axis of a space shows."""
-    what = "signs of |± x̂ − x|²" if space.field == "R" else "phases of |e^{iθ} x̂ − x|²"
+    what = "signs of |± x̂ − x|²" if space.field == "R" else "phases u of |u x̂ − x|²"
     return f"{space.name}: min over {what} / n, × 10³"
 
 
