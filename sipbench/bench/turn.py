@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from sipbench.bench import store
@@ -71,7 +70,8 @@ class Left:
     """
 
     def __init__(self, cell: Cell, images: Collection[int] | None = None) -> None:
-        self._folder, self._seen = cell.folder, _files(cell.folder)
+        self._folder, self._again, self._seen = cell.folder, cell.retry_failed, dict[str, sizes.Stamp]()
+        self._seen = dict(self._new())
         todo = set(store.missing(cell, retry_failed=cell.retry_failed))
         self._todo = todo & set(cell.images if images is None else images)
         self.batches = [batch for batch in batches(cell) if self.of(batch)]
@@ -82,11 +82,10 @@ class Left:
 
     def look(self) -> None:
         """See what others have landed meanwhile: that is done, whatever came of it."""
-        now = _files(self._folder)
-        for name in (name for name, mark in now.items() if self._seen.get(name) != mark):
+        for name, mark in self._new():
             rows = store.table(self._folder / name, ["image"])
             self._todo -= set() if rows is None else {*rows["image"].to_pylist()}
-        self._seen = now
+            self._seen[name] = mark
 
     def landed(self, rows: Rows) -> None:
         """These are done, by this process."""
@@ -94,6 +93,15 @@ class Left:
         name = store.file_of(images)
         self._todo -= {*images}
         self._seen[name] = sizes.stamp(self._folder / name)
+
+    def _new(self) -> Iterator[tuple[str, sizes.Stamp]]:
+        """The files of rows that it has not seen; where failed images are tried again, those written anew too."""
+        for path in store.files(self._folder, "rows"):
+            if path.name not in self._seen or self._again:
+                with suppress(FileNotFoundError):  # set aside by another process
+                    mark = sizes.stamp(path)
+                    if self._seen.get(path.name) != mark:
+                        yield path.name, mark
 
 
 def in_turn(
@@ -116,12 +124,3 @@ def in_turn(
 def batches(cell: Cell) -> list[list[int]]:
     """The images of a cell, batch by batch."""
     return [cell.images[i : i + cell.batch_size] for i in range(0, len(cell.images), cell.batch_size)]
-
-
-def _files(folder: Path) -> dict[str, sizes.Stamp]:
-    """The files of rows in a cell's folder, each with what changes when it is written anew."""
-    found = {}
-    for path in store.files(folder, "rows"):
-        with suppress(FileNotFoundError):  # set aside by another process
-            found[path.name] = sizes.stamp(path)
-    return found
