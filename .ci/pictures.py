@@ -15,6 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from sipbench import configs
 from sipbench.report import palette
+from sipbench.tables.views.strip import IMAGES, widest
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "assets"
@@ -40,6 +41,7 @@ def main() -> None:
         about = PngImagePlugin.PngInfo()
         about.add_text(MADE_OF, sources(TABLE, STRIP))
         columns(methods).save(OUT / f"{family}.png", pnginfo=about, optimize=True)
+    firsts().save(OUT / "strip.png", pnginfo=about, optimize=True)
 
 
 def sources(*files: str) -> str:
@@ -78,16 +80,44 @@ def plane() -> Figure:
 
 
 def columns(methods: tuple[str, ...]) -> Image.Image:
-    """The columns of the strip of Table 1 with truth, measurement and these methods."""
+    """Of each problem and image of the strip of Table 1 the truth, the measurement and these methods."""
     order = list(dict.fromkeys(_measured().method))
+    chosen = [0, 1, *(2 + order.index(method) for method in methods)]
+    rows = [[row[place] for place in chosen] for row in _strip(2 + len(order))]
+    return _pasted(rows)
+
+
+def firsts() -> Image.Image:
+    """Of each problem the first image of the strip of Table 1, with every method."""
+    order = list(dict.fromkeys(_measured().method))
+    wide = widest(2 + len(order))
+    rows = _strip(2 + len(order))[::IMAGES]
+    return _pasted([row[at : at + wide] for row in rows for at in range(0, len(row), wide)])
+
+
+def _strip(longest: int) -> list[list[Image.Image]]:
+    """The pictures of the strip, a row for each problem and image, as its lines were broken."""
+    wide = widest(longest)
+    lines = -(-longest // wide)
     with Image.open(ROOT / STRIP) as strip:
-        width = strip.width / (2 + len(order))
-        assert width == int(width), "the strip has other columns than the table has methods"
-        chosen = [0, 1, *(2 + order.index(method) for method in methods)]
-        picture = Image.new("RGB", (int(width) * len(chosen), strip.height), "white")
-        for place, column in enumerate(chosen):
-            part = strip.convert("RGB").crop((int(width) * column, 0, int(width) * (column + 1), strip.height))
-            picture.paste(part, (int(width) * place, 0))
+        whole = strip.convert("RGB")
+    across, down = whole.width / wide, whole.height / (lines * len(PROBLEMS) * IMAGES)
+    size = int(across), int(down)
+    assert abs(down - across) < across / 2, "the strip has other columns than the table has methods"
+
+    def one(row: int, place: int) -> Image.Image:
+        x, y = round(across * (place % wide)), round(down * (row * lines + place // wide))
+        return whole.crop((x, y, x + size[0], y + size[1]))
+
+    return [[one(row, place) for place in range(longest)] for row in range(len(PROBLEMS) * IMAGES)]
+
+
+def _pasted(rows: list[list[Image.Image]]) -> Image.Image:
+    width, height = rows[0][0].size
+    picture = Image.new("RGB", (width * max(map(len, rows)), height * len(rows)), "white")
+    for i, row in enumerate(rows):
+        for k, part in enumerate(row):
+            picture.paste(part, (width * k, height * i))
     return picture
 
 

@@ -6,11 +6,14 @@ The rows are made up: 100 images a cell in one file, 45 columns. Beside the inde
 same rows. A folder that is named is kept, and found filled the next time. Where DuckDB is installed, it is asked too.
 """
 
+import os
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy: threads that wait for each other are counted as work
 
 import numpy as np
 import pandas as pd

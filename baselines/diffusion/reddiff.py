@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from baselines.common.linear import pseudo_inverse
 from baselines.diffusion.sampling import descend
 from sipbench.priors.schedules import Spacing
 from sipbench.problem import Problem
@@ -38,6 +39,7 @@ def reddiff(
     weighting: Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"] = "linear",
     sigma_x0: float = 0.0,
     init: Literal["pinv", "zeros"] = "pinv",
+    cutoff: float = 0.03,
     spacing: Spacing = "even",
 ) -> Tensor:
     """One Adam step (betas 0.9, 0.99) on an image mu at each noise level, from the noisiest down:
@@ -56,10 +58,12 @@ def reddiff(
         weighting: how w_t grows with r: linear, sqrt, square, log, trunc_linear, power2over3 or const.
         sigma_x0: the width of the variational distribution around mu.
         init: pinv starts from A^+ y (zeros where f is not linear), zeros from nothing.
+        cutoff: singular values of A below it count as zero in A^+: see `pseudo_inverse`.
         spacing: the times, `even`, or `leading` as in the public code.
     """
     y, f, prior, rng = problem.y, problem.f, problem.prior, problem.rng
-    mu = problem.linear.pinv(y) if init == "pinv" and f.linear else y.new_zeros(problem.shape)
+    pinv = pseudo_inverse(problem.linear, y.dtype, cutoff) if init == "pinv" and f.linear else None
+    mu = y.new_zeros(problem.shape) if pinv is None else pinv(y)
     mean, square = torch.zeros_like(mu), torch.zeros_like(mu)  # Adam's, of the gradient
     m = y[0].numel() if f.valid is None else f.valid.expand_as(y).flatten(1).sum(1).to(y.dtype)
     for k, (now, _) in enumerate(descend(problem, prior.times(steps, spacing)), 1):

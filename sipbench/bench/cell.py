@@ -210,7 +210,7 @@ class Cell:
         dataset = configs.build(self._handed_on(self.source))
         if Dataset not in type(dataset).__mro__ and not isinstance(dataset, Dataset):
             raise UserError(f"{self.source['name']} is no dataset: let its class inherit sipbench.datasets.Dataset")
-        sides = ((self.size, self.size), (1, self.size))  # of a picture, of a point
+        sides = ((self.size, self.size), (1, self.size), (2, self.size))  # of a picture, of a real and a complex point
         if not dataset.measured and self.size and tuple(dataset.shape[-2:]) not in sides:
             raise UserError(f"{self.source['name']} has images of {dataset.shape}, and size={self.size} was asked for")
         return dataset

@@ -66,7 +66,7 @@ NEEDS: dict[str, Need] = {
     ),
     # a forward map that loses the phase of a linear one, whose field and its adjoint it gives
     "phase": Need(_has("lift", "lower"), "{method} is for phase retrieval; {degradation} is none"),
-    # the same, of real images: its channels have the forward map in common
+    # the same, of real images or stacked complex ones: its channels have the forward map in common
     "phase.real": Need(
         lambda g: _has("lift", "lower")(g) and "phase" not in g.f.symmetries,
         "{method} is for phase retrieval of real images; {degradation} is none",

@@ -18,19 +18,22 @@ COUNT = 1_000_000
 class Ball(Dataset):
     """An image is a sample of the uniform distribution on the unit ball of R^size: a channel a point, one row each.
 
+    Or on that of C^size: a channel has two rows, the real and the imaginary part of its point.
+
     The channels of an image share their forward map, so the images of this dataset are draws of that map.
 
     Args:
         size: the dimension.
         points: how many points an image holds.
+        complex: whether they are of C^size.
     """
 
     name = "ball"
 
-    def __init__(self, split: Split = "test", size: int = 5, *, points: int = 10_000) -> None:
+    def __init__(self, split: Split = "test", size: int = 5, *, points: int = 10_000, complex: bool = False) -> None:
         if size < 1 or points < 1:
             raise ValueError(f"a ball needs a dimension and points, not size {size} and {points} points")
-        self.split, self.size, self.shape = split, size, (points, 1, size)
+        self.split, self.size, self.shape = split, size, (points, 2 if complex else 1, size)
 
     @property
     def version(self) -> str:
@@ -40,7 +43,7 @@ class Ball(Dataset):
         return COUNT
 
     def load(self, indices: Sequence[int]) -> Tensor:
-        """The points, (B, points, 1, size) float32."""
+        """The points, (B, points, 1 or 2, size) float32."""
         for index in indices:
             if not 0 <= index < len(self):
                 raise UserError(f"index {index} is outside the {len(self)} samples of the ball")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sipbench.metrics.fidelity import psnr
 from sipbench.metrics.shifts import Pair, inside, nearest_shift
-from sipbench.operators.symmetries import COMPLEX, PAIRED, SYMMETRIES, field, flips, turn
+from sipbench.operators.symmetries import COMPLEX, PAIRED, STACKED, SYMMETRIES, field, flips, turn, unstacked
 
 FARTHEST = 10  # pixels: published evaluations of blind deblurring shift by 5, and by 10 where that is too few
 
@@ -26,6 +26,8 @@ def align(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...], margin: Pair = 
     _check(x_hat, x, symmetries)
     if "bounded_shift" in symmetries:
         return nearest_shift(x_hat, x, margin, margin)
+    if "phases" in symmetries:
+        return align(unstacked(x_hat), unstacked(x), ("phase",)).reshape_as(x)
     best, score = x_hat, x.new_full((len(x),), -torch.inf, dtype=torch.float64)
     for candidate in flips(x_hat, symmetries):
         moved, now = _move(candidate, x, symmetries)
@@ -72,10 +74,14 @@ def relative_error_db(x_hat: Tensor, x: Tensor) -> Tensor:
 
 
 def point_error(x_hat: Tensor, x: Tensor) -> Tensor:
-    """1000 times the mean over channels of min_s |s x_hat - x|^2 / n, s = 1 or -1: each channel is a point of R^n."""
+    """1000 times the mean over channels of min_s |s x_hat - x|^2 / n, s = 1 or -1: each channel is a point, a row of n.
+
+    A point of C^n is two rows, real and imaginary parts: it was aligned over phases before, and n is counted once.
+    """
     a, b = x_hat.double().flatten(2), x.double().flatten(2)
     nearest = torch.minimum((a - b).square().sum(2), (a + b).square().sum(2))
-    return 1000 * nearest.mean(1) / a.shape[2]
+    n = a.shape[2] // (2 if x.shape[2] == 2 else 1)
+    return 1000 * nearest.mean(1) / n
 
 
 def success(x_hat: Tensor, x: Tensor) -> Tensor:
@@ -113,10 +119,10 @@ def _products(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
 def _check(x_hat: Tensor, x: Tensor, symmetries: tuple[str, ...]) -> None:
     if x_hat.shape != x.shape or x.ndim != 4:
         raise ValueError(f"expected two (B, C, H, W) of one shape, not {tuple(x_hat.shape)} and {tuple(x.shape)}")
-    known = SYMMETRIES | PAIRED
+    known = SYMMETRIES | PAIRED | STACKED
     if strange := [name for name in symmetries if name not in known]:
         raise ValueError(f"unknown symmetries {', '.join(strange)}: choose from {', '.join(known)}")
-    if "bounded_shift" in symmetries and len(symmetries) > 1:
-        raise ValueError("a bounded shift is aligned by itself, with no other symmetry")
+    if len(symmetries) > 1 and (alone := [name for name in symmetries if name not in SYMMETRIES]):
+        raise ValueError(f"{alone[0]} is aligned by itself, with no other symmetry")
     if x.shape[1] != 2 and (needy := [name for name in symmetries if name in COMPLEX]):
         raise ValueError(f"{', '.join(needy)} is for complex images of 2 channels, not {x.shape[1]}")

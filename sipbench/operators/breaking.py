@@ -7,6 +7,7 @@ in Phase Retrieval, 2020; for far fields Manekar et al., NeurIPS 2020 workshop o
 
     sign alone      the last coordinate is positive
     phase alone     the first coordinate is real and positive
+    phases          the same of each channel, a stacked complex image
     shift           the centre of |x|^2, taken round the frame, lies in the middle
     flips           of x and its flips the one with the largest Im X_01 conj(X_00), X the Fourier transform of x
     with flips or a shift, sign and phase: X_00, the sum of x, is positive
@@ -19,7 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sipbench.operators.symmetries import COMPLEX, FLIPS, SYMMETRIES, field, flips, turn
+from sipbench.operators.symmetries import COMPLEX, FLIPS, SYMMETRIES, field, flips, turn, unstacked
 
 HALF_WAY = 1e-6  # pixels: what lies nearer to half way between two pixels is taken to lie there
 
@@ -27,6 +28,8 @@ HALF_WAY = 1e-6  # pixels: what lies nearer to half way between two pixels is ta
 @torch.no_grad()
 def break_symmetry(x: Tensor, symmetries: tuple[str, ...]) -> Tensor:
     """The representative of each x (B, C, H, W) in its orbit under the group that the symmetries span."""
+    if symmetries == ("phases",):
+        return break_symmetry(unstacked(x), ("phase",)).reshape_as(x)
     if strange := [name for name in symmetries if name not in SYMMETRIES]:
         raise ValueError(f"no fundamental domain is known of {', '.join(strange)}: only of {', '.join(SYMMETRIES)}")
     spatial = any(name in symmetries for name in ("shift", *FLIPS))

@@ -22,8 +22,9 @@ class GaussianMagnitude(PhaseRetrieval):
 
     The entries have variance 1 / m, so that |A x| is |x| on average; complex ones have independent real and imaginary
     parts. All channels of a real image share A. A `complex_image` is two channels and one vector, and needs a complex
-    A: a real one could not tell x from its conjugate. A vector in R^5 is an image of shape (1, 1, 5).
-    The entries are float32 numbers, and float64 computes with the very same.
+    A: a real one could not tell x from its conjugate. Where it is `stacked`, each channel is a vector by itself, its
+    real part above its imaginary part, and all share A. A vector in R^5 is an image of shape (1, 1, 5); seven in C^5
+    are one of (7, 2, 5). The entries are float32 numbers, and float64 computes with the very same.
     """
 
     symmetries = ("sign",)
@@ -38,14 +39,19 @@ class GaussianMagnitude(PhaseRetrieval):
         ratio: float = 4.0,
         matrix: Literal["real", "complex"] = "real",
         measure: Measure = "magnitude",
-        complex_image: bool = False,
+        complex_image: bool | Literal["stacked"] = False,
     ) -> None:
         super().__init__(shape, rng.device, measure)
         b, c, h, w = shape
+        if complex_image not in (False, True, "stacked"):
+            raise ValueError(f"complex_image is false, true or stacked, not {complex_image!r}")
         if complex_image and matrix == "real":
             raise ValueError("a complex image needs matrix=complex: a real one cannot tell x from its conjugate")
-        _check_complex(complex_image, c)
-        n, parts = h * w, {"real": 1, "complex": 2}[matrix]
+        self.stacked = complex_image == "stacked"
+        if self.stacked and h % 2:
+            raise ValueError(f"a stacked complex image has as many real as imaginary rows, not {h} in all")
+        _check_complex(complex_image is True, c)
+        n, parts = h * w // (2 if self.stacked else 1), {"real": 1, "complex": 2}[matrix]
         m = round(ratio * n) if ratio > 0 else 0
         if m < 1:
             raise ValueError(f"a ratio of {ratio} leaves no measurement of {n} pixels")
@@ -54,20 +60,23 @@ class GaussianMagnitude(PhaseRetrieval):
                 f"{b} {matrix} matrices of {m} x {n} are more than {LARGEST} numbers: take smaller images, a smaller "
                 f"ratio or batch, or phase_cdp, which stores no matrix"
             )
-        self.complex_image = complex_image
-        self.symmetries = ("phase",) if complex_image else ("sign",)
+        self.complex_image = bool(complex_image)
+        self.symmetries = ("phases",) if self.stacked else ("phase",) if complex_image else ("sign",)
         drawn = [_gaussian(m, n, rng) / math.sqrt(m * parts) for _ in range(parts)]
         self.register_buffer("matrix", torch.complex(*drawn) if parts == 2 else drawn[0], persistent=False)
 
     def lift(self, x: Tensor) -> Tensor:
-        """A x, (B, C, m), or (B, 1, m) for a complex image; real where A and x are."""
-        u = (to_complex(x) if self.complex_image else x).flatten(2)
+        """A x, (B, C, m), or (B, 1, m) for a complex image that is not stacked; real where A and x are."""
+        u = torch.complex(*x.chunk(2, 2)) if self.stacked else to_complex(x) if self.complex_image else x
+        u = u.flatten(2)
         matrix = self.cast("matrix", x)
         return torch.stack([v @ a.mT for v, a in _pairs(u.to(matrix.dtype), matrix)])
 
     def lower(self, z: Tensor) -> Tensor:
         matrix = self.cast("matrix", z.real)
         u = torch.stack([(v.conj() @ a).conj() for v, a in _pairs(z.to(matrix.dtype), matrix)])
+        if self.stacked:
+            return torch.cat([u.real, u.imag], 2).unflatten(2, self.shape[-2:])
         u = u.unflatten(2, self.shape[-2:])
         return to_real(u) if self.complex_image else u.real
 
@@ -78,12 +87,20 @@ class GaussianMagnitude(PhaseRetrieval):
 
     @classmethod
     def unknown_shape(
-        cls, y_shape: tuple[int, ...], *, ratio: float = 4.0, complex_image: bool = False, **options: Any
+        cls,
+        y_shape: tuple[int, ...],
+        *,
+        ratio: float = 4.0,
+        complex_image: bool | Literal["stacked"] = False,
+        **options: Any,
     ) -> tuple[int, ...]:
         """A square where the number of pixels is one, else a row."""
         n = round(y_shape[-1] / ratio)
         side = math.isqrt(n)
-        return (y_shape[0], 2 if complex_image else y_shape[1], *((side, side) if side * side == n else (1, n)))
+        h, w = (side, side) if side * side == n else (1, n)
+        if complex_image == "stacked":
+            return (*y_shape[:2], 2 * h, w)
+        return (y_shape[0], 2 if complex_image else y_shape[1], h, w)
 
 
 def _pairs(u: Tensor, matrix: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

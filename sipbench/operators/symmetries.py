@@ -1,6 +1,7 @@
 """The symmetries an operator may declare: maps g with f(g x) = f(x), each by name with its random elements.
 
-Those of blind operators move theta along: f(g (x, theta)) = f(x, theta).
+Those of blind operators move theta along: f(g (x, theta)) = f(x, theta). A stacked complex image is one channel, its
+real part above its imaginary part, (B, C, 2 H, W): many of them are an image of as many channels.
 """
 
 from __future__ import annotations
@@ -24,6 +25,19 @@ def phase(x: Tensor, rng: Rng) -> Tensor:
     return torch.stack(
         [theta.cos() * x[:, 0] - theta.sin() * x[:, 1], theta.sin() * x[:, 0] + theta.cos() * x[:, 1]], 1
     )
+
+
+def phases(x: Tensor, rng: Rng) -> Tensor:
+    """e^{i theta_c} x_c for stacked complex images, theta_c uniform for each channel by itself."""
+    theta = 2 * torch.pi * rng.uniform(x.shape[1], 1, 1, dtype=x.dtype)
+    real, imaginary = x.chunk(2, dim=2)
+    turned = theta.cos() * real - theta.sin() * imaginary, theta.sin() * real + theta.cos() * imaginary
+    return torch.cat(turned, 2)
+
+
+def unstacked(x: Tensor) -> Tensor:
+    """Each channel of stacked complex images (B, C, 2 H, W) as a complex image of its own, (B C, 2, H, W)."""
+    return x.unflatten(2, (2, -1)).flatten(0, 1)
 
 
 def shift(x: Tensor, rng: Rng) -> Tensor:
@@ -101,6 +115,9 @@ SYMMETRIES: dict[str, Callable[[Tensor, Rng], Tensor]] = {
     "flip": flip,
     "conjugate_flip": conjugate_flip,
 }
+
+STACKED: dict[str, Callable[[Tensor, Rng], Tensor]] = {"phases": phases}
+"""Symmetries of stacked complex images, each of which comes alone."""
 
 PAIRED: dict[str, Callable[[Tensor, Mapping[str, Tensor], Rng], tuple[Tensor, dict[str, Tensor]]]] = {
     "bounded_shift": bounded_shift,

@@ -76,8 +76,16 @@ def _means(spec: TableSpec, grown: list[Growth]) -> str:
     few, most = (f({len(g.subsets) for g in grown}) for f in (min, max))
     count = f"{most} subset{'s' * (most > 1)}" if few == most else f"{few} to {most} subsets"
     over = f"{grown[0].values().shape[2]} test images and {count}"
-    head = f"{spec.measures[0].title}, means over {over}; in brackets half the 95 % interval."
+    head = f"{spec.measures[0].title}, means over {over}; in brackets half the 95 % interval{_of_images(grown)}."
     return f"{head} What trains nothing is the same for every n.\n\n{_markdown(lines)}"
+
+
+def _of_images(grown: list[Growth]) -> str:
+    """What the intervals leave out of methods that have a single subset."""
+    alone = {len(g.subsets) == 1 for g in grown if g.trained}
+    if alone == {True}:
+        return " over the images alone, since one subset does not tell how far another would lie"
+    return ", of a single subset over the images alone" if True in alone else ""
 
 
 def crossings(spec: TableSpec, found: Growths) -> pd.DataFrame:
@@ -147,7 +155,9 @@ def _passing(spec: TableSpec, grown: list[Growth], own: pd.DataFrame) -> str:
     lines = [["From how many images it passes", *(row.title for row in references)]]
     for g in (g for g in grown if any(method == g.row.name for method, _ in said)):
         lines += [[g.row.title, *(said.get((g.row.name, row.name), BLANK) for row in references)]]
-    return _markdown(lines)
+    last = f"{max(n for g in grown for n in g.n if g.trained):,}"
+    note = f"In brackets the 95 % interval{_of_images(grown)}; “never” is not up to n = {last}."
+    return f"{_markdown(lines)}\n\n{note}"
 
 
 def _laws(own: pd.DataFrame) -> str:

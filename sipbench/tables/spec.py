@@ -73,7 +73,7 @@ class Row:
         """Whether its solver is here already."""
         return self.method in configs.names("method")
 
-    @property
+    @cached_property
     def title(self) -> str:
         own = configs.read("method", self.method).get("title") if self.exists else None
         return self.named or own or self.published or self.name

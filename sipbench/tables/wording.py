@@ -15,6 +15,8 @@ from sipbench.tables.spec import TableSpec
 if TYPE_CHECKING:
     import pandas as pd
 
+CHANGES = ("degradation.", "noise=", "noise.", "dataset.")  # how the words begin that change a problem
+
 
 def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
     """How the numbers came about and what they mean, one line each."""
@@ -120,10 +122,12 @@ def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
 
 
 def _tasks(spec: TableSpec) -> str:
-    """How each degradation is defined, and what was changed by hand."""
+    """How each degradation is defined, what the table changes of it, and what was changed by hand."""
     nodes = [spec.setting(*pair).degradation for pair in spec.pairs]
     told = dict.fromkeys(f"{n.get('title', n['name'])}: {n['protocol']}." for n in nodes if n.get("protocol"))
     changed = [f"{t.title or t.name}: {' '.join(t.words)}." for t in spec.tasks.values() if len(t.words) > 1]
+    if shared := [word for word in spec.words if word.lstrip("+~").startswith(CHANGES)]:
+        changed = [f"Other than said, in all of them: {' '.join(shared)}.", *changed]
     told = [*told, *changed]
     words = " ".join(telling(spec.overrides))
     return " ".join([*told, f"Changed by hand: {words}."] if words else told)

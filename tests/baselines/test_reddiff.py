@@ -1,11 +1,14 @@
 """RED-diff against its formulas written out in numpy; on a Gaussian prior it ends at the mode."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from baselines.diffusion.reddiff import WEIGHTINGS, reddiff
 from sipbench.operators import BicubicDownsampling, Inpainting
+from sipbench.operators.blur import Blur
 from tests.baselines.exact import pose
 from tests.baselines.reference import MEAN, SCHEDULES, STD, Adam, denoise, gap, images, levels, parts
 
@@ -63,3 +66,10 @@ def witness_mode(solve, schedule="vp"):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_it_seeks_the_mode(schedule):
     witness_mode(reddiff, schedule)
+
+
+def test_a_blur_does_not_blow_the_noise_up_at_the_start():
+    """Singular values next to zero would carry the noise to values that so many steps do not come back from."""
+    problem = pose(partial(Blur, size=9, sigma=1.5), n=2, shape=(1, 16, 16), sigma=0.01)
+    assert problem.linear.pinv(problem.y).abs().max() > 30
+    assert reddiff(problem, steps=20, lr=0.05).abs().max() < 3

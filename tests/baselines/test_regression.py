@@ -7,15 +7,20 @@ import torch
 
 from baselines.datarich import regression
 from sipbench.datasets.ball import Ball
-from sipbench.metrics import point_error
+from sipbench.metrics import evaluate, point_error
 from sipbench.noise import Gaussian
 from sipbench.operators.phase_random import GaussianMagnitude
 from sipbench.problem import Problem, Rng
+from sipbench.tables.views.symmetry import Space
 
 
-def pose(n=5, points=1000, images=(0,), ratio=4.0, sigma=0.0):
-    x, rng = Ball("test", n, points=points).load(images), Rng.of(0, "regression", images)
-    f = GaussianMagnitude(tuple(x.shape), rng.child("operator").portable, ratio=ratio, measure="intensity")
+def pose(n=5, points=1000, images=(0,), ratio=4.0, sigma=0.0, field="R"):
+    x = Ball("test", n, points=points, complex=field == "C").load(images)
+    rng, more = (
+        Rng.of(0, "regression", images),
+        {"matrix": "complex", "complex_image": "stacked"} if field == "C" else {},
+    )
+    f = GaussianMagnitude(tuple(x.shape), rng.child("operator").portable, ratio=ratio, measure="intensity", **more)
     noise = Gaussian(sigma)
     return Problem(noise(f(x), rng.child("noise").portable), f, noise, tuple(x.shape), None, rng.child("solver")), x
 
@@ -78,3 +83,29 @@ def test_the_tree_and_all_distances_find_the_same():
     y, among = (Rng.of(s, "rows", [0]).normal(n, 8)[0] for s, n in ((0, 40), (1, 300)))
     for k in (1, 5):
         assert torch.equal(regression.tree(y, among, k), regression.neighbours(y, among, k))
+
+
+def test_the_target_of_complex_pairs_is_unique():
+    """Of e^{i theta} x it is one point, whose first coordinate is real and positive; y is the same before and after."""
+    problem, _ = pose(points=10, field="C")
+    (y, x), (same, broken) = (regression._pairs(problem, 100, breaking) for breaking in (False, True))
+    assert torch.equal(y, same) and x.shape == (80, 10) and (x.norm(dim=1) <= 1).all()
+    assert (broken[:, 0] > 0).all() and broken[:, 5].abs().max() < 1e-6 < x[:, 5].abs().min()
+    u, v = (torch.complex(*rows.double().view(-1, 2, 5).unbind(1)) for rows in (x, broken))
+    assert ((u.conj() * v).sum(1).abs() - u.norm(dim=1) ** 2).abs().max() < 1e-6
+    assert torch.allclose(problem.f(broken.view(1, 80, 2, 5))[0], y, atol=1e-5)
+
+
+def test_complex_regression_errs_as_theory_says():
+    """y = |a x|^2 of one complex number: its length is all that is learnt, or the mean of the circle."""
+    problem, x = pose(n=1, points=2000, ratio=1.0, field="C")
+
+    def error(x_hat):
+        return float(evaluate(["point_error"], x_hat, x, problem.f.symmetries)["point_error"][0])
+
+    before, after = (regression.knn(problem, points=4000, breaking=breaking) for breaking in (False, True))
+    assert abs(error(before) - Space(1, "C").blind) < 10 and error(after) < 0.1
+    settings = {"points": 4000, "steps": 250, "batch": 256, "widths": (32, 32)}
+    before, after = (regression.mlp(problem, **settings, breaking=breaking) for breaking in (False, True))
+    assert error(before) > 0.85 * Space(1, "C").zero and error(after) < 2
+    assert after[:, :, 0].min() > -0.1 and after[:, :, 1].abs().max() < 0.1

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from baselines.datarich.denoisers import LEAST_LEARNED, of_255
 from sipbench import configs
 from sipbench.bench.cell import Cell
 from sipbench.cli import main
@@ -213,3 +214,19 @@ def test_how_a_method_is_trained_is_not_chosen(tmp_path, capsys):
     words = ["method=modl", "recipe=tradeoff", "recipe.images=16,64", f"results={tmp_path}"]
     assert main(["tune", *words]) == 2
     assert "one recipe is for all methods: give recipe.images one value" in capsys.readouterr().err
+
+
+PLUGGED = [n for n in configs.names("method") if configs.read("method", n)["solver"].get("denoiser") == "network"]
+
+
+@pytest.mark.parametrize("name", PLUGGED)
+def test_what_plugs_in_a_network_searches_eight_settings_that_it_knows(tmp_path, capsys, name):
+    """Among them the one that runs now; no denoiser is asked for noise that it was not shown."""
+    words = [f"method={name}", "degradation=sr4", "profile=demo"]
+    options, search = Cell.of(configs.compose(words), words).options, configs.read("method", name)["search"]
+    assert all(options[option] in values for option, values in search.items())
+    levels = [v for option, values in search.items() if option.startswith("sigma") for v in values]
+    most = 49.0 if name == "dpir_official" else 128.0
+    assert all(LEAST_LEARNED <= of_255(level) <= of_255(most) for level in levels)
+    assert main(["tune", *words, f"results={tmp_path}", "budget=7"]) == 2
+    assert "8 settings; the budget is 7" in capsys.readouterr().err and not (tmp_path / "runs").exists()

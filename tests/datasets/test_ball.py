@@ -33,3 +33,11 @@ def test_what_cannot_be_drawn_is_said():
         Ball().load([-1])
     with pytest.raises(ValueError, match="a dimension and points"):
         Ball(size=0)
+
+
+def test_complex_points_are_uniform_in_their_ball():
+    x = Ball("test", 2, complex=True).load([0, 1])
+    assert x.shape == (2, 10_000, 2, 2) and (x[0, :, 0] != x[0, :, 1]).all()
+    inner = (x.flatten(2).norm(dim=2)[..., None] < torch.tensor([0.5, 0.8]) ** (1 / 4)).float().mean((0, 1))
+    assert torch.allclose(inner, torch.tensor([0.5, 0.8]), atol=0.02)
+    assert (point_error(0 * x, x) - 1000 / 3).abs().max() < 5

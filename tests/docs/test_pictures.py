@@ -20,7 +20,7 @@ MADE = [(path, made) for path in sorted((ROOT / "docs" / "assets").glob("*.png")
 
 
 def test_there_are_some():
-    assert {path.stem for path, _ in MADE} >= {"plane", "datarich", "diffusion", "single"}
+    assert {path.stem for path, _ in MADE} >= {"plane", "strip", "datarich", "diffusion", "single"}
 
 
 @pytest.mark.parametrize(("picture", "made"), MADE, ids=lambda value: getattr(value, "stem", ""))

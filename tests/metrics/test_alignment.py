@@ -5,10 +5,10 @@ from itertools import combinations
 import pytest
 import torch
 
-from sipbench.metrics import psnr, psnr_aligned
+from sipbench.metrics import evaluate, psnr, psnr_aligned
 from sipbench.metrics.alignment import align, point_error, relative_error, relative_error_db
 from sipbench.metrics.shifts import inside
-from sipbench.operators.symmetries import SYMMETRIES
+from sipbench.operators.symmetries import SYMMETRIES, phases
 from sipbench.problem import Rng
 
 NAMES = tuple(SYMMETRIES)
@@ -185,3 +185,18 @@ def test_one_sign_for_all_points_or_none_is_seen(monkeypatch):
         monkeypatch.setattr("sipbench.metrics.alignment.torch.minimum", wrong)
         with pytest.raises(AssertionError):
             each_point_has_a_sign()
+
+
+def test_each_complex_point_has_a_phase_of_its_own():
+    """e^{i theta} x is no error, a turn of a quarter is none either, and twice x is one."""
+    x = Rng.of(0, "points", [0, 1]).normal(6, 2, 5, dtype=torch.float64)
+    turned = phases(x, Rng.of(1, "g", [0, 1]))
+    names = ["point_error", "relative_error_unaligned"]
+    scores = evaluate(names, turned, x, ("phases",))
+    assert scores["point_error"].max() < 1e-12 and scores["relative_error_unaligned"].min() > 0.3
+    assert point_error(turned, x).min() > 1  # a sign alone is not enough
+    twice, off = evaluate(names, 2 * turned, x, ("phases",))["point_error"], x.square().sum((2, 3)).mean(1) / 5
+    assert same(twice, 1000 * off, 1e-9)
+    assert same(align(turned, x, ("phases",)), x, 1e-12)
+    with pytest.raises(ValueError, match="phases is aligned by itself"):
+        align(x, x, ("phases", "sign"))

@@ -5,7 +5,7 @@ import torch
 
 from sipbench.operators import breaking
 from sipbench.operators.breaking import break_symmetry
-from sipbench.operators.symmetries import SYMMETRIES
+from sipbench.operators.symmetries import SYMMETRIES, phases
 from sipbench.problem import Rng
 from tests.operators import variants
 from tests.operators.test_phase import build
@@ -104,3 +104,17 @@ def test_a_broken_breaking_is_seen(monkeypatch, wrong):
     monkeypatch.setattr(breaking, *WRONG[wrong])
     with pytest.raises(AssertionError):
         one_representative(break_symmetry)
+
+
+def test_each_stacked_complex_image_has_a_representative_of_its_own():
+    """Its first coordinate is real and positive; each channel is turned by itself."""
+    x = Rng.of(0, "stacked", [0, 1]).normal(6, 2, 5, dtype=torch.float64)
+    first = break_symmetry(x, ("phases",))
+    for draw in range(3):
+        turned = phases(x, Rng.of(draw, "g", [0, 1]))
+        assert (turned - x).flatten(2).norm(dim=2).min() > 1e-3
+        assert torch.allclose(break_symmetry(turned, ("phases",)), first, atol=1e-12)
+    real, imaginary = first.unbind(2)
+    assert (real[..., 0] > 0).all() and imaginary[..., 0].abs().max() < 1e-12
+    f = variants.build(variants.STACKED, tuple(x.shape), Rng.of(0, "f", [0, 1]))
+    assert torch.allclose(f(first), f(x), atol=1e-12)

@@ -10,7 +10,7 @@ from sipbench.operators.lanczos import LanczosDownsampling
 from sipbench.operators.mri import MultiCoilMRI
 from sipbench.operators.sampling import AveragePooling
 from sipbench.operators.separable import BlurDownsampling, GaussianBlur
-from sipbench.operators.symmetries import PAIRED, SYMMETRIES
+from sipbench.operators.symmetries import PAIRED, STACKED, SYMMETRIES
 from sipbench.problem import Rng
 from tests import listed
 from tests.dense import matrix
@@ -228,7 +228,7 @@ def test_symmetries(name):
                 if symmetry in PAIRED:
                     a_pair_moves(case, symmetry, g)
                     continue
-                turned = SYMMETRIES[symmetry](case.x, g)
+                turned = (SYMMETRIES | STACKED)[symmetry](case.x, g)
                 assert not close(turned, case.x, 1e-3)
                 assert close(case(turned), case(case.x), 1e-10), symmetry
                 assert close(case(turned.float()), case(case.x.float()), 1e-5), symmetry

@@ -312,3 +312,20 @@ def test_an_oblong_image_is_told_but_for_its_sides(kind):
 def test_no_image_has_such_a_frame():
     with pytest.raises(ValueError, match="no image padded at oversample 8.0 has 17 pixels"):
         FourierMagnitude.unknown_shape((1, 1, 17, 17), oversample=8.0)
+
+
+def test_stacked_images_are_complex_images_that_share_their_matrix():
+    rng = Rng.of(0, "stacked", [0, 1])
+    settings = {"matrix": "complex", "measure": "intensity"}
+    f = GaussianMagnitude((2, 3, 4, 5), rng.portable, complex_image="stacked", **settings)
+    one = GaussianMagnitude((2, 2, 2, 5), rng.portable, complex_image=True, **settings)
+    x, z = rng.normal(3, 4, 5, dtype=torch.float64), torch.complex(*rng.normal(2, 3, 40, dtype=torch.float64).unbind(1))
+    assert f.symmetries == ("phases",) and f(x).shape == (2, 3, 40)
+    for c in range(3):
+        alone = x[:, c].unflatten(1, (2, 2))
+        assert error(f.lift(x)[:, c : c + 1], one.lift(alone)) < 1e-14
+        assert error(f.lower(z)[:, c], one.lower(z[:, c : c + 1]).flatten(1, 2)) < 1e-14
+    assert GaussianMagnitude.unknown_shape((2, 3, 20), complex_image="stacked") == (2, 3, 2, 5)
+    for wrong, says in ((("stacked", 3), "as many real as imaginary"), (("piled", 4), "false, true or stacked")):
+        with pytest.raises(ValueError, match=says):
+            GaussianMagnitude((2, 3, wrong[1], 5), rng.portable, complex_image=wrong[0], **settings)

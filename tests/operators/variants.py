@@ -92,10 +92,13 @@ VARIANTS = {
     "gaussian": _phase(GaussianMagnitude, 3),
     "gaussian_complex": _phase(GaussianMagnitude, 1, matrix="complex", measure="intensity"),
     "gaussian_field": _phase(GaussianMagnitude, 2, matrix="complex", complex_image=True),
+    "gaussian_stacked": Variant(GaussianMagnitude, (1, 3), {"matrix": "complex", "complex_image": "stacked"},
+                                ((2, 5), (8, 7), (16, 16)), tells=False),
     "cdp": _phase(CodedDiffraction, 3, patterns=3),
     "cdp_field": _phase(CodedDiffraction, 2, code="uniform", measure="intensity", complex_image=True),
 }  # fmt: skip
-PHASE = [name for name, variant in VARIANTS.items() if issubclass(variant.kind, PhaseRetrieval)]
+STACKED = "gaussian_stacked"  # its sides are even
+PHASE = [name for name, v in VARIANTS.items() if issubclass(v.kind, PhaseRetrieval) and name != STACKED]
 
 
 def kind(name):

@@ -136,6 +136,17 @@ def test_the_head_says_how_the_numbers_came_about(filled):
     assert "results" not in text and "Changed by hand: images=4 images=6" in text
 
 
+def test_the_head_says_what_a_table_changes_of_its_problems():
+    """Its far fields have Gaussian noise, where the degradation counts photons."""
+    spec = tables.load("far_field", "demo", ["method=hio_er"])
+    text = tables.render_markdown(spec, tables.collect(spec))
+    assert (
+        "10^6 photons" in text
+        and "in all of them: dataset.phase=0.5" in text
+        and "noise=gaussian noise.sigma=0.0005." in text
+    )
+
+
 def test_absent_lpips_is_a_dash_and_one_line(tmp_path):
     spec = load(tmp_path, "method=pinv,dip")
     for entry in spec.planned:

@@ -9,7 +9,10 @@ from sipbench import configs, tables
 from sipbench.bench import run as bench
 from sipbench.bench.cell import Cell
 from sipbench.configs.table_schema import Table
+from sipbench.degradation import Degradation
 from sipbench.errors import UserError
+from sipbench.operators.unknowns import CHANNELS
+from sipbench.problem import Rng
 from sipbench.tables import Published, published
 from sipbench.tables.declared import _swept
 from sipbench.tables.spec import Task
@@ -21,14 +24,40 @@ HEAD = "table,dataset,degradation,noise_sigma,method,metric,value\n"
 
 @pytest.mark.parametrize("name", tables.names())
 def test_every_table_loads_under_every_profile(name):
-    """A profile changes the problems; the methods are put into them as they are under any other."""
-    profiles = list(configs.read("table", name)["profiles"])
-    for profile in profiles:
+    """A profile changes the problems, which can all be posed; the methods are put into them as under any other."""
+    posed_already, rows = [], set()
+    for profile in configs.read("table", name)["profiles"]:
         spec = tables.load(name, profile)
+        for cell in (cell for cell in spec.settings() if cell.degradation not in posed_already):
+            posed_already.append(cell.degradation)
+            posed(cell)
         assert len(spec.settings()) == len(spec.pairs)
         assert {row.published for row in spec.rows} - {None} <= set(spec.published.methods)
-    spec = tables.load(name, profiles[0], [f"degradation={tables.load(name, profiles[0]).degradations[0]}"])
-    assert len(spec.planned) == len(spec.pairs) * len(spec.rows)
+        dataset, problem = spec.pairs[0]
+        for row in set(spec.rows) - rows:
+            entries = [spec.entry(dataset, name, row) for name in {problem, *row.per_problem} & set(spec.tasks)]
+            assert {entry.status for entry in entries} <= {"ok", "not yet"}
+        rows |= set(spec.rows)
+
+
+ELSEWHERE = {"deblur_nonlinear"}  # needs a checkpoint that is not shipped
+
+
+def posed(cell):
+    """Its forward maps, as they are and as they are told: an operator may refuse what its YAML may say."""
+    try:
+        shape = Degradation.of(cell.degradation).x_shape(cell.dataset)
+    except UserError:  # its files are not here
+        shape = (CHANNELS[cell.degradation.get("unknown", "image")] or 3, cell.size, cell.size)
+    made = Degradation.of(cell.degradation)
+    for one in filter(None, (made, made.told) if cell.names[1] not in ELSEWHERE else ()):
+        one.build((1, *shape), Rng.of(0, "posed", [0]))
+
+
+def test_a_problem_that_cannot_be_posed_is_seen():
+    words = ["degradation=ct_sparse", "degradation.operator.span=184", "size=16", "method=pinv"]
+    with pytest.raises(UserError, match="not 184"):
+        posed(Cell.of(configs.compose(words), words))
 
 
 @pytest.mark.parametrize("words", [[], ["method.solver.precision=float64"], ["seed=3"]])

@@ -113,7 +113,10 @@ def test_while_one_trains_the_next_that_can_be_done_is(tmp_path):
 
 
 def test_curves_and_crossings_that_are_known(tmp_path):
-    """The U-Net gains 2 dB with each fourfold n from 20 dB at 4, and TV has 25: it passes half way from 64 to 256."""
+    """The U-Net     assert "over the images alone" not in page and "“never” is not up to n = 4,096" in page
+        one = tradeoff.text(load(tmp_path, FEW, "images=3", "degradation=sr4", "seed=0"), pd.DataFrame())
+        assert one.count("over the images alone, since one subset does not tell") == 2
+    gains 2 dB with each fourfold n from 20 dB at 4, and TV has 25: it passes half way from 64 to 256."""
     spec = load(tmp_path, FEW, "images=3", "degradation=sr4", "seed=0,1")
     fill(spec, lambda name, n, seed: 25.0 if name == "tv" else 20.0 + 2 * np.log2(n / 4) / 2)
     written = {path.name: path for path in tradeoff.write(spec, pd.DataFrame())}

@@ -126,6 +126,11 @@ def _db(psnr: float) -> str:
     return f"{psnr:.1f} dB" if psnr == psnr else ""
 
 
+def widest(pictures: int) -> int:
+    """How many stand side by side where a row has so many: as many lines as it takes, and those about equally long."""
+    return -(-pictures // -(-pictures // MOST))
+
+
 def _draw(found: list[list[Picture]], path: Path) -> list[Path]:
     def one(axes: Any, picture: Picture) -> None:
         axes.imshow(picture.pixels, interpolation="nearest")
@@ -137,8 +142,7 @@ def laid_out(
     found: list[list[Picture]], path: Path, draw: Callable[[Any, Picture], None], bar: Any = None
 ) -> list[Path]:
     """Write pictures in rows of at most MOST, each drawn by `draw` under its title in the colour of its family."""
-    longest = max(len(row) for row in found)
-    columns = -(-longest // -(-longest // MOST))  # as many lines as it takes, and those about equally long
+    columns = widest(max(len(row) for row in found))
     lines = [row[at : at + columns] for row in found for at in range(0, len(row), columns)]
     own = palette.colours(picture.family for row in found for picture in row if picture.family)
     side = figures.PAGE / columns
