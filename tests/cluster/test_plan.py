@@ -94,6 +94,7 @@ def test_rows_say_that_the_source_changed(here, plan, teller, capsys):
     assert "1 of its 1 images were done by other code than was submitted" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_code_that_is_edited_under_a_worker_is_noted(here, plan, teller, monkeypatch, capsys):
     """A solver's: its cell is left from there on, and the others are done. The harness's: later rows say so."""
     (here / "mine.py").write_text(MINE)

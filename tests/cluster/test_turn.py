@@ -97,6 +97,7 @@ def test_where_no_lease_can_be_made_it_goes_on_without(cell):
         assert images_of(run(c, turn=mine)) == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [TABLE, ("-m", *SMALL, "seed=0,1")])
 def test_a_table_and_a_sweep_wait_for_what_others_are_at_work_on(here, meanwhile, monkeypatch, capsys, words):
     """Each batch is solved once, and the exit code is that of all of them."""
