@@ -47,6 +47,11 @@ def _pictures(given: Given) -> bool:
     return all(n % m == 0 for n, m in zip(x[1:], y[1:], strict=True)) and x[1] * y[2] == x[2] * y[1]
 
 
+def _real(given: Given) -> bool:
+    """Whether x is real: a complex image has two channels."""
+    return isinstance(given.f, type) or given.f.shape[1] != 2
+
+
 def _y_shape(f: Any) -> tuple[int, ...]:
     """The shape of a measurement, without the batch."""
     import torch
@@ -77,6 +82,7 @@ NEEDS: dict[str, Need] = {
     # the same forward map for every image, so that a network can learn it: two images tell
     "fixed": Need(lambda g: g.f.alike, "{method} learns one forward map; {degradation} draws one for each image"),
     "denoising": Need(_denoises, "{method} only denoises; {degradation} does more than add noise"),
+    "real": Need(_real, "{method} is for real images; those of {degradation} are complex"),
     "y.image": Need(_pictures, "{method} is given y as an image; {degradation} measures something else"),
     "blind": Need(
         lambda g: g.f.blind, "{method} is for forward maps that leave a part open; {degradation} is told whole"

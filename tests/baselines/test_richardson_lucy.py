@@ -1,6 +1,7 @@
 """Richardson-Lucy against scikit-image and deepinv, and by what expectation maximisation promises."""
 
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from deepinv import optim
 from skimage import restoration
 
 from baselines.classical.richardson_lucy import curvature, richardson_lucy
+from sipbench import configs
+from sipbench.bench import needs
 from sipbench.operators import Inpainting
 from sipbench.operators.colour import Denoise
 from tests.baselines.posed import blur, far, physics, pose
@@ -89,3 +92,12 @@ def test_the_variation_has_dey_s_formula():
 def test_it_sharpens():
     problem, clean = pose(blur(), sigma=0.01), pose(Denoise, sigma=0.0).y
     assert far(richardson_lucy(problem), clean) < 0.85 * far(problem.y, clean)
+
+
+def test_it_is_for_real_images():
+    """Intensities have no phase: of a complex image it would make a line of light."""
+    method = configs.read("method", "richardson_lucy")
+    shapes = {"this": SimpleNamespace(shape=(1, 3, 8, 8), linear=True, blind=False)}
+    shapes["mri"] = SimpleNamespace(shape=(1, 2, 8, 8), linear=True, blind=False)
+    reasons = [needs.unmet(method, name, f, None, None) for name, f in shapes.items()]
+    assert reasons == [None, "richardson_lucy is for real images; those of mri are complex"]
