@@ -13,6 +13,7 @@ from typing import Any
 
 from sipbench.errors import UserError
 from sipbench.safety import sizes
+from sipbench.safety.whole import whole
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
@@ -83,12 +84,11 @@ def made_elsewhere(path: str | None, weights: str | Path, who: str, how: str = "
 
 def sha256(path: Path) -> str:
     """The hash of a file, read in pieces; read again where the file has changed since."""
-    known = path.stat()
-    return _sha256(path, known.st_mtime_ns, known.st_size)
+    return _sha256(path, sizes.stamp(path))
 
 
 @cache
-def _sha256(path: Path, changed: int, size: int) -> str:
+def _sha256(path: Path, stamp: sizes.Stamp) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -96,13 +96,12 @@ def _sha256(path: Path, changed: int, size: int) -> str:
 def settings_sha256(path: Path) -> str:
     """The hash of the .json files beside a weight file: its network's config, its schedule, the scale of its codes."""
     folder = path.parent.parent if path.parent.name in ("unet", "vae", "vqvae") else path.parent
-    found = [(p, p.stat()) for p in sorted(folder.rglob("*.json"))]
-    return _settings_sha256(folder, tuple((p, now.st_mtime_ns, now.st_size) for p, now in found))
+    return _settings_sha256(folder, tuple((p, sizes.stamp(p)) for p in sorted(folder.rglob("*.json"))))
 
 
 @cache
-def _settings_sha256(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
-    texts = [f"{p.relative_to(folder)}\n{p.read_text(encoding='utf-8')}" for p, _, _ in files]
+def _settings_sha256(folder: Path, files: tuple[tuple[Path, sizes.Stamp], ...]) -> str:
+    texts = [f"{p.relative_to(folder)}\n{p.read_text(encoding='utf-8')}" for p, _ in files]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
@@ -145,9 +144,9 @@ def save_half(network: Any, path: Path) -> None:
     from safetensors.torch import save_file
 
     state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in network.cpu().state_dict().items()}
-    save_file(state, f"{path}.tmp")
-    os.chmod(f"{path}.tmp", 0o644)
-    os.replace(f"{path}.tmp", path)
+    with whole(path, shared=False) as beside:
+        save_file(state, beside)
+        os.chmod(beside, 0o644)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

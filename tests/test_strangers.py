@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 import zipfile
 import zlib
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from sipbench import checkpoints
@@ -146,6 +148,37 @@ def test_text_of_strangers_is_text_wherever_it_is_shown():
     frame = pd.DataFrame({"reason": ["=cmd|' /C calc'!A0", "@x", "+1+1", "-2", "plain", None], "n": [-1.0] * 6})
     lines = text.csv(frame).splitlines()[1:]
     assert [line[0] for line in lines] == ["'", "'", "'", "-", "p", ","] and all(line.endswith("-1") for line in lines)
+
+
+@pytest.mark.parametrize("said", ["[x]: http://y", "> [x]: http://y", "1. - [x]: <http://y>", "[^x]: y", r"[a\]b]: y"])
+def test_text_of_strangers_defines_no_link(said):
+    """It would not be shown itself, and every [x] of the page would be a link."""
+    page = MarkdownIt().render(f"- {text.markdown(said)}\n\nand [x]\n")
+    assert "<a" not in page and "]:" in page
+    assert text.markdown("noise on [-1, 1]: 0.05") == "noise on [-1, 1]: 0.05"
+
+
+@pytest.mark.parametrize("said", ["a|b", r"a\|b", r"a\\|b", "|", "\\", r"\|\|"])
+def test_a_cell_of_a_table_holds_its_pipes(said):
+    """By markdown-it's reading, and by that of GitHub, where a backslash takes away the meaning of another one."""
+    row = text.table_row([said, "second"])
+    page = MarkdownIt().enable("table").render(f"| a | b |\n|---|---|\n{row}\n")
+    assert page.count("<td>") == 2 and f"<td>{said}</td>" in page and "<td>second</td>" in page
+    cells = re.findall(r"(?:\\[!-/:-@\[-`{-~]|[^|])+", row)
+    assert [cell.strip() for cell in cells][1:] == ["second"]
+
+
+def test_names_in_folders_of_strangers_are_text_in_what_is_printed(tmp_path, monkeypatch, capsys):
+    evil = "\x1b]0;mine\x07"
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a/runs", f"b/runs/faces/sr4/{evil}/0123", "results/leases", f"results/leases/{evil}"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "b/runs/faces/sr4" / evil / "0123" / "cell.json").write_text("{}")
+    assert main(["merge", "a", "b"]) == 1
+    assert main(["clean"]) == 0
+    assert main(["leaderboard", "b", "table=table1", "method=pinv", "degradation=sr4", "images=1"]) == 2
+    said = "".join(capsys.readouterr())
+    assert said.count("]0;mine") == 3 and "\x1b" not in said and "\x07" not in said
 
 
 def test_a_table_of_wicked_rows_is_harmless(tmp_path, capsys):

@@ -6,20 +6,16 @@ then lists of images; it says `ready`, and the rows of each list.
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import pickle
-import signal
 import sys
 import threading
 import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from sipbench.bench import deaths
-
-PARENT_DIED = 1  # PR_SET_PDEATHSIG of prctl
+from sipbench.bench import deaths, processes
 
 
 def main(pipe: int, faults: int) -> None:
@@ -90,8 +86,7 @@ def _sendable(error: BaseException) -> Exception:
 
 def _end_with(parent: int) -> None:
     """End when the parent is gone, however that came: by the system where it can, else by looking."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PARENT_DIED, signal.SIGKILL)
+    processes.signal_with_parent()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -15,6 +15,7 @@ from sipbench.safety.text import visible
 
 HEAVY = ("estimate", "png")  # columns that are read only when they are named
 TEXTS = ("status", "reason", "cell")
+ABOUT_SCORES = ("scored_on", "cell")  # texts of a file of scores
 NUMBERS = ("metrics_version", "seconds", "evaluations", "peak_memory_mib")
 _seen: set[Path] = set()
 
@@ -67,7 +68,7 @@ def _fits(name: str, kind: Any, *, score: bool) -> bool:
     whole = types.is_integer(kind) and not types.is_uint64(kind)
     if name == "image":
         return whole
-    if name in (("scored_on",) if score else TEXTS):
+    if name in (ABOUT_SCORES if score else TEXTS):
         return types.is_string(kind) or types.is_large_string(kind)
     if name in HEAVY:
         return types.is_binary(kind) or types.is_large_binary(kind)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sipbench import checkpoints, configs
 from sipbench.bench import protocol
+from sipbench.errors import UserError
 
 LEFT_OUT = (*configs.META, "variants", "weights", "root", "protocol", "check", "range")  # words that only describe
 PLACES = (*LEFT_OUT, "path", "learned")
@@ -41,15 +42,37 @@ def identity(cell: Any) -> dict[str, Any]:
         found["precision"] = cell.precision
     if cell.probe:
         found["probe"] = _without(configs.without_place(cell.probe), configs.META)
-    parts = [cell.source, degradation, _without(cell.prior or {}, ("learned",)), cell.priors, cell.options, cell.probe]
-    if others := {t for t in targets(parts) if t != target}:
-        found["code"] = {configs.without_place(t): configs.code_hash(t) for t in sorted(others)}
+    if others := _others(cell):
+        found["code"] = {configs.without_place(t): configs.code_hash(t) for t in others}
     return json.loads(json.dumps(found, sort_keys=True, default=str))
+
+
+class CodeChanged(UserError):
+    """The code that a cell runs is no longer the code that its name stands for."""
+
+    @classmethod
+    def of(cls, cell: Any) -> CodeChanged:
+        return cls(f"{cell.label}: its code was changed while this ran: run it again")
+
+
+def check_code(cell: Any) -> None:
+    """Refuse a cell whose code was edited after it was named and before it was imported."""
+    target, named = cell.method["solver"]["_target_"], cell.identity
+    now = {configs.without_place(t): configs.code_hash(t) for t in _others(cell)}
+    if configs.code_hash(target) != named["method"][2] or now != named.get("code", {}):
+        raise CodeChanged.of(cell)
 
 
 def digest(identity: Any) -> str:
     """A short name of plain data."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _others(cell: Any) -> list[str]:
+    """The code of a cell beside its solver's."""
+    prior = _without(cell.prior or {}, ("learned",))
+    found = targets([cell.source, cell.degradation, prior, cell.priors, cell.options, cell.probe])
+    return sorted(found - {cell.method["solver"]["_target_"]})
 
 
 def _degradation(node: dict[str, Any]) -> dict[str, Any]:

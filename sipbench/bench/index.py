@@ -24,8 +24,8 @@ from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
 
 CELLS = b"sipbench.cells"
-VERSION = 1
-TEXTS = ("status", "reason", "device", "training")
+VERSION = 2
+TEXTS = ("status", "reason", "device", "training", "source_changed")
 WORTH = 64  # cells that are not in it yet are worth a part
 MOST = 8  # parts before they are made one
 

@@ -25,7 +25,8 @@ import torch
 
 from sipbench.bench import deaths, memory, record, store
 from sipbench.bench.cell import Cell
-from sipbench.errors import UserError
+from sipbench.bench.identity import CodeChanged
+from sipbench.bench.turn import Alone, Left, Turn, in_turn
 
 Report = Callable[[int, int], None]
 Rows = list[dict[str, Any]]
@@ -41,37 +42,34 @@ def run(
     images: Collection[int] | None = None,
     marks: Mapping[str, Any] = MappingProxyType({}),
     worker: Worker | None = None,
+    turn: Turn | None = None,
 ) -> Iterator[Rows]:
     """As `sipbench.bench.run.run`, with the solver in a process of its own: the same rows, or failed ones.
 
     Who asks for one batch after the other hands over the process of the cell, which then stays.
     """
-    from sipbench.bench.run import batches
-
-    todo = set(store.missing(cell, retry_failed=cell.retry_failed)) & set(cell.images if images is None else images)
-    left = [batch for batch in ([i for i in whole if i in todo] for whole in batches(cell)) if batch]
-    if not left:
+    left = Left(cell, images)
+    if not left.batches:
         return iter(())
     stays = worker is not None
     worker = worker or Worker(replace(cell, isolate=False))
     try:
         if not worker.runs:
             worker.start()
+        if worker.cell.hash != cell.hash:
+            raise CodeChanged.of(cell)
         store.prepare(cell)
     except BaseException:
         worker.end()
         raise
-    return _batches(worker, cell, left, report, marks, stays)
+    return _batches(worker, cell, left, report, marks, turn or Alone(), stays)
 
 
 def _batches(
-    worker: Worker, cell: Cell, left: list[list[int]], report: Report | None, marks: Mapping[str, Any], stays: bool
+    worker: Worker, cell: Cell, left: Left, report: Report | None, marks: Mapping[str, Any], turn: Turn, stays: bool
 ) -> Iterator[Rows]:
     try:
-        for batch in left:
-            rows = [{**row, **marks} for row in worker.rows(batch, report)]
-            store.write(cell, rows)
-            yield rows
+        yield from in_turn(cell, left, lambda batch: worker.rows(batch, report), marks, turn)
     except BaseException:
         worker.end()
         raise
@@ -138,7 +136,7 @@ class Worker:
             raise said
         if said != self.cell.hash:
             self.end()
-            raise UserError(f"{self.cell.label}: its code or its weights were changed while it ran: start it again")
+            raise CodeChanged(f"{self.cell.label}: its code or its weights were changed while it ran: start it again")
 
     def rows(self, images: list[int], report: Report | None) -> Rows:
         """The rows of a batch, from the process; if that dies over it failed ones."""

@@ -10,12 +10,13 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from sipbench.bench.processes import children, command
 
 HARMLESS = ("sipbench", "torch", "tqdm", "rich", "wandb")
 """Whose threads may stay: they start once, with the first use of what they help."""
@@ -80,15 +81,6 @@ class Leavings:
             yield f"it left {len(left)} thread{'s' * (len(left) > 1)} running"
 
 
-def children(pid: int) -> list[int]:
-    """The living children of a process; none where the system does not tell."""
-    found: list[int] = []
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += [int(word) for word in file.read_text().split()]
-    return [child for child in found if _status(child) not in ("Z", "")]
-
-
 def random_states() -> dict[str, Any]:
     """The states of the global generators by name."""
     states: dict[str, Any] = {
@@ -127,21 +119,10 @@ def as_bytes(value: Any) -> Any:
     return value
 
 
-def _status(pid: int) -> str:
-    """The letter that the system gives a process, Z of one that has ended; nothing where there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
-
-
 def _helps(pid: int) -> bool:
     """Whether a process is the helper of a library."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return True
-    return any(name in command for name in HELPERS)
+    said = command(pid)
+    return said is None or any(name in said for name in HELPERS)
 
 
 def _known(thread: threading.Thread) -> bool:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
-from sipbench.bench.leavings import children
+from sipbench.bench.processes import children, resident
 from sipbench.errors import UserError
 from sipbench.safety import sizes
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)i?B", re.IGNORECASE)
 UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 SHARE = 0.9  # of the machine's memory, where no limit was named
@@ -43,16 +41,9 @@ def most() -> int:
 
 def used(pid: int) -> int:
     """Bytes in use by a process and its descendants; 0 where the system does not tell."""
-    return sum(_resident(one) for one in _tree(pid))
+    return sum(resident(one) for one in _tree(pid))
 
 
 def _tree(pid: int, depth: int = 5) -> list[int]:
     below = [one for child in (children(pid) if depth else ()) for one in _tree(child, depth - 1)]
     return [pid, *below]
-
-
-def _resident(pid: int) -> int:
-    try:
-        return PAGE * int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from sipbench.errors import UserError
 from sipbench.problem import Estimate
+from sipbench.safety import sizes
 
 if TYPE_CHECKING:
     from sipbench.bench.score_draws import Draws
@@ -46,23 +48,30 @@ def small(shape: Sequence[int]) -> bool:
 
 def moments(content: bytes) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the draws, batches of one, kept in the place of samples that are not small."""
-    from safetensors.torch import load
-
-    parts = load(content)
+    parts = _parts(content, "mean", "std")
     return parts["mean"][None], parts["std"][None]
 
 
 def unpacked(content: bytes) -> Estimate:
     """The estimate, a batch of one."""
-    from safetensors.torch import load
-
-    parts = {name: part[None] for name, part in load(content).items()}
+    parts = {name: part[None] for name, part in _parts(content, "x").items()}
     theta = {name.removeprefix("theta."): part for name, part in parts.items() if name.startswith("theta.")}
     return Estimate(parts["x"], theta=theta or None, samples=parts.get("samples"))
 
 
 def unpacked_chosen(content: bytes) -> dict[str, Tensor]:
     """The iterates that a probe chose, each a batch of one."""
+    return {name.removeprefix(PROBE): x[None] for name, x in _parts(content).items() if name.startswith(PROBE)}
+
+
+def _parts(content: bytes, *needed: str) -> dict[str, Tensor]:
+    """The tensors in what is kept of an image; a UserError where it is not what `packed` has made."""
     from safetensors.torch import load
 
-    return {name.removeprefix(PROBE): x[None] for name, x in load(content).items() if name.startswith(PROBE)}
+    try:
+        found = load(content)
+    except Exception as error:  # a stranger's bytes raise anything
+        raise UserError(f"what is kept of it cannot be read ({sizes.reason(error)})") from error
+    if lost := [name for name in needed if name not in found]:
+        raise UserError(f"what is kept of it holds no {lost[0]}")
+    return found

@@ -64,7 +64,8 @@ def scores(
     """The scores of a batch, against a truth that is made again; its measurement must be the one that was solved."""
     problem = bench.pose(images)
     contents = [found[image] for image in images]
-    estimate = _kept(contents, bench.device)
+    opened = [store.opened(cell, image, found[image], packing.unpacked) for image in images]
+    estimate = _kept(opened, bench.device)
     rows = store.read(cell.folder, ["image", "y_sha256"]).set_index("image")
     for i, image in enumerate(images):
         if record.y_hash(problem.y[i]) != rows.loc[image, "y_sha256"]:
@@ -81,9 +82,8 @@ def scores(
     return [{"image": image, **{n: v[i] for n, v in values.items()}, **version} for i, image in enumerate(images)]
 
 
-def _kept(contents: list[bytes], device: torch.device) -> Estimate:
+def _kept(found: list[Estimate], device: torch.device) -> Estimate:
     """What the solver returned, as a batch."""
-    found = [packing.unpacked(content) for content in contents]
     parts = [one.theta or {} for one in found]
     theta = {name: torch.cat([part[name] for part in parts]).to(device) for name in parts[0]}
     samples = [one.samples for one in found if one.samples is not None]

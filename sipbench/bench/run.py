@@ -20,9 +20,11 @@ from sipbench import configs, device
 from sipbench.bench import applies, exact, given, guard, probe, record, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.draws import drawn
+from sipbench.bench.identity import check_code
 from sipbench.bench.load import forget, load_networks, load_prior, load_priors, untrained
 from sipbench.bench.record import Outcome
 from sipbench.bench.score import Truth
+from sipbench.bench.turn import Alone, Left, Turn, in_turn
 from sipbench.bench.watch import Counted, Follow, PeakMemory, counting
 from sipbench.datasets.reading import BadImage
 from sipbench.degradation import Degradation
@@ -39,33 +41,30 @@ def run(
     report: Report | None = None,
     images: Collection[int] | None = None,
     marks: Mapping[str, Any] = MappingProxyType({}),
+    turn: Turn | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
     """Do what is missing of a cell; each finished batch is stored, then yielded as its rows.
 
     What cannot be done at all is said at once, before the first batch is asked for. With `images` only these are done,
-    in the batches that the whole cell has. With `isolate` a process of its own does it. `marks` are further columns.
+    in the batches that the whole cell has. With `isolate` a process of its own does it. `marks` are further columns;
+    a `turn` leaves batches to other processes that have them.
     """
     if cell.isolate:
         from sipbench.bench import isolated
 
-        return isolated.run(cell, report, images, marks)
+        return isolated.run(cell, report, images, marks, turn=turn)
     bench = Bench.of(cell)
     bench.check_trained()
+    check_code(cell)
     store.prepare(cell)
-    return _batches(bench, report, cell.images if images is None else images, marks)
+    return _batches(bench, report, images, marks, turn or Alone())
 
 
 def _batches(
-    bench: Bench, report: Report | None, images: Collection[int], marks: Mapping[str, Any]
+    bench: Bench, report: Report | None, images: Collection[int] | None, marks: Mapping[str, Any], turn: Turn
 ) -> Iterator[list[dict[str, Any]]]:
-    cell = bench.cell
-    todo = set(store.missing(cell, retry_failed=cell.retry_failed)) & set(images)
-    for batch in batches(cell):
-        left = [i for i in batch if i in todo]
-        if left:
-            rows = [{**row, **marks} for row in bench.rows(left, report)]
-            store.write(cell, rows)
-            yield rows
+    left = Left(bench.cell, images)
+    yield from in_turn(bench.cell, left, lambda batch: bench.rows(batch, report), marks, turn)
 
 
 @dataclass(frozen=True)
@@ -281,11 +280,6 @@ def _asked(dataset: Any, name: str, *args: Any) -> Any:
     """What a dataset says of its streams, if it says anything."""
     method = getattr(dataset, name, None)
     return None if method is None else method(*args)
-
-
-def batches(cell: Cell) -> list[list[int]]:
-    """The images of a cell, batch by batch."""
-    return [cell.images[i : i + cell.batch_size] for i in range(0, len(cell.images), cell.batch_size)]
 
 
 def _analytic(cell: Cell) -> bool:

@@ -14,24 +14,26 @@ import hashlib
 import json
 import os
 import time
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sipbench.bench import damage, packing, protocol, sealed
 from sipbench.bench.cell import Cell
 from sipbench.bench.damage import HEAVY
 from sipbench.errors import UserError
 from sipbench.problem import Estimate
+from sipbench.safety import sizes
+from sipbench.safety.whole import whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Opened = TypeVar("Opened")
 SETTLES = ("image", "status", "kept", "metrics_version")
-_verified: set[tuple[Path, int, int, int]] = set()
+_verified: set[tuple[Path, sizes.Stamp]] = set()
 
 
 def prepare(cell: Cell) -> None:
@@ -73,7 +75,8 @@ def write_scores(cell: Cell, scores: Sequence[dict[str, Any]]) -> None:
     """Land scores that were computed from stored estimates: an image, and a column for each metric."""
     names = "-".join(sorted(name for name in scores[0] if name != "image"))
     kind = hashlib.sha256(names.encode()).hexdigest()[:8]
-    _land(cell, scores, f"scores-{kind}-{_digest([score['image'] for score in scores])}.parquet")
+    own = [{**score, "cell": cell.hash} for score in scores]
+    _land(cell, own, f"scores-{kind}-{_digest([score['image'] for score in scores])}.parquet")
 
 
 def read(folder: Path, columns: list[str] | None = None) -> Any:
@@ -100,12 +103,23 @@ def estimate(cell: Cell, image: int) -> Estimate | None:
 
 def estimates(cell: Cell, images: Sequence[int]) -> dict[int, Estimate]:
     """What the solver returned, by image, each a batch of one."""
-    return {image: packing.unpacked(content) for image, content in kept(cell, images).items()}
+    return {image: opened(cell, image, content, packing.unpacked) for image, content in kept(cell, images).items()}
 
 
 def chosen(cell: Cell, images: Sequence[int]) -> dict[int, dict[str, Tensor]]:
     """The iterates that the cell's probe chose, by image and by name, each a batch of one."""
-    return {image: packing.unpacked_chosen(content) for image, content in kept(cell, images).items()}
+    return {
+        image: opened(cell, image, content, packing.unpacked_chosen) for image, content in kept(cell, images).items()
+    }
+
+
+def opened(cell: Cell, image: int, content: bytes, read: Callable[[bytes], Opened]) -> Opened:
+    """What a reader makes of what is kept of an image. Where that is nothing, the error says whose it is."""
+    try:
+        return read(content)
+    except UserError as error:
+        hint = f"delete {cell.folder} and run it again"
+        raise UserError(f"{cell.label}, image {image}: {error}: {hint}") from error
 
 
 def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
@@ -133,6 +147,11 @@ def settled(rows: Any, *, retry_failed: bool = False) -> set[int]:
         stale = (kept["status"] == "ok") & (kept["metrics_version"] < protocol.versions()["metrics"])
         kept = kept[~(stale & (kept["kept"].isna() if "kept" in kept else True))]
     return {int(i) for i in kept["image"]}
+
+
+def changed(rows: Any) -> int:
+    """How many of these rows were made by other code than was submitted: their column `source_changed` says which."""
+    return int(rows["source_changed"].notna().sum()) if "source_changed" in rows else 0
 
 
 def missing(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> list[int]:
@@ -173,15 +192,10 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 
 def _written(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as beside, open(beside, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager
@@ -247,8 +261,7 @@ def _sound(path: Path, columns: list[str] | None) -> Any:
 def flaw(path: Path) -> str:
     """What is wrong with a file, its images included; nothing where it is sound. One that stays is read once."""
     try:
-        about = os.stat(path)
-        mark = path, about.st_mtime_ns, about.st_size, about.st_ino
+        mark = path, sizes.stamp(path)
         if mark not in _verified:
             _sound(path, None)
             _sound(path, list(HEAVY))
@@ -265,7 +278,7 @@ def _with_scores(folder: Path, rows: Any, columns: list[str] | None) -> Any:
         scores = table.set_index("image").reindex(rows["image"]).set_axis(rows.index)
         newer = scores["metrics_version"] > rows["metrics_version"].fillna(1)
         same = scores["metrics_version"] == rows["metrics_version"].fillna(1)
-        for name in scores.columns.difference(["metrics_version", "scored_on"]):
+        for name in scores.columns.difference(["metrics_version", *damage.ABOUT_SCORES]):
             before = rows[name] if name in rows else float("nan")
             empty = rows[name].isna() if name in rows else True
             rows[name] = scores[name].where(newer | (same & empty & scores[name].notna()), before)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import validate
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.errors import UserError, of_launcher
+
+if TYPE_CHECKING:
+    from sipbench.bench.turn import Turn
 
 EXPLAINS = ("residual_ratio", "residual")  # in units of the noise, where its level is known
 NOT_APPLICABLE = 3  # beside the exit codes 1 and 2 in a job's note: no mistake, the method cannot do this cell
@@ -51,24 +56,34 @@ def _train(cell: Cell) -> None:
 
 
 def _solve(cell: Cell, count: int) -> int:
-    """Solve what is missing; the number of images that failed."""
+    """Solve what is missing, and wait for what others are at work on; the number of images that failed."""
     from sipbench.bench.run import run as run_batches
+    from sipbench.cluster.turn import Turn
     from sipbench.report.progress import Progress
     from sipbench.report.wandb import session
 
     progress = Progress([(cell.method["name"], count)])
-    batches = run_batches(cell, progress.step)
+    turn = Turn.of(cell.results)
+    batches = run_batches(cell, progress.step, turn=turn)
     progress.cell(cell.label)
     failed = 0
     try:
-        with session(cell) as log:
-            for rows in batches:
+        with turn.seen(cell.label), session(cell) as log:
+            for rows in chain(batches, _waited(cell, progress.step, turn)):
                 progress.landed(rows)
                 log.batch(rows)
                 failed += sum(row["status"] != "ok" for row in rows)
     finally:
         progress.close()
     return failed
+
+
+def _waited(cell: Cell, report: Callable[[int, int], None], turn: Turn) -> Iterator[list[dict[str, Any]]]:
+    """What of a cell was left to others, when they are done with it: nothing, unless they are gone."""
+    from sipbench.bench.run import run as run_batches
+
+    if images := turn.left.get(cell.hash):
+        yield from run_batches(cell, report, images, turn=turn.patient())
 
 
 def run_cell(cfg: Any) -> None:

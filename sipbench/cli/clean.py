@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from sipbench.errors import UserError
+from sipbench.safety.text import line
 
 HELP = """\
 sipbench clean [--cells] [results=FOLDER] [--yes]     show what nobody needs in a results folder; --yes removes it
@@ -43,7 +44,7 @@ def main(words: list[str]) -> int:
             print(f"{len(cells)} cells that nothing asks for; those that were run one by one are among them:")
         found = [*cells, *found]
     for one in found[:SHOWN]:
-        print(f"{one.path.relative_to(results)}: {one.why}")
+        print(line(f"{one.path.relative_to(results)}: {one.why}"))
     if len(found) > SHOWN:
         print(f"... and {len(found) - SHOWN} more")
     size = sum(one.bytes for one in found) / 2**20

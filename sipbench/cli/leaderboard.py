@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
+from sipbench.safety.text import line
 
 HELP = """\
 sipbench leaderboard A B [...] [table=table1] [profile=demo] [out=leaderboard]     rank what others handed in
@@ -46,13 +47,13 @@ def main(words: list[str]) -> int:
     gathered = gather(folders, spec)
     for heading, found in findings(gathered):
         for one in found:
-            print(f"{heading.lower()}: {one.by}: {one.cell}: {one.said}", file=sys.stderr)
+            print(line(f"{heading.lower()}: {one.by}: {one.cell}: {one.said}"), file=sys.stderr)
     if not gathered.taken:
         raise UserError(f"nothing of what was handed in can stand in {table}, profile {profile}")
     made = board(spec, gathered, Path(out))
     df = tables.collect(made)
     paths = write(made, df, gathered)
-    for line in comparable(made, df):
-        print(f"comparable: {line}")
+    for same in comparable(made, df):
+        print(line(f"comparable: {same}"))
     print("written: " + ", ".join(map(str, paths)))
     return int(bool(gathered.rejected or gathered.unverified))

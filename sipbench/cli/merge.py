@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from sipbench.errors import UserError
+from sipbench.safety.text import line
 
 HELP = """\
 sipbench merge A B [...] [into=C]     check the results of several machines and join them
@@ -31,7 +32,7 @@ def main(words: list[str]) -> int:
         raise UserError("which folders? sipbench merge A B [into=C]")
     into = named[-1] if named else folders[0]
     joined = merge(folders, into)
-    print(f"{into}: {joined.files} files of {joined.cells} cells joined, {joined.kept} were there already")
-    for line in joined.refused:
-        print(f"sipbench: refused {line}", file=sys.stderr)
+    print(line(f"{into}: {joined.files} files of {joined.cells} cells joined, {joined.kept} were there already"))
+    for refused in joined.refused:
+        print(line(f"sipbench: refused {refused}"), file=sys.stderr)
     return int(bool(joined.refused))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
+from sipbench.safety.text import visible
 
 HELP = """\
 sipbench report [TABLE ...] [profile=NAME] [results=FOLDER] [out=report.html]     one HTML file; nothing is computed
@@ -46,7 +47,7 @@ def main(words: list[str]) -> int:
     from sipbench.tables.page import page
 
     chosen = [name.strip() for name in profiles.split(",") if name.strip()]
-    found = page(names, chosen, Path(results), size, lambda line: print(line, file=sys.stderr, flush=True))
+    found = page(names, chosen, Path(results), size, lambda said: print(visible(said), file=sys.stderr, flush=True))
     path = save(found, Path(out))
     print(f"written: {path} ({path.stat().st_size / 2**20:.1f} MiB, {len(found.sections)} tables)")
     return 0

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sipbench.cli.words import cell_of, problem_of
 from sipbench.configs import Overrides
 from sipbench.safety.text import file_word
+
+if TYPE_CHECKING:
+    from sipbench.bench.cell import Cell
 
 HELP = """\
 sipbench show [key=value ...] [out=FILE.png]     draw a problem, or stored results
@@ -26,16 +31,29 @@ Examples: sipbench show degradation=deblur_motion
 def main(words: list[str]) -> int:
     """Draw, and say where."""
     out, cell_words = Overrides(words).take("out", "")
-    named = cell_words.keys
+    named, note = cell_words.keys, ""
     if "method" in named:
         from sipbench.report.stored import file_name, show
 
         cell, first = cell_of(cell_words), None if "images" in named else 2
         path = show(cell, Path(out or Path(cell.results, f"show-{file_name(cell)}.png")), first)
+        note = _changed(cell)
     else:
         from sipbench.report.show import show as show_problem
 
         cell = problem_of(cell_words if "images" in named else cell_words + ["images=2"])
         path = show_problem(cell, Path(out or Path(cell.results, f"show-{file_word('-'.join(cell.names[:2]))}.png")))
     print(f"written: {path}")
+    if note:
+        print(note, file=sys.stderr)
     return 0
+
+
+def _changed(cell: Cell) -> str:
+    """That rows of the cell come of other code than was submitted, where some do."""
+    from sipbench.bench import store
+
+    rows = store.read(cell.folder, ["image", "source_changed"])
+    count = store.changed(rows)
+    said = "were done by other code than was submitted: see their column source_changed"
+    return f"{count} of its {len(rows)} images {said}" if count else ""

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from sipbench.errors import UserError
+from sipbench.safety.text import line
 
 if TYPE_CHECKING:
     from sipbench.cluster.status import Standing, Status, Worker
@@ -53,7 +54,14 @@ def main(words: list[str]) -> int:
 def _tell(one: Status, *, whole: bool) -> None:
     counts = ", ".join(f"{one.total(what)} {what}" for what in ("done", "failed", "running", "missing"))
     beyond = sum(cell.state == "n/a" for cell in one.cells)
-    print(f"{one.name}: {len(one.cells)} cells, {one.total('images')} images: {counts}" + _beyond(beyond) + _left(one))
+    print(
+        f"{line(one.name)}: {len(one.cells)} cells, {one.total('images')} images: {counts}"
+        + _beyond(beyond)
+        + _left(one)
+    )
+    if one.total("changed"):
+        said = "images were done by other code than was submitted: see their column source_changed"
+        print(f"{one.total('changed')} {said}")
     if not whole:
         return
     for worker in one.workers:

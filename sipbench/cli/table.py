@@ -20,7 +20,8 @@ sipbench table NAME [profile=demo] [key=value ...]     compute what a table lack
   jobs=auto                   cells side by side, in so many processes: on a CPU as many as there are threads, at most 4
 
 A table of which something was changed (a method, the number of images, an option) is written to FOLDER/partial/PROFILE,
-so that the whole one stays. Exit code 0: all that can be measured is; 1: images failed; 2: something is lacking.
+so that the whole one stays. What another table, sweep or worker on FOLDER is at work on is left to that, and waited for
+at the end. Exit code 0: all that can be measured is; 1: images failed; 2: something is lacking.
 
 Example:  sipbench table table1 method=dps,dip images=2
 """
@@ -31,6 +32,7 @@ def main(words: list[str]) -> int:
     if not words or "=" in words[0]:
         raise UserError(f"which table? sipbench table {'|'.join(configs.names('table'))} [profile=demo]")
     configs.find("table", words[0])
+    from sipbench.cluster.turn import Turn
     from sipbench.tables.run import run_table
 
-    return run_table(words[0], words[1:])
+    return run_table(words[0], words[1:], Turn.of)

@@ -7,7 +7,7 @@ places of that list, so that each keeps what it has loaded; one long cell is wor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sipbench.cluster import files, lease
@@ -16,6 +16,7 @@ from sipbench.cluster.lease import Lease
 from sipbench.cluster.plan import Plan, Planned
 from sipbench.cluster.presence import Watch
 from sipbench.errors import UserError
+from sipbench.safety.text import line
 
 TRAINING = "training"  # the key of a training's lease
 
@@ -36,10 +37,8 @@ class Job:
     @property
     def label(self) -> str:
         if self.lesson:
-            return f"training {self.lesson}"
-        first, last = min(self.images), max(self.images)
-        many = f"image {first}" if first == last else f"images {first} to {last}"
-        return f"{self.cell.label}, seed {self.cell.seed}, {many}"
+            return line(f"training {self.lesson}")
+        return named(self.cell.label, self.cell.seed, self.images)
 
 
 class Agenda:
@@ -149,7 +148,14 @@ class Agenda:
         return None
 
 
-def key_of(batch: tuple[int, ...]) -> str:
+def named(cell: str, seed: int, images: Sequence[int]) -> str:
+    """A batch of a cell as it is told of."""
+    first, last = min(images), max(images)
+    many = f"image {first}" if first == last else f"images {first} to {last}"
+    return line(f"{cell}, seed {seed}, {many}")
+
+
+def key_of(batch: Sequence[int]) -> str:
     """How a batch's lease is called."""
     from sipbench.bench.store import file_of
 

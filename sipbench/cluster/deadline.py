@@ -11,8 +11,8 @@ import re
 import subprocess
 import time
 from datetime import datetime, timedelta
-from pathlib import Path
 
+from sipbench.bench import processes
 from sipbench.cluster import presence
 from sipbench.errors import UserError
 
@@ -62,13 +62,11 @@ def running() -> float:
     try:
         ticks, uptime = os.sysconf("SC_CLK_TCK"), time.clock_gettime(time.CLOCK_BOOTTIME)
         pid, oldest = os.getpid(), 0.0
-        while pid > 1:
-            name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-            words = rest.split()
-            oldest = uptime - int(words[19]) / ticks
-            if "slurmstepd" in name:
+        while pid > 1 and (process := processes.find(pid)) is not None:
+            oldest = uptime - process.started / ticks
+            if "slurmstepd" in process.name:
                 return oldest
-            pid = int(words[1])
+            pid = process.parent
     except (OSError, ValueError, AttributeError):
         pass
     return 0.0

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from sipbench.safety.whole import whole
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Written beside and renamed into place. What the file system refuses is an OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as beside:
+        beside.write_text(json.dumps(content), encoding="utf-8")
 
 
 def read(path: Path) -> dict[str, Any] | None:

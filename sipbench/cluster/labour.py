@@ -18,6 +18,7 @@ from typing import Any
 
 from sipbench.bench import isolated, record, store
 from sipbench.bench.cell import Cell, NotApplicable
+from sipbench.bench.identity import CodeChanged
 from sipbench.bench.rescore import score_stored
 from sipbench.bench.run import run
 from sipbench.cluster import lease
@@ -27,6 +28,7 @@ from sipbench.cluster.plan import Plan, source
 from sipbench.cluster.telling import FIRST, HANG, IDLE, ISOLATE, UNTIL, WORKER, Teller
 from sipbench.errors import UserError
 from sipbench.report.wandb import log_stored
+from sipbench.safety.text import visible
 
 ATTEMPTS = 3  # that may end their process; then the batch has failed
 HUNG = "hung"  # how the reason begins of one whose time is no one's to give
@@ -47,8 +49,7 @@ class Labour:
         self.agenda = Agenda(plan, os.environ[WORKER])
         self.until, self.idle = float(os.environ.get(UNTIL, "inf")), float(os.environ.get(IDLE, "inf"))
         self.draining, self.failed = False, list[str]()
-        now = source()
-        self._marks = {} if now == plan.source else {"source_changed": f"submitted {plan.source}, ran {now}"}
+        self._began = source()
         self._cells, self._took = dict[str, Cell](), dict[str, float]()
         self._apart: isolated.Worker | None = None
 
@@ -138,11 +139,23 @@ class Labour:
     def _solved(self, cell: Cell, job: Job) -> Iterator[list[dict[str, Any]]]:
         """The rows of a batch; the process of an isolated cell stays for the next batch of the same."""
         if not cell.isolate:
-            return run(cell, self.teller.step, job.images, self._marks)
+            return run(cell, self.teller.step, job.images, self._marks())
         if self._apart is None or self._apart.cell.hash != cell.hash:
             self._let_go()
             self._apart = isolated.Worker(replace(cell, isolate=False))
-        return isolated.run(cell, self.teller.step, job.images, self._marks, self._apart)
+        return isolated.run(cell, self.teller.step, job.images, self._marks(), self._apart)
+
+    def _marks(self) -> dict[str, str]:
+        """What rows say where other code is on the disk than was submitted: this process may have loaded either."""
+        then = self.plan.source
+        try:
+            now = source()
+        except OSError:  # a file of it is being written
+            now = "another"
+        if now == self._began == then:
+            return {}
+        later = "" if now == self._began else f", changed to {now} meanwhile"
+        return {"source_changed": f"submitted {then}, ran {self._began}{later}"}
 
     def _let_go(self) -> None:
         if self._apart is not None:
@@ -161,7 +174,7 @@ class Labour:
         why = why or f"its solver ended its process {len(reasons)} times: it {reasons[-1]}"
         images = [i for i in job.images if i in self.agenda.landed.left(job.cell)]
         store.prepare(cell)
-        store.write(cell, [row | self._marks for row in record.failures(cell, images, why)])
+        store.write(cell, [row | self._marks() for row in record.failures(cell, images, why)])
         lease.forget_deaths(job.lease.folder, job.lease.key)
         return len(images)
 
@@ -177,12 +190,14 @@ class Labour:
 
     def _refused(self, job: Job, error: Exception) -> None:
         """A cell that this worker cannot do is left to others. Where nothing can be stored, it ends."""
+        if isinstance(error, CodeChanged):
+            error = Changed("its code changed since it was submitted. Submit it again: what is done of it stays")
         mistake = isinstance(error, UserError)
         if not mistake:
             traceback.print_exc()
         reason = str(error) if mistake else f"{type(error).__name__}: {error}"
         kind = "changed" if isinstance(error, Changed) else "error"
-        print(f"sipbench: {job.label}: {reason}", file=sys.stderr, flush=True)
+        print(visible(f"sipbench: {job.label}: {reason}"), file=sys.stderr, flush=True)
         if mistake and isinstance(error.__cause__, OSError) and "cannot be written" in reason:
             raise error
         concerned = [job.cell]

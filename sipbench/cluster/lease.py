@@ -104,6 +104,11 @@ def holders(results: Path) -> dict[str, dict[str, str]]:
     return found
 
 
+def holder(folder: Path, key: str) -> str:
+    """Who holds a batch now, or held it when he died; nobody where it is free."""
+    return _owner(folder / f"{key}.{_newest(folder, key)}.lease")
+
+
 def tidy(results: Path, worker: str, watch: Watch) -> None:
     """Give back what the dead held, and forget those of them that held nothing."""
     for cell, held in holders(results).items():

@@ -12,6 +12,7 @@ from sipbench.bench import sealed, store
 from sipbench.bench.identity import digest
 from sipbench.errors import UserError
 from sipbench.safety import sizes
+from sipbench.safety.whole import whole
 
 TRAINED = "trained"
 
@@ -148,8 +149,8 @@ def _trained(folder: Path, target: Path, joined: Joined) -> None:
         return
     target.mkdir(parents=True, exist_ok=True)
     for file in sorted(_plain(folder), key=lambda path: path.name == "facts.json"):  # last: where it is, all is
-        shutil.copyfile(file, target / f"{file.name}.tmp")
-        (target / f"{file.name}.tmp").replace(target / file.name)
+        with whole(target / file.name, shared=False) as beside:
+            shutil.copyfile(file, beside)
         joined.files += 1
 
 

@@ -17,13 +17,14 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench import configs
 from sipbench.cluster import files
 from sipbench.errors import UserError, unknown
+from sipbench.safety import sizes
 
 if TYPE_CHECKING:
     from sipbench.bench.cell import Cell
@@ -206,8 +207,13 @@ def names(results: Path) -> list[str]:
 
 def source() -> str:
     """A hash of all code and configs of the harness and its solvers, as they lie on the disk."""
+    return _source(tuple((path, sizes.stamp(path)) for path in sorted(_sources())))
+
+
+@lru_cache(1)
+def _source(files: tuple[tuple[Path, sizes.Stamp], ...]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(_sources()):
+    for path, _ in files:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sipbench.bench import processes
+from sipbench.bench.processes import place
 from sipbench.cluster import files
 
 BEAT = 10.0  # seconds from one sign of life to the next
@@ -117,22 +119,10 @@ class Watch:
         return now - known[1] > max(float(said.get("expiry", 0.0)), expiry())
 
 
-def place() -> str:
-    """Of this machine: its boot and its process table. Empty where there is no /proc to ask."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
 def started(pid: int) -> int | None:
     """When a process began, in ticks since boot; None where there is none, or only what is left of one."""
-    try:
-        after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if after[0] in "ZX" else int(after[19])
+    found = processes.find(pid)
+    return None if found is None or found.ended else found.started
 
 
 def _hidden(pid: int) -> bool:
@@ -155,9 +145,7 @@ def job() -> str:
 def die_with_parent(number: int = signal.SIGKILL) -> None:
     """Of a child: get this signal when its parent ends, however that came. Linux does it; elsewhere nobody."""
     if sys.platform == "linux":
-        import ctypes
-
         parent = os.getppid()
-        ctypes.CDLL(None).prctl(1, number)
+        processes.signal_with_parent(number)
         if os.getppid() != parent or parent == 1:
             os._exit(1)

@@ -26,6 +26,7 @@ class Standing:
         state: done, failed, running, missing, n/a, or mistake: it lacks something.
         reason: why images failed, or why nobody has done what is missing.
         seconds: what an image took, where that is known.
+        changed: how many images were done by other code than was submitted.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Standing:
     state: str = "done"
     reason: str = ""
     seconds: float | None = None
+    changed: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Status:
     workers: list[Worker]
 
     def total(self, what: str) -> int:
-        """Images that are `done`, `failed`, `running` or `missing`; those of cells that are n/a do not count."""
+        """Images that are done, failed, running, missing or changed; those of cells that are n/a do not count."""
         return sum(getattr(cell, what) for cell in self.cells if cell.state != "n/a")
 
     @property
@@ -98,7 +100,7 @@ class Status:
 
     def plain(self) -> dict[str, Any]:
         """As JSON says it."""
-        counts = {what: self.total(what) for what in ("images", "done", "failed", "running", "missing")}
+        counts = {what: self.total(what) for what in ("images", "done", "failed", "running", "missing", "changed")}
         return {"name": self.name, "code": self.code, "seconds_left": self.seconds_left, **counts, **asdict(self)}
 
 
@@ -139,7 +141,7 @@ def _standing(one: Planned, rows: Any, live: Mapping[str, set[str]], notes: Mapp
         "failed": len(bad),
         "running": len(running),
     }
-    counts |= {"missing": len(left) - len(running)}
+    counts |= {"missing": len(left) - len(running), "changed": store.changed(rows)}
     return Standing(**same, **counts, state=state, reason=line(reason), seconds=seconds)
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from sipbench.configs.find import is_file_target
 from sipbench.configs.source_text import Module, without_layout
+from sipbench.safety import sizes
 
 SETTLED = 2.0  # seconds after which a change of a file cannot bear the time of the one before
-Stamp = tuple[int, int, int] | None
-_known: dict[Any, tuple[dict[Path, Stamp], str]] = {}
+Stamps = dict[Path, sizes.Stamp | None]
+_known: dict[Any, tuple[Stamps, str]] = {}
 
 
 def code_hash(target: str) -> str:
@@ -39,21 +40,20 @@ def code_hash(target: str) -> str:
         return "unknown"
     stamps = _stamps({*files, *(file.parent for file in files)})
     found = hashlib.sha256("\n".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:12]
-    if max(stamp[0] if stamp else sys.maxsize for stamp in stamps.values()) < (time.time() - SETTLED) * 1e9:
+    if max(max(stamp[:2]) if stamp else sys.maxsize for stamp in stamps.values()) < (time.time() - SETTLED) * 1e9:
         _known[key] = stamps, found
     return found
 
 
-def _stamps(paths: Iterable[Path]) -> dict[Path, Stamp]:
+def _stamps(paths: Iterable[Path]) -> Stamps:
     return {path: _stamp(path) for path in paths}
 
 
-def _stamp(path: Path) -> Stamp:
+def _stamp(path: Path) -> sizes.Stamp | None:
     try:
-        said = os.stat(path)
+        return sizes.stamp(path)
     except OSError:
         return None
-    return said.st_mtime_ns, said.st_size, said.st_ino
 
 
 def _collect(module: Module, texts: dict[str, str], files: set[Path]) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from sipbench.fetch.download import Tell, download, sha256_of, silent
 from sipbench.fetch.web import FetchError, Web, shown
 from sipbench.safety import sizes
+from sipbench.safety.whole import whole
 
 SAFE = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 PICKLED = "diffusion_pytorch_model.bin"
@@ -57,12 +58,12 @@ def unpickled(path: Path, made: Path) -> None:
 
     try:
         state = sizes.weights(path)
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, f"{made}.tmp")
+        with whole(made, shared=False) as beside:
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, beside)
+            os.chmod(beside, 0o644)
     except (pickle.UnpicklingError, AttributeError, RuntimeError, ValueError) as error:
         path.unlink()
         raise FetchError(f"{path.name} holds something else than tensors: {' '.join(str(error).split())}") from error
-    os.chmod(f"{made}.tmp", 0o644)
-    os.replace(f"{made}.tmp", made)
     path.unlink()
 
 

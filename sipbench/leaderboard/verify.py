@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from sipbench import metrics
-from sipbench.bench import protocol, store
+from sipbench.bench import packing, protocol, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.record import y_hash
 from sipbench.bench.rescore import fits, scores, unsolved
 from sipbench.bench.run import Bench
 from sipbench.leaderboard.handed import Handed, other_protocol
+from sipbench.problem import Estimate
 
 Record = dict[str, Any]
 UNKNOWN = ("oracle_", "curve_", "along_")  # what only the run itself could tell: it is not passed on
@@ -67,9 +68,10 @@ class Judge:
         if len(kept) < len(images) or (cell.measured and not cell.paired):
             return said, False
         made = {int(one["image"]): one for one in self._scores(cell, images, kept)}
+        unsaid = set(_unsaid(cell, self.names))
         for row in said:
             if row["status"] == "ok":
-                _agree(row, made[int(row["image"])], self.names)
+                _agree(row, made[int(row["image"])], self.names, unsaid)
         pictures = store.read(cell.folder, ["image", "png"])
         png = dict(zip(pictures["image"], pictures["png"], strict=True)) if "png" in pictures else {}
         return [self._row(row, made.get(int(row["image"])), kept, png) for row in said], True
@@ -85,7 +87,11 @@ class Judge:
         made = []
         for batch in self._batches(images):
             try:
+                for image in batch:
+                    _finite(image, store.opened(cell, image, kept[image], packing.unpacked))
                 made += scores(self.bench, cell, batch, self.names, kept)
+            except Refused:
+                raise
             except Exception as error:  # a file of a stranger: what it holds may be anything
                 said = " ".join(str(error).split())[:160]
                 raise Refused(f"what it stored of images {batch[0]} to {batch[-1]} cannot be scored: {said}") from error
@@ -105,16 +111,39 @@ class Judge:
         return [list(images[at : at + size]) for at in range(0, len(images), size)]
 
 
-def _agree(row: Record, made: Record, names: Sequence[str]) -> None:
+def _finite(image: int, estimate: Estimate) -> None:
+    """Refuse an estimate that would have been a failed image."""
+    parts = [estimate.x, *(estimate.theta or {}).values(), *([] if estimate.samples is None else [estimate.samples])]
+    if not all(bool(part.isfinite().all()) for part in parts):
+        raise Refused(f"image {image} is said to be solved, and its stored estimate is not finite")
+
+
+def _unsaid(cell: Handed, names: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The images that are said to be solved, and metrics that whoever solved them had, of which no number is claimed.
+
+    Without the weights of its backbone a metric has none for a whole file.
+    """
+    for path in store.files(cell.folder, "rows"):
+        table = store.table(path, ["image", "status", *names])
+        rows = [row for row in table.to_pylist() if row["status"] == "ok"] if table is not None else []
+        for name in (name for name in names if rows and name in rows[0]):
+            lost = [row["image"] for row in rows if row[name] is None or row[name] != row[name]]
+            if len(lost) < len(rows) or metrics.METRICS[name].backbone is None:
+                yield from ((int(image), name) for image in lost)
+
+
+def _agree(row: Record, made: Record, names: Sequence[str], unsaid: Collection[tuple[int, str]]) -> None:
     """Refuse claims that are not what the estimate gives; those by other metrics are not compared."""
     if row.get("metrics_version") != protocol.versions()["metrics"]:
         return
     for name in names:
         claimed, found = row.get(name), made.get(name)
+        where = f"image {int(row['image'])}"
         if claimed is None or found is None or claimed != claimed:
+            if (int(row["image"]), name) in unsaid and found is not None and found == found:
+                raise Refused(f"{where} claims a {name} that is no number, and its stored estimate gives {found:.4f}")
             continue
         if not same(name, float(claimed), float(found)):
-            where = f"image {int(row['image'])}"
             raise Refused(f"{where} claims {name} {claimed:.4f}, and its stored estimate gives {found:.4f}")
 
 

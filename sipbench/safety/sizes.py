@@ -24,6 +24,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM")
 """Pictures that are read. Pillow knows others, of which EPS is a program, and looks at no file's name."""
 MOST_PIXELS = 10**8
 MOST_JSON = 64 * 2**20
+Stamp = tuple[int, int, int, int]
 
 
 @contextmanager
@@ -102,6 +103,12 @@ def json_object(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("it holds no names with values")
     return found
+
+
+def stamp(path: Path) -> Stamp:
+    """What changes with a file's content: its times, of which nobody can set the second, its size and its place."""
+    said = os.stat(path)
+    return said.st_mtime_ns, said.st_ctime_ns, said.st_size, said.st_ino
 
 
 def reason(error: BaseException, most: int = 200) -> str:

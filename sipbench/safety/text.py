@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 """Control characters but for the tab and the line's end, marks that turn the writing round, halves of characters."""
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
+PIPE = re.compile(r"(\\*)\|")
+DEFINED = re.compile(r"^((?:[>*+\s-]|\d+[.)])*)\[(?=.*\]:)")
+"""How a definition of a link begins, in quotes and lists too."""
 FORMULA = re.compile(r"[=+@\t\r-]")
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -35,13 +38,18 @@ def file_word(name: object) -> str:
 
 
 def markdown(text: object) -> str:
-    """One line of Markdown in which no HTML begins and no link or picture of the text's own is made."""
-    return TAG.sub("&lt;", line(text)).replace("](", r"]\(")
+    """One line of Markdown in which no HTML begins, and no link, picture or definition of one of the text's own."""
+    return DEFINED.sub(r"\1\\[", TAG.sub("&lt;", line(text)).replace("](", r"]\("))
 
 
 def table_row(cells: Sequence[str]) -> str:
-    """A row of a Markdown table; a pipe in a cell does not end it."""
-    return f"| {' | '.join(markdown(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+    """A row of a Markdown table; a pipe in a cell does not end it, whatever stands before it."""
+    return f"| {' | '.join(PIPE.sub(_held, markdown(cell)) for cell in cells)} |"
+
+
+def _held(found: re.Match[str]) -> str:
+    """A pipe that is text; backslashes before it stay what they are, so that none of them takes away its own."""
+    return 2 * found[1] + r"\|"
 
 
 def csv(frame: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.tables import images, paired
 from sipbench.tables.measures import COSTS, Measure
@@ -37,6 +38,7 @@ KINDS = {
     **dict.fromkeys(("mean", "ci95", "oracle_mean", "published", "low", "high", *COMPARED), "float64"),
     "best_group": "bool",
 }
+CHANGED = "source_changed"  # a column where there is any
 ORIGINS = ("config", "paper", "searched", "demo", "hand")
 NAN = float("nan")
 
@@ -53,16 +55,18 @@ def collect(spec: TableSpec) -> pd.DataFrame:
     in a row of its own under the published dataset's name.
 
     `best_group` and what stands beside it compare the complete rows of a problem over the same images: see `paired`.
-    `p_holm` is corrected over all comparisons of the table. Where the table sweeps, the swept values are columns.
+    `p_holm` is corrected over all comparisons of the table. Where the table sweeps, the swept values are columns; where
+    code changed after it was submitted, `source_changed` counts the runs that were done by other code.
     """
     import pandas as pd
 
     kept = images.stored(spec)
     records = [record for entry in spec.entries() for record in _measured(spec, entry, kept.get(entry.key))]
     _compare(spec, records, kept)
-    swept = dict.fromkeys(name for task in spec.tasks.values() for name in task.swept)
-    df: Any = pd.DataFrame([*records, *_published(spec)], columns=[*COLUMNS, *swept])
-    return df.astype(KINDS)
+    more = dict.fromkeys(name for task in spec.tasks.values() for name in task.swept)
+    more |= dict.fromkeys(name for name in (CHANGED,) if any(record.get(name) for record in records))
+    df: Any = pd.DataFrame([*records, *_published(spec)], columns=[*COLUMNS, *more])
+    return df.astype(KINDS | ({CHANGED: "Int64"} if CHANGED in more else {}))
 
 
 def summary(values: Any) -> tuple[float, float]:
@@ -156,6 +160,7 @@ def _state(cells: tuple[Cell, ...], rows: Any) -> dict[str, Any]:
         "failed": len(failed),
         "todo": todo,
         "unconverged": int((rows["converged"] == False).sum()) if "converged" in rows else 0,  # noqa: E712
+        CHANGED: store.changed(rows),
         "settings": settings(cells[0]),
         "device": " + ".join(sorted(set(rows["device"].dropna()))) if "device" in rows else "",
         "cell": " ".join(cell.hash for cell in cells),

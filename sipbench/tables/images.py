@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import index, store
+from sipbench.errors import UserError
 from sipbench.tables.measures import COSTS, Measure
 from sipbench.tables.spec import Entry, TableSpec
 
@@ -33,7 +34,10 @@ def values(rows: Any, column: str) -> Any:
 
     if column not in rows:
         return pd.Series(dtype="float64")
-    number, image = rows[column].to_numpy("float64", na_value=float("nan")), rows["image"].to_numpy()
+    try:
+        number, image = rows[column].to_numpy("float64", na_value=float("nan")), rows["image"].to_numpy()
+    except (ValueError, TypeError) as error:
+        raise UserError(f"the stored column {column} holds no numbers: a table can show no mean of it") from error
     good = (rows["status"].to_numpy() == "ok") & (number == number)
     found = pd.Series(number[good], index=pd.Index(image[good], name="image"), name=column)
     return found if found.index.is_unique and found.index.is_monotonic_increasing else found.groupby(level=0).mean()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sipbench import metrics, tables
@@ -13,6 +15,7 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.index import stored
 from sipbench.bench.rescore import score_stored
 from sipbench.bench.run import run
+from sipbench.bench.turn import Alone, Turn
 from sipbench.configs import Overrides
 from sipbench.errors import UserError, unknown
 from sipbench.report.progress import Progress
@@ -23,8 +26,11 @@ from sipbench.tables.views import show, text
 from sipbench.training.learned import prepare
 
 
-def run_table(name: str, words: list[str]) -> int:
-    """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking."""
+def run_table(name: str, words: list[str], turns: Callable[[Path], Turn] = lambda results: Alone()) -> int:
+    """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking.
+
+    `turns` says of a results folder how to be one of several that work on it.
+    """
     profile, others = Overrides(words).take("profile", "demo")
     jobs, others = others.take("jobs", "auto")
     compute, others = others.take("compute", "true")
@@ -50,10 +56,7 @@ def run_table(name: str, words: list[str]) -> int:
     todo = left if compute == "true" else []
     began = time.monotonic()
     beside = workers.chosen(jobs, str(spec.setting(*spec.pairs[0]).device), len(todo))
-    if beside > 1:
-        workers.compute((name, profile, list(others)), todo, beside)
-    else:
-        _one_by_one(todo)
+    _computed((name, profile, list(others)), todo, beside, turns(spec.setting(*spec.pairs[0]).results))
     cells = {cell.hash: cell for entry in spec.entries() for cell in entry.cells}.values()
     rows = stored(cells)
     scored = sum(score_stored(cell, rows=rows[cell.folder]) for cell in cells)
@@ -93,8 +96,19 @@ def _as_published(spec: tables.TableSpec) -> int:
     return 0
 
 
-def _one_by_one(todo: list[tuple[Cell, int]]) -> None:
-    progress, failed = Progress([(cell.method["name"], n) for cell, n in todo]), []
+def _computed(table: workers.Table, todo: list[tuple[Cell, int]], beside: int, turn: Turn) -> None:
+    """Do what is to do, one cell after the other or so many beside each other."""
+    if todo:
+        with turn.seen(f"table {table[0]}", beside):
+            if beside > 1:
+                workers.compute(table, todo, beside, turn)
+            else:
+                _one_by_one(todo, turn)
+
+
+def _one_by_one(todo: list[tuple[Cell, int]], turn: Turn) -> None:
+    """What others have is left to them; when nothing else is to do, it is waited for."""
+    progress, failed = _progress(todo), []
     for cell, _ in todo:
         try:
             if cell.recipe:
@@ -102,14 +116,27 @@ def _one_by_one(todo: list[tuple[Cell, int]]) -> None:
         except Exception as error:  # what cannot be trained is told of, and the others go on
             failed.append(f"{cell.label}: {type(error).__name__}: {error}")
             continue
-        progress.cell(cell.label)
-        with session(cell) as log:
-            for rows in run(cell, progress.step):
-                progress.landed(rows)
-                log.batch(rows)
+        _solve(cell, cell.images, progress, turn)
     progress.close()
+    if left := [(cell, turn.left[cell.hash]) for cell, _ in todo if cell.hash in turn.left]:
+        progress = _progress([(cell, len(images)) for cell, images in left])
+        for cell, images in left:
+            _solve(cell, images, progress, turn.patient())
+        progress.close()
     if failed:
         raise UserError("\n  ".join([workers.LEFT, *failed]))
+
+
+def _progress(todo: Sequence[tuple[Cell, int]]) -> Progress:
+    return Progress([(cell.method["name"], n) for cell, n in todo])
+
+
+def _solve(cell: Cell, images: Sequence[int], progress: Progress, turn: Turn) -> None:
+    progress.cell(cell.label)
+    with session(cell) as log:
+        for rows in run(cell, progress.step, images, turn=turn):
+            progress.landed(rows)
+            log.batch(rows)
 
 
 def _print(table: Any) -> None:

@@ -115,6 +115,7 @@ def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
             spec, [r | {"reason": "run the table again to go on"} for r in entries if r["todo"]], "to do", "todo"
         ),
         *_unfinished(spec, entries),
+        *_other_code(spec, entries),
         *_not_stored(spec, rows),
         *(line for name, key in spec.metrics.items() for line in _blank(spec, rows, name, key)),
     ]
@@ -146,14 +147,25 @@ def _together(spec: TableSpec, entries: list[Record], what: str, count: str = ""
 
 def _unfinished(spec: TableSpec, entries: Iterable[Record]) -> Iterator[str]:
     """Which scores are of solvers that had not come to rest when their iterations were spent."""
+    if found := _counted(spec, entries, "unconverged", "n"):
+        yield f"not converged when the iterations were spent: {found}."
+
+
+def _other_code(spec: TableSpec, entries: Iterable[Record]) -> Iterator[str]:
+    """Which scores are by code that was changed after it had been submitted."""
+    if found := _counted(spec, entries, "source_changed", "n", "failed"):
+        yield f"done by other code than was submitted: {found}; the column source_changed of their rows says which."
+
+
+def _counted(spec: TableSpec, entries: Iterable[Record], what: str, *of: str) -> str:
+    """The entries that have any of this, each with how many of how many."""
     titles = {row.name: row.title for row in spec.rows}
     found = [
-        f"{titles[r['method']]} ({r['dataset']}, {r['degradation']}: {r['unconverged']} of {r['n']})"
+        f"{titles[r['method']]} ({r['dataset']}, {r['degradation']}: {r[what]} of {sum(r[k] for k in of)})"
         for r in entries
-        if r["unconverged"]
+        if r.get(what)
     ]
-    if found:
-        yield f"not converged when the iterations were spent: {', '.join(found)}."
+    return ", ".join(found)
 
 
 def _not_stored(spec: TableSpec, rows: list[Record]) -> Iterator[str]:

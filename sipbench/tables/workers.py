@@ -14,20 +14,26 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain
 from typing import Any
 
 from sipbench.bench.cell import Cell
+from sipbench.bench.turn import Alone, Turn
 from sipbench.errors import UserError
 from sipbench.safety.text import line
 
 MOST = 4  # processes, unless a number is typed
+ENDING = 5.0  # seconds that the end of a process may take
 LEFT = "these trainings failed, and their cells are left:"
 Row = dict[str, Any]
 Table = tuple[str, str, list[str]]
 """Its name, its profile, and what was typed beside them."""
+Rest = list[tuple[Cell, list[Row], list[int]]]
+"""Cells of which others have images: what was done of each, and those images."""
 _cells: dict[str, Cell] = {}  # of the table that this process works on, by hash
+_turns: list[Turn] = []  # this process's, one
 
 
 def chosen(typed: str, device: str, cells: int) -> int:
@@ -43,15 +49,17 @@ def chosen(typed: str, device: str, cells: int) -> int:
     return min(torch.get_num_threads(), MOST, max(cells, 1)) if choose(device).type == "cpu" else 1
 
 
-def compute(table: Table, todo: Sequence[tuple[Cell, int]], jobs: int) -> None:
+def compute(table: Table, todo: Sequence[tuple[Cell, int]], jobs: int, turn: Turn | None = None) -> None:
     """Do these cells of a table in so many processes, and tell of each as it is done."""
     import torch
 
     began, threads = time.monotonic(), max(1, torch.get_num_threads() // jobs)
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (table, threads))
+    turn = turn or Alone()
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (table, threads, turn))
     try:
-        agenda = Agenda([cell for cell, _ in todo])
-        for n, (cell, rows) in enumerate(_worked(pool, agenda, jobs), 1):
+        agenda, rest = Agenda([cell for cell, _ in todo]), Rest()
+        for n, (cell, rows) in enumerate(chain(_worked(pool, agenda, jobs, rest), _waited(pool, rest)), 1):
+            turn.done(len(rows))
             _tell(n, len(todo), cell, rows, time.monotonic() - began)
         if agenda.failed:
             raise UserError("\n  ".join([LEFT, *agenda.failed]))
@@ -63,6 +71,7 @@ def compute(table: Table, todo: Sequence[tuple[Cell, int]], jobs: int) -> None:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes if sys.exc_info()[0] else []:
             process.terminate()
+            process.join(ENDING)
 
 
 class Agenda:
@@ -98,8 +107,8 @@ class Agenda:
         self.failed.append(f"{name}: {reason}")
 
 
-def _worked(pool: ProcessPoolExecutor, agenda: Agenda, jobs: int) -> Iterator[tuple[Cell, list[Row]]]:
-    """Keep the processes busy; each cell with its rows as it is done."""
+def _worked(pool: ProcessPoolExecutor, agenda: Agenda, jobs: int, rest: Rest) -> Iterator[tuple[Cell, list[Row]]]:
+    """Keep the processes busy; each cell with its rows as it is done. One of which others have a part is put aside."""
     running: dict[Future[Any], Cell | str] = {}
     while True:
         while len(running) < jobs and (job := agenda.next()) is not None:
@@ -110,11 +119,23 @@ def _worked(pool: ProcessPoolExecutor, agenda: Agenda, jobs: int) -> Iterator[tu
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             job = running.pop(future)
             if not isinstance(job, str):
-                yield job, future.result()
+                rows, left = future.result()
+                if left:
+                    rest.append((job, rows, left))
+                else:
+                    yield job, rows
             elif reason := future.result():
                 agenda.refused(job, reason)
             else:
                 agenda.trained(job)
+
+
+def _waited(pool: ProcessPoolExecutor, rest: Rest) -> Iterator[tuple[Cell, list[Row]]]:
+    """When nothing else is to do: what was put aside, each as the others are done with it."""
+    running = {pool.submit(_run, cell.hash, left): (cell, rows) for cell, rows, left in rest}
+    for future in as_completed(running):
+        cell, rows = running[future]
+        yield cell, rows + future.result()[0]
 
 
 def _train(name: str) -> str:
@@ -131,15 +152,18 @@ def _train(name: str) -> str:
 
 def _tell(n: int, of: int, cell: Cell, rows: Sequence[Row], seconds: float) -> None:
     failed = [row for row in rows if row["status"] != "ok"]
-    counted = f"{len(rows)} images, {len(failed)} failed" if failed else f"{len(rows)} images"
+    counted = f"{len(rows)} images, {len(failed)} failed" if failed else f"{len(rows)} images" if rows else "by others"
     minutes, rest = divmod(int(seconds + 0.5), 60)
     print(f"[{n}/{of}] {cell.label}: {counted}, {minutes}:{rest:02d} so far", file=sys.stderr, flush=True)
     if failed:
         print(f"    image {failed[0].get('image', '?')} failed: {line(failed[0].get('reason', ''))}", file=sys.stderr)
 
 
-def _prepare(table: Table, threads: int) -> None:
-    """Of a process: its threads, and the cells of the table. Ctrl-C is for the parent, which ends its processes."""
+def _prepare(table: Table, threads: int, turn: Turn) -> None:
+    """Of a process: its threads, its turn, and the cells of the table.
+
+    Ctrl-C is for the parent, which ends its processes.
+    """
     import torch
 
     from sipbench.tables.declared import load
@@ -147,6 +171,7 @@ def _prepare(table: Table, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     torch.set_num_threads(threads)
+    _turns.append(turn)
     _cells.update({cell.hash: cell for entry in load(*table).planned for cell in entry.cells})
 
 
@@ -162,14 +187,17 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run(name: str) -> list[Row]:
-    """Do a cell; what is worth telling of its rows."""
+def _run(name: str, waited: Sequence[int] | None = None) -> tuple[list[Row], list[int]]:
+    """Do a cell: what is worth telling of its rows, and the images that others have and that are not `waited` for."""
     from sipbench.bench.run import run
     from sipbench.report.wandb import session
 
+    if name not in _cells:
+        raise UserError(f"the cell {name} has become another one: its code was changed while this ran: run it again")
     cell, told = _cells[name], []
+    turn = _turns[0] if waited is None else _turns[0].patient()
     with session(cell) as log:
-        for rows in run(cell):
+        for rows in run(cell, images=waited, turn=turn):
             log.batch(rows)
             told += [{key: row.get(key) for key in ("image", "status", "reason")} for row in rows]
-    return told
+    return told, turn.left.get(name, [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -16,6 +15,7 @@ from sipbench import checkpoints, device
 from sipbench.bench.cell import Cell
 from sipbench.bench.lesson import Lesson
 from sipbench.errors import UserError
+from sipbench.safety.whole import whole
 from sipbench.training.folder import architecture
 from sipbench.training.lessons import Training
 from sipbench.training.loop import Schedule
@@ -70,8 +70,8 @@ def _laid_down(lesson: Lesson, results: Path, on: str, report: Report) -> Path:
     if lesson.scheduler:
         checkpoints.write_json(folder / "scheduler_config.json", lesson.scheduler)
     said["sha256"] = checkpoints.sha256(checkpoints.weight_file(folder))
-    checkpoints.write_json(folder / "facts.json.tmp", said)
-    os.replace(folder / "facts.json.tmp", folder / "facts.json")
+    with whole(folder / "facts.json", shared=False) as beside:
+        checkpoints.write_json(beside, said)
     for one, _, _ in runs:  # what is done needs not be gone on with
         place = results / "training" / one.name
         with alone(place, report):

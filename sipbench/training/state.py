@@ -21,6 +21,7 @@ from torch import nn
 
 from sipbench.errors import UserError
 from sipbench.safety import sizes
+from sipbench.safety.whole import whole
 
 BEGIN = {"step": 0, "loss": float("nan"), "seconds": 0.0}
 
@@ -46,7 +47,7 @@ class State:
     def restore(self, device: torch.device) -> dict[str, Any]:
         """Put the parts back to where the folder left off; the facts of the training so far."""
         path = self.folder / "state.pt"
-        path.with_name("state.pt.tmp").unlink(missing_ok=True)
+        path.with_name(".state.pt.tmp").unlink(missing_ok=True)
         if not path.is_file():
             return dict(BEGIN)
         try:
@@ -68,8 +69,8 @@ class State:
         saved = {"facts": dict(facts), "about": json.dumps(plain(self.about), sort_keys=True)}
         saved |= {"network": self.network.state_dict(), "average": self.average.state_dict()}
         saved |= {"optimiser": self.optimiser.state_dict(), "best": self.best}
-        torch.save(saved, self.folder / "state.pt.tmp")
-        os.replace(self.folder / "state.pt.tmp", self.folder / "state.pt")
+        with whole(self.folder / "state.pt", shared=False) as beside:
+            torch.save(saved, beside)
         self.facts = dict(facts)
         self.tell("log.csv", facts)
 

@@ -1,11 +1,13 @@
 """A cell's name: what can change the result changes it, what cannot does not."""
 
+import os
+import time
 from dataclasses import replace
 
 import pytest
 import torch
 
-from sipbench import configs
+from sipbench import checkpoints, configs
 from sipbench.bench.cell import Cell
 from sipbench.bench.load import load_prior
 from sipbench.errors import UserError
@@ -89,6 +91,17 @@ def test_options_and_settings_of_files_are_in_the_name(cell, tiny_prior, tmp_pat
         assert cell("method=dps", *tiny_prior).hash != before
     finally:
         schedule.write_text(text)
+
+
+@pytest.mark.parametrize("hash_of", [checkpoints.sha256, checkpoints.settings_sha256])
+def test_a_file_of_weights_is_read_again_whatever_its_time_says(tmp_path, hash_of):
+    path = tmp_path / "config.json"
+    path.write_text("1")
+    before, said = hash_of(path), path.stat()
+    time.sleep(0.02)  # the clock of the file system ticks
+    path.write_text("2")
+    os.utime(path, ns=(said.st_atime_ns, said.st_mtime_ns))
+    assert hash_of(path) != before
 
 
 def test_code_of_ones_own_in_a_node_is_in_the_name(cell, tmp_path):

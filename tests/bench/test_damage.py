@@ -269,3 +269,18 @@ def test_a_small_file_takes_no_large_memory(cell, capsys):
     assert path.stat().st_size < 2**17
     assert len(store.read(c.folder)) == 3
     assert "unpack to more than" in capsys.readouterr().err
+
+
+def test_scores_that_were_copied_from_another_cell_are_not_believed(cell, capsys):
+    """Those of before files of scores named their cell are read as ever."""
+    c, _ = stored(cell)
+    other, _ = stored(cell, "seed=1")
+    score = {"image": 0, "psnr": 99.0, "metrics_version": protocol.versions()["metrics"] + 1}
+    store.write_scores(other, [score])
+    (path,) = store.files(other.folder, "scores")
+    assert store.read(other.folder)["psnr"].tolist() == [99.0, 21.0, 22.0] and "cell" not in store.read(other.folder)
+    shutil.copy(path, c.folder)
+    assert store.read(c.folder)["psnr"].tolist() == [20.0, 21.0, 22.0]
+    assert f"it has rows of another cell, {other.hash}" in capsys.readouterr().err
+    (c.folder / path.name).write_bytes(sealed.sealed(pa.Table.from_pylist([score])))
+    assert store.read(c.folder)["psnr"].tolist() == [99.0, 21.0, 22.0]

@@ -115,3 +115,12 @@ def test_without_a_limit_a_solver_has_its_budget_and_a_minute(cell):
     worker.at = "solver"
     assert worker.patience == 75
     assert Worker(cell()).patience is None
+
+
+def test_code_that_was_edited_after_its_cell_was_named_is_refused_there_too(solver):
+    c = solver("return problem.f.pinv(problem.y)", "isolate=true")
+    assert c.hash
+    solver("return 2 * problem.f.pinv(problem.y)")
+    with pytest.raises(UserError, match="its code was changed while this ran: run it again"):
+        isolated.run(c)
+    assert not list(c.folder.glob("rows-*"))

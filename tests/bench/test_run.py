@@ -183,3 +183,24 @@ def test_nothing_draws_from_the_global_streams(cell, tiny_prior):
     before = torch.random.get_rng_state()
     rows_of(cell("method=dps", "method.solver.steps=2", *tiny_prior))
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_code_that_was_edited_after_its_cell_was_named_is_refused(solver):
+    """The row would bear the hash of the code before, and the result of the code after."""
+    c = solver("return problem.f.pinv(problem.y)")
+    assert c.hash
+    solver("return 2 * problem.f.pinv(problem.y)")
+    with pytest.raises(UserError, match="faces / inpaint70 / mine: its code was changed while this ran: run it again"):
+        run(c)
+    assert not list(c.folder.glob("rows-*"))
+
+
+def test_so_is_that_of_another_part(cell, tmp_path):
+    path = tmp_path / "mine.py"
+    text = "from sipbench.operators.colour import Denoise\n\nclass Op(Denoise):\n    factor = 1\n"
+    path.write_text(text)
+    c = cell("method=pinv", "degradation=denoise", f"degradation.operator._target_={path}:Op")
+    assert list(c.identity["code"]) == ["mine.py:Op"]
+    path.write_text(text.replace("1", "2"))
+    with pytest.raises(UserError, match="its code was changed while this ran"):
+        run(c)

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from sipbench import cli, configs
@@ -36,6 +37,7 @@ def solve(problem):
             os._exit(3)
     return problem.f.pinv(problem.y)
 """
+AGAIN = "Submit it again: what is done of it stays"
 MINE = "def solve(problem, *, scale=1.0):\n    return scale * problem.f.pinv(problem.y)\n"
 
 
@@ -78,11 +80,42 @@ def test_a_cell_that_changed_since_is_refused(here, plan, teller, capsys):
     assert cli.main(["status", made.name]) == 1
 
 
-def test_rows_say_that_the_source_changed(here, plan, teller):
+def test_rows_say_that_the_source_changed(here, plan, teller, capsys):
+    """And so do those commands that look at them."""
     made = plan("-m", "method=pinv", "images=1")
     assert Labour(replace(made, source="older"), teller).all() == 0
     rows = store.read(made.results / made.cells[0].folder)
     assert rows["source_changed"][0].startswith("submitted older, ran ")
+    capsys.readouterr()
+    assert cli.main(["status", made.name, "--json"]) == 0 and json.loads(capsys.readouterr().out)["changed"] == 1
+    assert cli.main(["status", made.name]) == 0
+    assert "1 images were done by other code than was submitted" in capsys.readouterr().out
+    assert cli.main(["show", "method=pinv", "images=1", "size=32"]) == 0
+    assert "1 of its 1 images were done by other code than was submitted" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_code_that_is_edited_under_a_worker_is_noted(here, plan, teller, monkeypatch, capsys):
+    """A solver's: its cell is left from there on, and the others are done. The harness's: later rows say so."""
+    (here / "mine.py").write_text(MINE)
+    made = plan("-m", "method=mine.py:solve,pinv", "images=2", "batch_size=1")
+    work, solved = Labour(made, teller), Labour._solved
+
+    def edited(self, cell, job):
+        rows = list(solved(self, cell, job))
+        if cell.names[2].startswith("mine"):
+            (here / "mine.py").write_text(MINE.replace("return", "return 2 *"))
+        monkeypatch.setattr(labour, "source", lambda: "newer")
+        return rows
+
+    monkeypatch.setattr(Labour, "_solved", edited)
+    assert work.all() == 0
+    [note] = made.notes().values()
+    assert note == {"kind": "changed", "reason": "its code changed since it was submitted. " + AGAIN}
+    rows = pd.concat(store.read(here / "results" / one.folder) for one in made.cells)
+    assert sorted(rows["method"]) == ["mine:solve", "pinv", "pinv"] and rows["source_changed"].isna().sum() == 1
+    assert rows["source_changed"].dropna().str.endswith(", changed to newer meanwhile").all()
+    assert "mine:solve, seed 0, image 1: its code changed" in capsys.readouterr().err
 
 
 def test_what_ended_a_process_is_forgotten_once_all_has_landed(here, plan, teller):

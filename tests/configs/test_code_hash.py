@@ -1,6 +1,8 @@
 """The hash of a solver's code: blind to comments and layout, and sees all that the code is made of."""
 
+import os
 import sys
+import time
 
 import pytest
 
@@ -89,3 +91,16 @@ def test_a_file_that_was_edited_runs_as_it_is_now(tmp_path, monkeypatch):
         path.write_text(f"from beside import shift\n\ndef solve(x):\n    return {gain} * x + shift\n")
         seen.append(configs.locate(f"{path}:solve")(1))
     assert seen == [1, 2, 7]
+
+
+def test_a_file_that_was_edited_is_read_again_whatever_its_time_says(tmp_path, monkeypatch):
+    """As after `touch -r` or an archive that was unpacked over it, of the same length."""
+    module = sys.modules["sipbench.configs.code_hash"]
+    monkeypatch.setattr(module, "SETTLED", -9.0)  # kept at once
+    path = tmp_path / "mine.py"
+    path.write_text("def f():\n    return 1\n")
+    before, said = configs.code_hash(f"{path}:f"), path.stat()
+    time.sleep(0.02)  # the clock of the file system ticks
+    path.write_text("def f():\n    return 2\n")
+    os.utime(path, ns=(said.st_atime_ns, said.st_mtime_ns))
+    assert configs.code_hash(f"{path}:f") != before

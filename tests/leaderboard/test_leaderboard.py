@@ -6,17 +6,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from sipbench import cli, configs
-from sipbench.bench import store
+from sipbench.bench import packing, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
+from sipbench.problem import Estimate
 
 SOLVER = """\
 def solve(problem, *, shift: float = {shift}):
     return problem.f.pinv(problem.y) + shift
 """
 PROBLEM = ["size=32", "images=6", "metrics=[psnr,ssim]"]
+NOTHING = packing.packed(Estimate(torch.full((1, 3, 32, 32), float("nan"))), 0)
 TABLE = [*PROBLEM, "method=pinv,dip", "degradation=sr4", "weights=none", "table=table1"]
 
 
@@ -149,6 +152,15 @@ def test_an_estimate_that_was_exchanged_is_found(here):
         (lambda f: f.assign(protocol="operators 0"), "protocol of image 0: operators 0, here"),
         (lambda f: f.assign(cell="0" * 16), "rows of another cell"),
         (lambda f: f.assign(estimate=[b"no tensors"] * len(f)), "cannot be scored"),
+        (
+            lambda f: f.assign(estimate=[NOTHING] * len(f)),
+            "image 0 is said to be solved, and its stored estimate is not",
+        ),
+        (lambda f: f.assign(psnr=f.psnr.where(f.image != 2)), "image 2 claims a psnr that is no number"),
+        (
+            lambda f: f.assign(psnr=float("nan")),
+            "image 0 claims a psnr that is no number, and its stored estimate gives",
+        ),
     ],
 )
 def test_what_is_of_another_problem_is_rejected(here, change, reason):

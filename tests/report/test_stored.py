@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
-from sipbench import cli
+from sipbench import cli, configs
+from sipbench.bench import store
+from sipbench.bench.cell import Cell
+from sipbench.errors import UserError
 from sipbench.report import png
 from sipbench.report.stored import export, kept
+from sipbench.tables.views import strip
 
 PINV = ["method=pinv", "degradation=inpaint70", "size=32", "images=3", "metrics=[psnr]"]
 BLIND = """\
@@ -53,6 +57,20 @@ def test_22_what_is_not_stored_is_one_line(done, tmp_path, capsys, command):
     assert "nothing is stored" in capsys.readouterr().err
     assert cli.main([command, *[w for w in done if w[:6] != "images"], "images=[0,7]", out]) == 2
     assert "image 7: stored are 0, 1, 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"no tensors", b"", save({"z": torch.zeros(1)})])
+def test_what_a_stranger_kept_in_the_place_of_an_estimate_is_one_line(tmp_path, capsys, content):
+    words = [*PINV[:3], "images=1", f"results={tmp_path}", "batch_size=1"]
+    cell = Cell.of(configs.compose([*words, "metrics=[psnr]"]), words)
+    row = {"image": 0, "status": "ok", "kept": True, "estimate": content, "metrics_version": 1, "y_sha256": "0"}
+    store.write(cell, [row])
+    for command in (["show"], ["export", f"out={tmp_path}"], ["score", "metrics=[psnr]"]):
+        assert cli.main([*command, *words]) == 2
+        [said] = capsys.readouterr().err.splitlines()
+        assert "faces / inpaint70 / pinv, image 0: what is kept of it" in said and "run it again" in said
+    with pytest.raises(UserError, match="image 0: what is kept of it"):
+        strip.returned(cell, 0, "")
 
 
 def test_22_an_estimate_that_was_not_kept_is_said(tmp_path, capsys):

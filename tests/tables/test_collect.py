@@ -1,6 +1,7 @@
 """Averages over stored rows, and what is said where there are none."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,9 @@ import pytest
 from sipbench import tables
 from sipbench.bench import damage, store
 from sipbench.bench import run as bench
+from sipbench.errors import UserError
 from sipbench.tables.collect import independent, wilson
+from sipbench.tables.measures import Measure
 
 from .fake import failure, fill, interval, load, one, put, row, whole
 
@@ -135,6 +138,27 @@ def test_what_has_not_converged_is_counted_and_said(tmp_path):
     assert [int(one(df, name)["unconverged"]) for name in ("pinv", "dip")] == [0, 2]
     text = tables.render_markdown(spec, df)
     assert "not converged when the iterations were spent: DIP (faces, sr4: 2 of 4)." in text
+
+
+def test_what_other_code_has_done_than_was_submitted_is_counted_and_said(tmp_path):
+    spec = load(tmp_path, "method=pinv,dip")
+    fill(spec, {"pinv": 20, "dip": 30})
+    assert "source_changed" not in tables.collect(spec)
+    marks = ["submitted a, ran b", None, "submitted a, ran b", None]
+    put(pinv_cell(spec), [row(i, source_changed=marks[i]) for i in range(4)])
+    df = tables.collect(spec)
+    assert [int(one(df, name)["source_changed"]) for name in ("pinv", "dip")] == [2, 0]
+    said = "done by other code than was submitted: A⁺y (faces, sr4: 2 of 4); the column source_changed of their rows"
+    assert said in tables.render_markdown(spec, df)
+
+
+def test_a_measure_that_names_a_column_of_text_is_refused(tmp_path):
+    """Such as `columns: {where: {column: device}}` in a table."""
+    spec = load(tmp_path, "method=pinv")
+    put(pinv_cell(spec), [row(i) for i in range(4)])
+    asked = replace(spec, measures=(*spec.measures, Measure("where", "device")))
+    with pytest.raises(UserError, match="the stored column device holds no numbers"):
+        tables.collect(asked)
 
 
 def test_a_real_cell(tmp_path):

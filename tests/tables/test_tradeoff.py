@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from sipbench import tables
+from sipbench.bench.turn import Alone
 from sipbench.errors import UserError
 from sipbench.tables import learning, workers
 from sipbench.tables.run import run_table
@@ -207,9 +208,10 @@ def test_what_cannot_be_trained_keeps_no_one_from_going_on(monkeypatch):
             raise ValueError("a matrix too large")
 
     monkeypatch.setattr(run, "prepare", prepare)
-    monkeypatch.setattr(run, "run", lambda cell, step: done.append(cell.label) or iter(()))
+    monkeypatch.setattr(run, "run", lambda cell, *_, **__: done.append(cell.label) or iter(()))
     monkeypatch.setattr(run, "session", lambda cell: nullcontext())
-    todo: Any = [(SimpleNamespace(label=name, recipe={"images": 2}, method={"name": "m"}), 1) for name in "ab"]
+    cells = [SimpleNamespace(label=n, hash=n, images=[0], recipe={"images": 2}, method={"name": "m"}) for n in "ab"]
+    todo: Any = [(cell, 1) for cell in cells]
     with pytest.raises(UserError, match="a: ValueError: a matrix too large"):
-        run._one_by_one(todo)
+        run._one_by_one(todo, Alone())
     assert done == ["b"]

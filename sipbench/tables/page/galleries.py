@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -127,9 +128,10 @@ def _pictures(
         found.truth.append(None if x is None else pixels(x[0]))
         found.measurement.append(pixels(2 * problem.f.picture(problem.y)[0] - 1))
         for entry in entries:
-            name, content = entry.row.name, stored[entry.row.name].get(image)
-            x_hat = None if content is None else unpacked(content, entry.row.part)
-            estimate = None if content is None or entry.row.part else packing.unpacked(content)
+            name, content, part = entry.row.name, stored[entry.row.name].get(image), entry.row.part
+            opened = partial(store.opened, entry.cells[0], image, content or b"")
+            x_hat = None if content is None else opened(partial(unpacked, part=part))
+            estimate = None if content is None or part else opened(packing.unpacked)
             found.estimates.setdefault(name, []).append(_picture(x_hat, x, problem))
             found.levels.setdefault(name, []).append(_residual(x_hat, estimate, problem))
             theta = None if estimate is None or estimate.theta is None else estimate.theta.get("kernel")

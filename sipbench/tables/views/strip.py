@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ def _picture(entry: Entry, image: int, x: Tensor | None, f: Operator) -> Picture
 def returned(cell: Cell, image: int, part: str) -> Tensor | None:
     """What a cell returned for an image, (1, C, H, W); of a part what a probe chose, or the mean of the draws."""
     content = store.kept(cell, [image]).get(image)
-    return None if content is None else unpacked(content, part)
+    return None if content is None else store.opened(cell, image, content, partial(unpacked, part=part))
 
 
 def unpacked(content: bytes, part: str) -> Tensor | None:
