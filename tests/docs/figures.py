@@ -3,7 +3,6 @@
 <!-- figures: results/study/table1.csv, problem sr4 -->                 a column a metric
 <!-- figures: results/demo/posterior.csv, metric W/floor, spread -->    a column a problem; spread: ± in the place of
                                                                         the interval of the difference to the best
-<!-- figures: results/demo/early_stopping.csv, column gap -->           a column a problem, of this column
 <!-- figures: results/study/tradeoff-crossings.csv, passes tv -->       a column a problem: from how many images on
 
 Rows are named in backticks by the word of the command line.
@@ -19,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 ROOT = Path(__file__).parents[2]
-TABLE = re.compile(r"<!-- figures: (\S+), (\w+) ([^,>]+?)(, spread)? -->\n\n(\|.*\n)(\|.*\n)((?:\|.*\n)+)")
+TABLE = re.compile(r"<!-- figures: (\S+), (\w+) ([^>]+?)(, spread)? -->\n\n(\|.*\n)(\|.*\n)((?:\|.*\n)+)")
 DIGITS = {"LPIPS": 3, "SSIM": 3}
 UNRANKED = ("s/image",)
 
@@ -45,9 +44,6 @@ class Figures:
         if self.kind == "passes":
             found = frame[(frame.method == name) & (frame.problem == head) & (frame.passes == self.value)]
             return str(found.said.iloc[0])
-        if self.kind == "column":
-            found = frame[(frame.rule == name) & (frame.problem == head)].iloc[0]
-            return f"{found[self.value]:.2f} ± {found[self.value + '_ci95']:.2f}"
         problem, metric = (self.value, head) if self.kind == "problem" else (head, self.value)
         found = frame[(frame.method == name) & (frame.degradation == problem) & (frame.metric == metric)]
         return _figure(found[found.published.isna() & found["mean"].notna()].iloc[0], metric, self.spread)
