@@ -28,6 +28,8 @@ def test_every_csv_is_as_it_was_frozen(tmp_path):
         export = ["git", "checkout-index", "-z", "--stdin", f"--prefix={tmp_path}/"]
         subprocess.run(export, cwd=ROOT, input=git.stdout, check=True)
         out = tmp_path
+    elif (ROOT / "results" / "runs").exists():
+        pytest.skip("without git what was committed cannot be told from what this machine computed since")
     assert release.differences(out / "results") == []
 
 
