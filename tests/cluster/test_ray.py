@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +13,7 @@ import pytest
 
 from sipbench import cli
 from sipbench.cluster import presence
+from tests.cluster.watching import stored, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,7 +47,7 @@ def ray(here, monkeypatch):
     with open(here / "ray.log", "w") as log:
         head = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
-        yield _until(lambda: re.findall(r"address='([\d.:]+)'", (here / "ray.log").read_text()))[0]
+        yield until(lambda: re.findall(r"address='([\d.:]+)'", (here / "ray.log").read_text()))[0]
     finally:
         for process in _of(head.pid, home):
             _end(process)
@@ -75,36 +75,22 @@ def _end(process: int) -> None:
         return
 
 
-def _until(true, seconds=240.0):
-    end = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.2)
-    return found
-
-
-def _rows(results: str) -> pd.DataFrame:
-    """Every row of every file; one that is there twice counts twice."""
-    frames = [pd.read_parquet(path) for path in Path(results).glob("runs/*/*/*/*/rows-*.parquet")]
-    return pd.concat(frames).sort_values(["cell", "image"]).reset_index(drop=True)
-
-
 def test_a_worker_that_is_killed_begins_anew_in_its_actor(here, ray, capfd):
     (here / "slow.py").write_text(SLOW)
     sent = ["submit", *WORDS, *MORE, "+launcher=ray", "workers=2", "cpus=1", f"address={ray}"]
     done = subprocess.run([sys.executable, "-m", "sipbench.cli", *sent], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    _until(lambda: len(list(here.glob("results/runs/*/*/*/*/rows-*"))) > 2)
-    workers = _until(lambda: len(found := presence.everybody(Path("results"))) == 2 and found)
+    until(lambda: len(list(here.glob("results/runs/*/*/*/*/rows-*"))) > 2)
+    workers = until(lambda: len(found := presence.everybody(Path("results"))) == 2 and found)
     os.kill(workers[0]["pid"], signal.SIGKILL)
-    after = _until(
+    after = until(
         lambda: {one["worker"] for one in presence.everybody(Path("results"))} - {one["worker"] for one in workers}
     )
     assert len(after) == 1
-    _until(lambda: cli.main(["status", *WORDS, *MORE]) == 0)
-    _until(lambda: not list(here.glob("results/workers/*.json")) and not list(here.glob("results/leases/*/*")))
+    until(lambda: cli.main(["status", *WORDS, *MORE]) == 0)
+    until(lambda: not list(here.glob("results/workers/*.json")) and not list(here.glob("results/leases/*/*")))
     assert cli.main([*WORDS, *MORE, "results=serial"]) == 0
-    rows, alone = _rows("results"), _rows("serial")
+    rows, alone = stored("results"), stored("serial")
     columns = ["cell", "image", "status", "psnr", "y_sha256"]
     assert len(rows) == 32 and not rows.duplicated(["cell", "image"]).any()
     pd.testing.assert_frame_equal(rows[columns], alone[columns])

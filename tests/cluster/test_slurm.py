@@ -4,13 +4,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from sipbench import cli
+from tests.cluster.watching import stored, until
 from tests.sweeps import slurm
 
 pytestmark = [
@@ -55,14 +55,6 @@ def _send(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def _until(true, seconds=240.0):
-    end = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.2)
-    return found
-
-
 def _told(cluster, job: str) -> dict[str, str]:
     """What SLURM says of a job, or of a task of an array."""
     return dict(re.findall(r"(\w+)=(\S+)", cluster("scontrol", "--oneliner", "show", "job", job)))
@@ -78,12 +70,6 @@ def _log(job: str) -> str:
     return "".join(path.read_text() for path in Path().glob(f"results/sweeps/*/logs/{job}_*.log"))
 
 
-def _rows(results: str, method: str = "*") -> pd.DataFrame:
-    """Every row of every file; one that is there twice counts twice."""
-    frames = [pd.read_parquet(p) for p in Path(results).glob(f"runs/*/*/{method}/*/rows-*.parquet")]
-    return pd.concat(frames).sort_values(["cell", "image"]).reset_index(drop=True)
-
-
 def test_nothing_is_lost_whatever_becomes_of_the_jobs(here, cluster, capsys):
     """Three sweeps at once on sixteen cores: what takes long is waiting for limits, which SLURM counts in minutes."""
     (here / "slow.py").write_text(SLOW)
@@ -97,41 +83,41 @@ def test_nothing_is_lost_whatever_becomes_of_the_jobs(here, cluster, capsys):
     held = ["-m", "method=held.py:solve", "images=1", "workers=1", "cpus=2", "partition=calm"]
     own = _send(*held, "seed=0", "hours=0.034", "slurm.signal=B:CONT@20")  # nobody warns it: its own deadline ends it
     blind = _send(*held, "seed=1", "slurm.time=1", "slurm.signal=B:CONT@20", "setup=export PATH=/nowhere")
-    array = _until(lambda: cluster("squeue", "--noheader", "--partition=main", "--format=%F").split())[0]
+    array = until(lambda: cluster("squeue", "--noheader", "--partition=main", "--format=%F").split())[0]
     submitter.send_signal(signal.SIGKILL)
     submitter.communicate()
     own, blind = _sent(own), _sent(blind)
 
-    _until(lambda: len(list(here.glob("results/runs/*/*/slow*/*/rows-*"))) > 3)
-    _until(lambda: all(_told(cluster, f"{array}_{n}")["JobState"] == "RUNNING" for n in range(4)))
+    until(lambda: len(list(here.glob("results/runs/*/*/slow*/*/rows-*"))) > 3)
+    until(lambda: all(_told(cluster, f"{array}_{n}")["JobState"] == "RUNNING" for n in range(4)))
     cluster("scancel", f"{array}_1")
     cluster("sbatch", "--partition=urgent", "--cpus-per-task=7", "--mem=1G", "--wrap=sleep 8", "--output=/dev/null")
-    _until(lambda: any(int(_told(cluster, f"{array}_{n}")["Restarts"]) for n in (0, 2, 3)))
-    _until(lambda: not cluster("squeue", "--noheader", "--partition=main,urgent"))
+    until(lambda: any(int(_told(cluster, f"{array}_{n}")["Restarts"]) for n in (0, 2, 3)))
+    until(lambda: not cluster("squeue", "--noheader", "--partition=main,urgent"))
     states = [_told(cluster, f"{array}_{n}")["JobState"] for n in range(4)]
     assert states == ["COMPLETED", "CANCELLED", "COMPLETED", "COMPLETED"], _log(array)
 
-    rows = _rows("results", "slow*")
+    rows = stored("results", "slow*")
     assert len(rows) == CELLS * IMAGES and not rows.duplicated(["cell", "image"]).any()
     assert cli.main([*GRID, f"images={IMAGES}", *SMALL, "results=serial"]) == 0
-    alone = _rows("serial")
+    alone = stored("serial")
     names = [name for name in alone.columns if name not in OWN]
     assert set(rows.columns) - {"source_changed"} == set(alone.columns)  # where somebody edits the code meanwhile
     pd.testing.assert_frame_equal(rows[names], alone[names])
     assert cli.main(["status", *GRID, f"images={IMAGES}", *SMALL]) == 0
 
-    _until(lambda: "TIMEOUT" in _told(cluster, blind)["JobState"])
-    _until(lambda: int(_told(cluster, own)["Restarts"]))
+    until(lambda: "TIMEOUT" in _told(cluster, blind)["JobState"])
+    until(lambda: int(_told(cluster, own)["Restarts"]))
     assert "stopping; what was finished is stored" in _log(own) and "back into the queue" in _log(own)
     assert "back into the queue" not in _log(blind)
     assert not list(here.glob("results/runs/*/*/held*/*/rows-*"))
     (here / "free").touch()
-    _until(lambda: _told(cluster, own)["JobState"] == "COMPLETED")
+    until(lambda: _told(cluster, own)["JobState"] == "COMPLETED")
     (sweep,) = {path.parts[-3] for path in here.glob(f"results/sweeps/*/logs/{blind}_*")}
     assert cli.main(["status", sweep]) == 1
     worker = [sys.executable, "-m", "sipbench.cli", "work", sweep, "threads=1"]
     done = subprocess.run(worker, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0 and cli.main(["status", sweep]) == 0, done.stderr
-    assert sorted(_rows("results", "held*")["seed"]) == [0, 1]
+    assert sorted(stored("results", "held*")["seed"]) == [0, 1]
     assert not list(here.glob("results/leases/*/*")) and not list(here.glob("results/workers/*.json"))
     assert "1 done" in capsys.readouterr().out

@@ -3,15 +3,14 @@
 import os
 import signal
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from sipbench.bench import store
 from sipbench.cli.hydra import expand
 from sipbench.cluster.asked import plan_of
 from sipbench.cluster.status import status
+from tests.cluster.watching import stored, until
 
 pytestmark = pytest.mark.slow
 SLOW = """\
@@ -30,27 +29,13 @@ def solve(problem):
 """
 
 
-def _rows(results: Path) -> pd.DataFrame:
-    """Every row of every file; one that is there twice counts twice."""
-    paths = [path for cell in store.cells(results) for path in cell.glob("rows-*.parquet")]
-    frames = [pd.read_parquet(path) for path in paths]
-    return pd.concat(frames).sort_values(["cell", "image"]).reset_index(drop=True)
-
-
-def _until(true, seconds=200.0):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
-
-
 def test_three_of_which_one_is_killed_do_what_one_alone_does(here, start):
     (here / "slow.py").write_text(SLOW)
     words = ["-m", "method=slow.py:solve,pinv", "degradation=sr4,inpaint70", "images=12", "batch_size=1", "size=32"]
     words.append("metrics=[psnr]")
     workers = [start("work", *words, "results=many", "threads=1") for _ in range(3)]
-    _until(lambda: len(list(here.glob("many/runs/*/*/*/*/rows-*"))) > 4)
-    _until(lambda: any(p.name.startswith(_host(workers[0].pid)) for p in here.glob("many/workers/*.json")))
+    until(lambda: len(list(here.glob("many/runs/*/*/*/*/rows-*"))) > 4)
+    until(lambda: any(p.name.startswith(_host(workers[0].pid)) for p in here.glob("many/workers/*.json")))
     workers[0].kill()
     for worker in workers[1:]:
         said, _ = worker.communicate(timeout=300)
@@ -58,7 +43,7 @@ def test_three_of_which_one_is_killed_do_what_one_alone_does(here, start):
     alone = start("work", *words, "results=one", "threads=1")
     said, _ = alone.communicate(timeout=300)
     assert alone.returncode == 0, said
-    many, one = _rows(here / "many"), _rows(here / "one")
+    many, one = stored(here / "many"), stored(here / "one")
     columns = ["cell", "image", "status", "psnr", "y_sha256"]
     assert len(many) == 48 and not many.duplicated(["cell", "image"]).any()
     pd.testing.assert_frame_equal(many[columns], one[columns])
@@ -78,7 +63,7 @@ def test_a_solver_that_ends_its_process_fails_alone(here, start):
     worker = start("work", *words)
     said, _ = worker.communicate(timeout=300)
     assert worker.returncode == 0, said
-    rows = _rows(here / "results")
+    rows = stored(here / "results")
     bad = rows[rows["status"] != "ok"]
     assert len(rows) == 2 and list(bad["method"]) == ["deadly:solve"]
     assert bad["reason"].str.contains("ended its process 3 times: it was ended by SIGSEGV").all()
@@ -88,7 +73,7 @@ def test_it_stops_when_told_and_gives_back_what_it_holds(here, start):
     (here / "slow.py").write_text(SLOW)
     words = ["-m", "method=slow.py:solve", "method.solver.pause=30", "images=2", "batch_size=1", "size=32"]
     worker = start("work", *words)
-    _until(lambda: list(here.glob("results/leases/*/*.lease")))
+    until(lambda: list(here.glob("results/leases/*/*.lease")))
     worker.send_signal(signal.SIGTERM)
     said, _ = worker.communicate(timeout=60)
     assert worker.returncode == 0, said
@@ -110,7 +95,7 @@ def test_a_step_that_never_ends_is_ended(here, start):
     )
     said, _ = worker.communicate(timeout=300)
     assert worker.returncode == 0, said
-    assert _rows(here / "results")["reason"].str.contains("hung").all()
+    assert stored(here / "results")["reason"].str.contains("hung").all()
 
 
 def test_a_time_to_stop_is_kept(here, start):

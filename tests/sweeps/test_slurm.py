@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.watching import until
 from tests.sweeps import slurm
 
 pytestmark = [
@@ -45,13 +45,6 @@ def _ask(environment: dict[str, str], *words: str) -> str:
     return subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
-def _until(true, seconds=120):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.2)
-
-
 def _files(here: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in here.glob("results/runs/*/*/*/*/rows-*.parquet")}
 
@@ -68,14 +61,14 @@ def test_a_killed_sweep_is_finished_by_sending_it_again(here, environment):
 
     (here / "slow.py").write_text(SLOW)
     driver = _send(here, environment)
-    _until(lambda: _begun(here))
+    until(lambda: _begun(here))
     array = _ask(environment, "squeue", "--noheader", "--format=%F").split()[0]
     _ask(environment, "scancel", "--signal=USR2", f"{array}_2")
     _ask(environment, "scancel", f"{array}_1")
     _, said = driver.communicate(timeout=180)
     assert driver.returncode == 1, said
     assert "images are missing" in said
-    _until(lambda: not _ask(environment, "squeue", "--noheader"))
+    until(lambda: not _ask(environment, "squeue", "--noheader"))
     before = _files(here)
     assert len(before) < CELLS * len(IMAGES)
     restarts = _ask(environment, "scontrol", "--oneliner", "show", "job", f"{array}_2")
