@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.common.algebra import each
+from baselines.common.inverse import first_image
 from baselines.datarich.denoisers import norms
 from baselines.datarich.generators import descend, drawn, energy, misfit, precision
 from sipbench.problem import Problem
@@ -25,6 +26,7 @@ def aipo(
     lr: float = 0.05,
     lam: float = 0.001,
     start: Literal["pinv", "adjoint"] = "pinv",
+    cutoff: float = 0.03,
 ) -> Tensor:
     """z_k = argmin_z mean_i (y - f(G(z)))_i^2 + lam_k |z|^2   from z_{k-1},   lam_k = 0 ... lam in even steps,
 
@@ -37,12 +39,16 @@ def aipo(
         rounds: number of weights.
         iterations, lr: of Adam in each round.
         lam: the last weight of |z|^2.
-        start: what is encoded. A^+ y makes the noise large where A has small singular values.
+        start: what is encoded.
+        cutoff: singular values of A below it count as zero in A^+: see `first_image`.
     """
     if rounds < 2:
         raise ValueError(f"rounds is 2 or more, the first and the last weight, not {rounds}")
     y, f, G = problem.y, problem.linear, generator
-    v = f.pinv(y) if start == "pinv" else f.T(y) / each(norms(problem).square(), y.new_zeros(problem.shape))
+    if start == "pinv":
+        v = first_image(problem, cutoff)
+    else:
+        v = f.T(y) / each(norms(problem).square(), y.new_zeros(problem.shape))
     with torch.no_grad():
         z, _ = G.encode(v.to(precision(problem, G)))  # pyright: ignore
     adam = torch.optim.Adam([z.requires_grad_()], lr=lr)

@@ -12,28 +12,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.common.inverse import first_image
 from sipbench.problem import Problem
 
 Given = Literal["pinv", "adjoint", "y"]
 
 
-def end_to_end(problem: Problem, *, net: nn.Module, given: Given = "pinv") -> Tensor:
+def end_to_end(problem: Problem, *, net: nn.Module, given: Given = "pinv", cutoff: float = 0.03) -> Tensor:
     """x = net(v): one evaluation of a network that was trained for this very degradation.
 
     Args:
         given: what v is. pinv: A^+ y; adjoint: A^T y; y: the measurement itself. Where f is not linear or leaves a part
             open, the first two are y as well, but in phase retrieval: there they are A^T (y phase(A e)) of the linear
             map A whose phase is lost, with e a point in the middle: of a far field, the autocorrelation.
+        cutoff: singular values of A below it count as zero in A^+: see `first_image`.
     """
-    v, weight = seen(problem, given), next(net.parameters())
+    v, weight = seen(problem, given, cutoff), next(net.parameters())
     return net(v.to(weight.dtype)).to(v.dtype)
 
 
-def seen(problem: Problem, given: Given) -> Tensor:
+def seen(problem: Problem, given: Given, cutoff: float) -> Tensor:
     """What the network is given: an image of the shape of x."""
     y, f = problem.y, problem.f
     if given != "y" and f.linear:
-        return problem.linear.pinv(y) if given == "pinv" else problem.linear.T(y)
+        return first_image(problem, cutoff) if given == "pinv" else problem.linear.T(y)
     if given != "y" and hasattr(f, "lower"):
         return peak_normalised(with_phases_of_a_point(f, y, problem.shape))
     return as_image(y, problem.shape)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.common.algebra import each
+from baselines.common.inverse import first_image
 from baselines.datarich.denoisers import norms
 from baselines.datarich.frames import Padding, by_channels, padded, tiled
 from sipbench.problem import Problem
@@ -22,6 +23,7 @@ def external(
     *,
     net: nn.Module,
     given: Literal["y", "adjoint", "pinv"] = "y",
+    cutoff: float = 0.03,
     range: Sequence[float] = (0.0, 1.0),
     order: Literal["rgb", "bgr", "grey"] = "rgb",
     scale: int | None = None,
@@ -43,6 +45,7 @@ def external(
 
     Args:
         given: y, adjoint (A^T y / |A|^2) or pinv (A^+ y).
+        cutoff: singular values of A below it count as zero in A^+: see `first_image`.
         range: the low and the high end of the network's images: [0, 1], [-1, 1], [0, 255].
         order: rgb, bgr, or grey, which gives it each channel by itself.
         scale: by how much its images are larger than what it is given; None: as its file says.
@@ -55,7 +58,7 @@ def external(
     """
     shape, (low, high) = problem.shape, range
     s: int = scale or getattr(net, "scale", 1)
-    v = _given(problem, given)
+    v = _given(problem, given, cutoff)
     v = _sized(v.expand(-1, max(v.shape[1], shape[1]), -1, -1), [n // s for n in shape[-2:]])
     framed: Any = partial(padded, net, sides=(multiple, minimum), padding=padding, extra=extra, scale=s)
     through = partial(by_channels, partial(tiled, framed, side=tile, overlap=overlap, scale=s), net, order)
@@ -65,12 +68,12 @@ def external(
     return ((x - low) / (high - low) * 2 - 1).clamp(-1, 1)
 
 
-def _given(problem: Problem, given: str) -> Tensor:
+def _given(problem: Problem, given: str, cutoff: float) -> Tensor:
     """What the network is given of a problem."""
     if given == "y":
         return problem.y
     if given == "pinv":
-        return problem.linear.pinv(problem.y)
+        return first_image(problem, cutoff)
     v = problem.linear.T(problem.y)
     return v / each(norms(problem).square(), v)
 

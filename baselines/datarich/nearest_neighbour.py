@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from baselines.common.inverse import first_image
 from sipbench.operators.base import Operator
 from sipbench.problem import Problem
 
@@ -21,6 +22,7 @@ def nearest_neighbour(
     memory: Memory,
     k: int = 1,
     by: Literal["measurement", "image"] = "measurement",
+    cutoff: float = 0.03,
     chunk: int = 256,
 ) -> Tensor:
     """x = the mean of the k training images x_i with the smallest |f(x_i) - y|; or, by image, |x_i - A^+ y|.
@@ -32,13 +34,14 @@ def nearest_neighbour(
         memory: the training images.
         k: how many neighbours.
         by: what is compared.
+        cutoff: singular values of A below it count as zero in A^+: see `first_image`.
         chunk: how many training images are looked at together, which bounds the memory that is used.
     """
     n = len(memory.images)
     if not 1 <= k <= n:
         raise ValueError(f"k is 1 to {n}, the number of training images, not {k}")
     y, f = problem.y, problem.f
-    target = problem.linear.pinv(y) if by == "image" else y
+    target = first_image(problem, cutoff) if by == "image" else y
     far = y.new_full((len(y), n), torch.inf, dtype=torch.float64)
     begins = range(0, n, chunk)
     for step in problem.steps(len(begins)):
