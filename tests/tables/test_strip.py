@@ -93,3 +93,12 @@ def test_views_are_chosen_by_a_word(tmp_path, capsys):
     written = {path.name for path in (tmp_path / "partial" / "demo").iterdir()}
     assert written == {f"table1-{view}.{kind}" for view in ("zoom", "errors") for kind in ("png", "pdf")}
     assert main(["table", "table1", *words, "views=zom"]) == 2 and "zoom" in capsys.readouterr().err
+
+
+def test_a_long_title_does_not_touch_its_neighbour():
+    with figures.figure(4, 2) as figure:
+        left, right = figure.subplots(1, 2)
+        for axes, text in ((left, "TV, augmented Lagrangian, a long name\n28.3 dB"), (right, "TV")):
+            strip._fit(axes.set_title(text), figure, 2)
+        size = [axes.title.get_fontsize() for axes in (left, right)]
+        assert left.title.get_window_extent().width / figure.dpi < 2 and size[0] < size[1] == figures.SMALL
