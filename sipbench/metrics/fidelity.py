@@ -19,10 +19,13 @@ def intensity(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def psnr(x_hat: Tensor, x: Tensor) -> Tensor:
-    """-10 log10(mean (x_hat - x)^2) of each image, (B,). Identical images give inf."""
-    from torchmetrics.functional.image import peak_signal_noise_ratio
+    """-10 log10(mean (x_hat - x)^2) of each image, (B,). Identical images give inf.
 
-    return peak_signal_noise_ratio(*_pair(x_hat, x), data_range=1.0, reduction="none", dim=(1, 2, 3))
+    It is torchmetrics' to the last bit, which has 10 / ln 10 in single precision, without the seconds of its import.
+    """
+    a, b = _pair(x_hat, x)
+    squares = (a - b).square().sum((1, 2, 3))
+    return -torch.log(squares / a[0].numel()) * (10 / torch.log(torch.tensor(10.0, device=a.device)))
 
 
 @torch.no_grad()

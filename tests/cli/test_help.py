@@ -45,3 +45,14 @@ def test_20_help_is_quick():
 def test_it_runs_as_a_module(module):
     found = subprocess.run([sys.executable, "-m", module, "--version"], check=True, capture_output=True, text=True)
     assert found.stdout.startswith("sipbench ")
+
+
+def test_a_cell_imports_no_more_than_it_uses(tmp_path):
+    """torchmetrics alone takes longer to import than torch."""
+    program = (
+        "import sys; from sipbench import cli\n"
+        f"cli.main(['method=pinv', 'size=32', 'images=1', 'metrics=[psnr,ssim]', 'results={tmp_path}'])\n"
+        "heavy = {'diffusers', 'wandb', 'lpips', 'torchmetrics', 'torchvision', 'matplotlib', 'scipy', 'skimage'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

@@ -7,6 +7,7 @@ from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from sipbench.metrics import psnr, psnr_y, ssim, ssim_gaussian
+from sipbench.metrics.fidelity import intensity
 from tests.metrics.images import pair
 
 SIZES = [(1, 3, 7, 7), (2, 3, 33, 47), (3, 1, 16, 9), (2, 2, 64, 64)]
@@ -27,6 +28,16 @@ def by_skimage(metric, x_hat, x, **options):
 def test_psnr_is_that_of_skimage(size, noise):
     x_hat, x = pair(*size, noise=noise)
     np.testing.assert_allclose(psnr(x_hat, x), by_skimage(peak_signal_noise_ratio, x_hat, x), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("noise", [0.003, 0.2, 1.0])
+def test_psnr_is_that_of_torchmetrics_to_the_bit_without_its_import(size, noise):
+    from torchmetrics.functional.image import peak_signal_noise_ratio as theirs
+
+    x_hat, x = pair(*size, noise=noise)
+    options = {"data_range": 1.0, "reduction": "none", "dim": (1, 2, 3)}
+    assert torch.equal(psnr(x_hat, x), theirs(intensity(x_hat), intensity(x), **options))
 
 
 @pytest.mark.parametrize("noise", [0.003, 0.2, 1.0])
