@@ -182,3 +182,13 @@ def test_a_password_of_netrc_is_used(site, url, path, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     download(url, path, SHA, web=QUICK)
     assert site.asked[0][1]["authorization"] == "Basic bWU6czNjcmV0"
+
+
+def test_a_page_without_an_end_is_given_up(site, monkeypatch):
+    from sipbench.fetch import web
+
+    monkeypatch.setattr(web, "LONGEST", 1000)
+    site.pages["/short"], site.pages["/long"] = b"x" * 1000, b"x" * 1001
+    assert len(Web().text(f"{site.url}/short")[0]) == 1000
+    with pytest.raises(FetchError, match="it is longer than"):
+        Web().text(f"{site.url}/long")
