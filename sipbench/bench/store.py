@@ -82,8 +82,8 @@ def write_scores(cell: Cell, scores: Sequence[dict[str, Any]]) -> None:
 def read(folder: Path, columns: list[str] | None = None) -> Any:
     """The rows of a cell as a DataFrame, one an image; a row that succeeded stands before one that failed.
 
-    Of two that succeeded the first file's counts, but for one that is to be done again (see `settled`). Without names all
-    columns come but the heavy ones; scores that were computed later are filled in.
+    Of two that succeeded the first file's counts, but for one that is to be done again (see `settled`). Without names
+    all columns come but the heavy ones; scores that were computed later are filled in.
     """
     import pandas as pd
 
