@@ -112,6 +112,8 @@ class Counted:
         return Counted(copy.deepcopy(self._prior, memo), self._counts)
 
     def __getattr__(self, name: str) -> object:
+        if name == "_prior":  # of a copy that is being made
+            raise AttributeError(name)
         return getattr(self._prior, name)
 
 

@@ -298,3 +298,4 @@ def test_a_training_whose_name_is_no_file_s_is_found_where_it_was_laid_down(here
         if (job := work.agenda.next()) is not None:
             work._do(job)
     assert len(trained) == 1 and cli.main(["status", made.name]) == 0
+    assert os.listdir(made.results / "training") == []
