@@ -192,3 +192,11 @@ def test_a_page_without_an_end_is_given_up(site, monkeypatch):
     assert len(Web().text(f"{site.url}/short")[0]) == 1000
     with pytest.raises(FetchError, match="it is longer than"):
         Web().text(f"{site.url}/long")
+
+
+def test_a_length_that_is_no_number_is_not_known():
+    from types import SimpleNamespace
+
+    from sipbench.fetch.download import _start
+
+    assert _start(SimpleNamespace(status=200, headers={"Content-Length": "many"}), 0) == (0, None)
