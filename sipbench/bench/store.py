@@ -58,12 +58,16 @@ def prepare(cell: Cell) -> None:
 def write(cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
     """Land a finished batch: all of its rows, or none.
 
-    Where the same batch landed already, as somebody took it for a dead worker's, the one in which more succeeded stays.
+    Where the same batch landed already, as somebody took it for a dead worker's, what succeeded in either stays.
     """
     name = file_of([row["image"] for row in rows])
     have = _table(cell.folder / name, [*SETTLES])
-    if have is None or len(settled(have, retry_failed=True)) <= sum(row["status"] == "ok" for row in rows):
+    before = set() if have is None else settled(have, retry_failed=True)
+    good = [row for row in rows if row["status"] == "ok"]
+    if before <= {row["image"] for row in good}:
         _land(cell, rows, name)
+    elif more := [row for row in good if row["image"] not in before]:
+        _land(cell, more, file_of([row["image"] for row in more]))
 
 
 def file_of(images: Sequence[int]) -> str:

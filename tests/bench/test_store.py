@@ -106,6 +106,16 @@ def test_what_was_returned_is_of_the_row_that_counts(cell):
     assert store.kept(c, [0, 1, 2]) == rows.to_dict()
 
 
+def test_of_a_batch_that_two_have_done_no_success_is_lost(cell):
+    """One was taken for dead; what failed for it, for want of time say, succeeded for the other, and the other way."""
+    c = cell("method=pinv")
+    store.prepare(c)
+    store.write(c, [row(0, value=1.0), row(1, "failed"), row(2, "failed")])
+    store.write(c, [row(0, "failed"), row(1, value=2.0), row(2, "failed")])
+    rows = store.read(c.folder)
+    assert (rows["status"].tolist(), rows["psnr"].tolist()[:2]) == (["ok", "ok", "failed"], [1.0, 2.0])
+
+
 def test_a_row_by_older_metrics_that_cannot_be_scored_anew_stands_behind_one_that_was_done_again(cell, monkeypatch):
     c = cell("method=pinv")
     store.prepare(c)
