@@ -26,7 +26,7 @@ def posteriors(
     sigma = float(noise.sigma or 0)
 
     def judges(n: int) -> Sequence[Judge]:
-        key = json.dumps([cell.source, cell.degradation, cell.seed, cell.split], sort_keys=True, default=str)
+        key = json.dumps([cell.source, cell.degradation, cell.seed, cell.split, cell.size], sort_keys=True, default=str)
         found = []
         for i, image in enumerate(images):
             make = partial(_posterior, cell.dataset, problem, i, sigma)

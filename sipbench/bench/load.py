@@ -36,13 +36,14 @@ def _ready(cell: Cell, node: dict[str, Any], device: torch.device, part: str = "
     node = {k: v for k, v in node.items() if k != "get"}
     if "path" in node:
         node["weights"] = str(cell.weights_folder)
-    file = cell.weights.get(part)
-    return _prior(json.dumps(node, sort_keys=True), checkpoints.sha256(file) if file else "", device)
+    files = [cell.weights[name] for name in (part, *(("codec",) if part == "prior" else ())) if name in cell.weights]
+    content = tuple((checkpoints.sha256(file), checkpoints.settings_sha256(file)) for file in files)
+    return _prior(json.dumps(node, sort_keys=True), content, device)
 
 
 @cache
-def _prior(node: str, content: str, device: torch.device) -> Any:
-    """The prior of a node, by the hash of its weights too."""
+def _prior(node: str, content: tuple[tuple[str, str], ...], device: torch.device) -> Any:
+    """The prior of a node, by the hashes of its weights and of their settings too."""
     own = json.loads(node)
     return configs.build(own, device=device) if "path" in own else configs.build(own)
 

@@ -58,12 +58,16 @@ def prepare(cell: Cell) -> None:
 def write(cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
     """Land a finished batch: all of its rows, or none.
 
-    Where the same batch landed already, as somebody took it for a dead worker's, the one in which more succeeded stays.
+    Where the same batch landed already, as somebody took it for a dead worker's, what succeeded in either stays.
     """
     name = file_of([row["image"] for row in rows])
     have = _table(cell.folder / name, [*SETTLES])
-    if have is None or len(settled(have, retry_failed=True)) <= sum(row["status"] == "ok" for row in rows):
+    before = set() if have is None else settled(have, retry_failed=True)
+    good = [row for row in rows if row["status"] == "ok"]
+    if before <= {row["image"] for row in good}:
         _land(cell, rows, name)
+    elif more := [row for row in good if row["image"] not in before]:
+        _land(cell, more, file_of([row["image"] for row in more]))
 
 
 def file_of(images: Sequence[int]) -> str:
@@ -82,15 +86,17 @@ def write_scores(cell: Cell, scores: Sequence[dict[str, Any]]) -> None:
 def read(folder: Path, columns: list[str] | None = None) -> Any:
     """The rows of a cell as a DataFrame, one an image; a row that succeeded stands before one that failed.
 
-    Without names all columns come but the heavy ones; scores that were computed later are filled in.
+    Of two that succeeded the first file's counts, but for one that is to be done again (see `settled`). Without names
+    all columns come but the heavy ones; scores that were computed later are filled in.
     """
     import pandas as pd
 
-    wanted = None if columns is None else [*columns, "image", "status", "metrics_version"]
+    wanted = None if columns is None else [*columns, *SETTLES]
     frames = [one for path in files(folder, "rows") if (one := _table(path, wanted)) is not None]
     if not frames:
         return pd.DataFrame(columns=columns or ["image", "status"])
     rows = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    rows = rows.iloc[_stale(rows).argsort(kind="stable")] if len(frames) > 1 else rows
     order = rows.sort_values(["image", "status"], ascending=[True, False], kind="stable")
     order = _with_scores(folder, order.drop_duplicates("image").reset_index(drop=True), wanted)
     return order if columns is None else order[[name for name in columns if name in order]]
@@ -123,14 +129,14 @@ def opened(cell: Cell, image: int, content: bytes, read: Callable[[bytes], Opene
 
 
 def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
-    """What is kept of these images, by image; only the files that hold them are read."""
+    """What is kept of these images, by image; of two files the first counts, as in `read`. Only theirs are read."""
     found: dict[int, bytes] = {}
     for path in files(cell.folder, "rows"):
         held = _table(path, ["image"])
         if held is not None and set(held["image"]) & set(images) - set(found):
             rows = _table(path, ["image", "estimate"])
             if rows is not None and "estimate" in rows:
-                have = rows[rows["image"].isin(images) & rows["estimate"].notna()]
+                have = rows[rows["image"].isin({*images} - {*found}) & rows["estimate"].notna()]
                 found |= {int(row["image"]): row["estimate"] for row in have.to_dict("records")}
     return found
 
@@ -143,10 +149,17 @@ def done(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> set[int
 def settled(rows: Any, *, retry_failed: bool = False) -> set[int]:
     """The images of these rows that need no more work; they have the columns SETTLES, where there are such."""
     kept = rows[rows["status"] == "ok"] if retry_failed else rows
-    if "metrics_version" in kept:  # scored by older metrics, and nothing was kept to score it anew
-        stale = (kept["status"] == "ok") & (kept["metrics_version"] < protocol.versions()["metrics"])
-        kept = kept[~(stale & (kept["kept"].isna() if "kept" in kept else True))]
-    return {int(i) for i in kept["image"]}
+    return {int(i) for i in kept["image"][~_stale(kept)]}
+
+
+def _stale(rows: Any) -> Any:
+    """Of each row, whether it was scored by older metrics, and nothing was kept to score it anew."""
+    import numpy as np
+
+    if "metrics_version" not in rows:
+        return np.zeros(len(rows), bool)
+    old = (rows["status"] == "ok") & (rows["metrics_version"] < protocol.versions()["metrics"])
+    return (old & (rows["kept"].isna() if "kept" in rows else True)).to_numpy(bool)
 
 
 def changed(rows: Any) -> int:

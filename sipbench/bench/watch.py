@@ -5,10 +5,12 @@ It holds no truth: what it keeps is scored after the solver has returned.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,17 +94,26 @@ class Follow:
 
 
 class Counted:
-    """A prior that counts its network evaluations, one for each image denoised."""
+    """A prior that counts its network evaluations, one for each image denoised; those of its copies too."""
 
-    def __init__(self, prior: object) -> None:
+    def __init__(self, prior: object, counts: list[int] | None = None) -> None:
         self._prior = prior
-        self.evaluations = 0
+        self._counts = [0] if counts is None else counts
+
+    @property
+    def evaluations(self) -> int:
+        return self._counts[0]
 
     def denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
-        self.evaluations += len(x_t)
+        self._counts[0] += len(x_t)
         return self._prior.denoise(x_t, t)  # pyright: ignore
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Counted:
+        return Counted(copy.deepcopy(self._prior, memo), self._counts)
+
     def __getattr__(self, name: str) -> object:
+        if name == "_prior":  # of a copy that is being made
+            raise AttributeError(name)
         return getattr(self._prior, name)
 
 
@@ -146,7 +157,7 @@ class PeakMemory:
     def read(self) -> float:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**20 - self._start
-        return max(0.0, _status("VmHWM") - self._start)
+        return max(_status("VmHWM") - self._start, 0.0)  # in this order what is no number stays none
 
 
 def _reset_high_water() -> None:

@@ -99,10 +99,9 @@ def sweep(words: list[str]) -> int:
 def _freeze(words: list[str], jobs: list[list[str]], cells: list[Cell]) -> None:
     """Write down what was asked for, so that `sipbench status` can tell of it and `sipbench clean` keeps it."""
     from sipbench.cluster.asked import planned
-    from sipbench.cluster.plan import Plan
+    from sipbench.cluster.plan import Plan, once_each
 
-    made = {one.key: one for one in map(planned, cells, jobs)}
-    Plan.of("sweep", ["-m", *words], made.values(), cells[0].results).freeze()
+    Plan.of("sweep", ["-m", *words], once_each(map(planned, cells, jobs)), cells[0].results).freeze()
 
 
 def verdict(cell: Cell, rows: Any = None) -> tuple[int, str]:

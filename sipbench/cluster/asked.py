@@ -9,7 +9,7 @@ from sipbench.bench import validate
 from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
 from sipbench.cluster import plan as plans
-from sipbench.cluster.plan import Plan, Planned, results_of
+from sipbench.cluster.plan import Plan, Planned, once_each, results_of
 from sipbench.configs import Overrides
 from sipbench.errors import UserError, unknown
 
@@ -53,10 +53,7 @@ def of_sweep(words: Sequence[str], expand: Expand) -> Plan:
     cells = Cells().all(jobs)
     for path in Overrides(words).choices("path"):
         validate.taken([cell.method for cell in cells], path)
-    made: dict[str, Planned] = {}
-    for one in map(planned, cells, jobs):
-        made.setdefault(one.key, one)
-    return Plan.of("sweep", ["-m", *words], made.values(), cells[0].results)
+    return Plan.of("sweep", ["-m", *words], once_each(map(planned, cells, jobs)), cells[0].results)
 
 
 def planned(cell: Cell, words: Sequence[str]) -> Planned:

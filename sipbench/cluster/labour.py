@@ -165,7 +165,7 @@ class Labour:
     def _train(self, job: Job, cell: Cell) -> None:
         from sipbench.training.learned import train
 
-        lesson = next(one for one in cell.lessons.values() if one.name == job.lesson)
+        lesson = next(one for one in cell.lessons.values() if one.folder(cell.results).name == job.lesson)
         train(lesson, cell.results, cell.device, lambda line: print(line, flush=True))
 
     def _give_up(self, job: Job, cell: Cell, reasons: list[str]) -> int:

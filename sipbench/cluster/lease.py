@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sipbench.cluster import files
 from sipbench.cluster.presence import Watch, everybody, file_of, gone
@@ -121,12 +122,14 @@ def tidy(results: Path, worker: str, watch: Watch) -> None:
             file_of(results, said["worker"]).unlink(missing_ok=True)
 
 
-def of_worker(results: Path, worker: str) -> Iterator[Lease]:
-    """All that a worker holds."""
+def of_worker(results: Path, worker: str, pid: int | None = None) -> Iterator[Lease]:
+    """All that a worker holds, or one of its processes."""
     for cell, held in holders(results).items():
         for key in (key for key, owner in held.items() if owner == worker):
             folder = results / "leases" / cell
-            yield Lease(folder, key, _newest(folder, key), worker)
+            found = Lease(folder, key, _newest(folder, key), worker)
+            if pid is None or (files.read(found.path) or {}).get("pid") == pid:
+                yield found
 
 
 def _made(lease: Lease) -> bool:
@@ -135,13 +138,17 @@ def _made(lease: Lease) -> bool:
         lease.folder.mkdir(parents=True, exist_ok=True)
         temporary = lease.folder / f".{lease.worker}.{uuid.uuid4().hex[:8]}.tmp"
         try:
-            files.write(temporary, {"worker": lease.worker, "since": time.time()})
+            files.write(temporary, _said(lease))
             return _linked(temporary, lease)
         except FileNotFoundError:  # who gave back the last lease of the folder removed it
             continue
         finally:
             temporary.unlink(missing_ok=True)
     return False
+
+
+def _said(lease: Lease) -> dict[str, Any]:
+    return {"worker": lease.worker, "pid": os.getpid(), "since": time.time()}
 
 
 def _linked(temporary: Path, lease: Lease) -> bool:
@@ -164,7 +171,7 @@ def _exclusive(lease: Lease) -> bool:
 
     try:
         with open(lease.path, "x", encoding="utf-8") as file:
-            file.write(json.dumps({"worker": lease.worker, "since": time.time()}))
+            file.write(json.dumps(_said(lease)))
     except FileExistsError:
         return False
     return True

@@ -40,7 +40,7 @@ class Planned:
     Attributes:
         folder: where its rows lie, below the results folder.
         weights: what has to be loaded for it; cells that share it are done one after the other.
-        lessons: the names of what its recipe trains.
+        lessons: what its recipe trains, by the names of the folders that it is laid down in.
         refused: why it cannot be done at all, of a sweep's cell that lacks something; it has no hash then.
     """
 
@@ -71,7 +71,7 @@ class Planned:
             metrics=cell.metrics,
             retry_failed=cell.retry_failed,
             weights=_digest(sorted(cell.identity["weights"].items())),
-            lessons=tuple(sorted({one.name for one in cell.lessons.values()})),
+            lessons=tuple(sorted({one.folder(cell.results).name for one in cell.lessons.values()})),
             identity=cell.identity,
         )
 
@@ -176,6 +176,17 @@ class Plan:
         except FileExistsError:
             return False
         return True
+
+
+def once_each(cells: Iterable[Planned]) -> list[Planned]:
+    """Each cell once, with all images and scores that were asked of it: these are no part of its name."""
+    made: dict[str, Planned] = {}
+    for one in cells:
+        first = made.setdefault(one.key, one)
+        images = dict.fromkeys([*first.images, *one.images])
+        metrics = dict.fromkeys([*first.metrics, *one.metrics])
+        made[one.key] = replace(first, images=tuple(images), metrics=tuple(metrics))
+    return list(made.values())
 
 
 def results_of(words: Sequence[str]) -> Path:

@@ -128,13 +128,9 @@ class Supervisor:
     def _look(self, hand: Hand) -> None:
         if hand.overdue() and not self._killed_at:
             hand.signal(signal.SIGKILL, "hung: a step went on long after its budget was spent")
+        pid = hand.process.pid if hand.process else None
         if hand.look(stopping=bool(self._killed_at or self._told)):
-            self._give_back_rest()
-
-    def _give_back_rest(self) -> None:
-        """After the end of its only process: what that had just taken and not yet told of."""
-        if len(self._hands) == 1:
-            for held in lease.of_worker(self._results, self.presence.worker):
+            for held in lease.of_worker(self._results, self.presence.worker, pid):  # just taken, and not yet told of
                 held.release()
 
     def _beat(self) -> None:

@@ -122,7 +122,7 @@ def _start(answer: Any, have: int) -> tuple[int, int | None]:
     """Where what comes belongs, and how long the whole file is, where that is told."""
     length = answer.headers.get("Content-Length")
     if answer.status != 206:
-        return 0, None if length is None else int(length)
+        return 0, int(length) if length and length.isdecimal() else None
     unit, _, span = answer.headers.get("Content-Range", "").partition(" ")
     first, total = span.partition("-")[0], span.partition("/")[2]
     if unit != "bytes" or not first.isdigit() or int(first) != have:

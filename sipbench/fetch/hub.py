@@ -36,14 +36,14 @@ def snapshot(repo: str, folder: Path, tell: Tell = silent, web: Web | None = Non
     text, _ = web.text(about)
     try:
         told = json.loads(text)
-        revision, files = told["sha"], {one["rfilename"]: one for one in told["siblings"]}
-    except (ValueError, KeyError, TypeError) as error:
+        revision, files = told["sha"], {str(one["rfilename"]): _sha256(one) for one in told["siblings"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FetchError(f"{shown(about)} answers with something else than a list of files") from error
     wanted = list(_wanted(list(files)))
     if not any(PurePosixPath(name).name in (*SAFE, PICKLED) for name in wanted):
         raise FetchError(f"{shown(page)} has no weights in diffusers format")
     for name in wanted:
-        path, sha256 = folder / name, _sha256(files[name])
+        path, sha256 = folder / name, files[name]
         made = path.with_name(SAFE[0]) if path.name == PICKLED else path
         if made != path and made.is_file() or (path.is_file() and sha256 and sha256_of(path) == sha256):
             continue

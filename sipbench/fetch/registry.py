@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -76,13 +77,14 @@ def links(place: str, web: Web) -> Iterator[str]:
     if folder is not None:
         place = (folder / "index.html" if folder.is_dir() else folder).absolute().as_uri()
     text, found_at = web.text(place, HTML)
-    page = _Links()
+    page, found = _Links(), list[str]()
     page.feed(text)
     for href in page.found:
-        link = urljoin(found_at, href)
-        ours, theirs = urlsplit(place), urlsplit(link)
-        same = (ours.scheme, ours.hostname, ours.port) == (theirs.scheme, theirs.hostname, theirs.port)
-        yield urlunsplit(theirs._replace(netloc=ours.netloc if same else theirs.netloc, fragment=""))
+        with suppress(ValueError):  # a link that is none
+            ours, theirs = urlsplit(place), urlsplit(urljoin(found_at, href))
+            same = (ours.scheme, ours.hostname, ours.port) == (theirs.scheme, theirs.hostname, theirs.port)
+            found.append(urlunsplit(theirs._replace(netloc=ours.netloc if same else theirs.netloc, fragment="")))
+    yield from found
 
 
 class _Links(HTMLParser):

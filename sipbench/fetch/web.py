@@ -18,6 +18,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from sipbench.errors import UserError
 
+LONGEST = 64 * 2**20  # bytes of a page
+
 
 class FetchError(UserError):
     """Why something did not come, in a line."""
@@ -51,9 +53,12 @@ class Web:
         """A page, and the address that it was found at in the end."""
         try:
             with self.open(url, {"Accept": accept}) as answer:
-                return answer.read().decode("utf-8", "replace"), answer.url
+                text, found_at = answer.read(LONGEST + 1), answer.url
         except (OSError, http.client.HTTPException) as error:
             raise FetchError(f"{shown(url)}: {line(error)}") from error
+        if len(text) > LONGEST:
+            raise FetchError(f"{shown(url)}: it is longer than {LONGEST:,} bytes: no page of links is")
+        return text.decode("utf-8", "replace"), found_at
 
     def open(self, url: str, headers: dict[str, str]) -> Any:
         """The answer to a request."""

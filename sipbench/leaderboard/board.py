@@ -19,7 +19,7 @@ from sipbench.cluster.merge import damage, told
 from sipbench.errors import UserError
 from sipbench.leaderboard.handed import Handed, handed, problem, unlike
 from sipbench.leaderboard.twice import compared
-from sipbench.leaderboard.verify import Judge, Record, Refused
+from sipbench.leaderboard.verify import OURS, Judge, Record, Refused
 from sipbench.tables.spec import Entry, Row, TableSpec
 
 NOBODY = "nobody handed it in"
@@ -138,16 +138,21 @@ class Looking:
 
     def _placed(self, folder: Path, cell: Path) -> tuple[tuple[Pair, int], Handed]:
         """Which problem and seed of the table a cell is of."""
-        dataset, degradation, method, _ = cell.relative_to(folder / "runs").parts
         said, why = told(cell)
         if why:
             raise Refused(why)
         for file in store.files(cell):
             if why := damage(file, cell.name):
                 raise Refused(f"{file.name}: {why}")
-        theirs = said["identity"]
-        if not isinstance(theirs, dict):
-            raise Refused("its cell.json cannot be read")
+        try:
+            return self._known(said, folder, cell)
+        except (TypeError, LookupError, AttributeError, ValueError) as error:  # of a stranger: it may hold anything
+            raise Refused("its cell.json cannot be read") from error
+
+    def _known(self, said: Record, folder: Path, cell: Path) -> tuple[tuple[Pair, int], Handed]:
+        """By what its cell.json says."""
+        dataset, degradation, method, _ = cell.relative_to(folder / "runs").parts
+        theirs = dict(said["identity"])
         for place, ours in self.problems.items():
             if not unlike(theirs, ours):
                 own = handed(self.spec.setting(*place[0]), place[1], method, said, folder)
@@ -170,6 +175,7 @@ def board(spec: TableSpec, gathered: Gathered, out: Path) -> Board:
     rows: dict[str, Row] = {}
     for one in gathered.taken:
         cell = one.cell.below(out)
+        _let_go(cell)
         store.prepare(cell)
         store.write(cell, one.rows)
         row = own.get(cell.hash) or _row(one, {key for key, kept in cells.items() if _full(kept, cell.seed)})
@@ -185,6 +191,14 @@ def board(spec: TableSpec, gathered: Gathered, out: Path) -> Board:
         "evaluations are as they were handed in, on the devices named, and are no measurement of ours.",
     )
     return Board(**{**kept, "rows": tuple(ranked), "notes": notes}, given=tuple(given), out=out)
+
+
+def _let_go(cell: Handed) -> None:
+    """Remove what an earlier board has written of a cell: it may not be what is handed in now."""
+    read = {path: store.table(path, None) for path in store.files(cell.folder, "rows")}
+    own = [path for path, rows in read.items() if rows is not None and OURS in rows.column_names]
+    for path in (*own, *(store.files(cell.folder, "scores") if own else ())):
+        path.unlink(missing_ok=True)
 
 
 def _entry(spec: TableSpec, pair: Pair, row: Row, cells: list[Handed], out: Path) -> Entry:

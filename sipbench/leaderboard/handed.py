@@ -62,7 +62,9 @@ def handed(setting: Cell, seed: int, method: str, said: Mapping[str, Any], resul
     target = (said.get("identity") or {}).get("method") or [method, "", "", {}]
     node = {**node, "name": method, "solver": {"_target_": str(target[1])}, "networks": {}, "priors": {}}
     own = {f.name: getattr(setting, f.name) for f in fields(Cell)}
-    return Handed(**{**own, "method": node, "seed": seed, "results": results, "prior": None}, said=said)
+    made = Handed(**{**own, "method": node, "seed": seed, "results": results, "prior": None}, said=said)
+    _ = made.options, made.origins, made.weights  # said by a stranger: what is none of these shows here
+    return made
 
 
 def problem(setting: Cell, seed: int) -> dict[str, Any]:

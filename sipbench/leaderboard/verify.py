@@ -13,11 +13,13 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.record import y_hash
 from sipbench.bench.rescore import fits, scores, unsolved
 from sipbench.bench.run import Bench
+from sipbench.bench.score import GAPS
 from sipbench.leaderboard.handed import Handed, other_protocol
 from sipbench.problem import Estimate
 
 Record = dict[str, Any]
 UNKNOWN = ("oracle_", "curve_", "along_")  # what only the run itself could tell: it is not passed on
+OURS = "scored_on"  # a column of all rows that are passed on, and of no others
 
 
 class Refused(Exception):
@@ -99,8 +101,9 @@ class Judge:
 
     def _row(self, row: Record, made: Record | None, kept: dict[int, bytes], png: dict[int, Any]) -> Record:
         """What is passed on of a row: no score and no curve that was not made here."""
-        claims = {*metrics.METRICS, *self.names}
-        own = {k: v for k, v in row.items() if k not in claims and not k.startswith(UNKNOWN)}
+        claims = (*metrics.METRICS, *self.names, *GAPS.values())  # of a part as well: NAME_psnr
+        own = {k: v for k, v in row.items() if not (k in claims or k.endswith(tuple(f"_{name}" for name in claims)))}
+        own = {k: v for k, v in own.items() if not k.startswith(UNKNOWN)} | {OURS: None}
         if made is None:
             return own
         image = int(row["image"])

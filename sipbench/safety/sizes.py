@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pickle
+import stat
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -94,8 +95,11 @@ def weights(path: Path, device: Any = "cpu") -> Any:
 
 def json_object(path: Path) -> dict[str, Any]:
     """The names and values of a .json file."""
-    if path.stat().st_size > MOST_JSON:
-        raise ValueError(f"it has {path.stat().st_size:,} bytes: settings have fewer")
+    said = path.stat()
+    if not stat.S_ISREG(said.st_mode):  # a pipe has no end, and neither has a device
+        raise ValueError("it is no regular file")
+    if said.st_size > MOST_JSON:
+        raise ValueError(f"it has {said.st_size:,} bytes: settings have fewer")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:

@@ -44,7 +44,7 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
         datasets=_choices("dataset", axes.get("dataset") or own["datasets"]),
         tasks=_tasks(node | own, axes.get("degradation"), axes.get("seed") or own.get("seeds")),
         rows=_rows(rows, axes.get("method") or own.get("only")),
-        seeds=tuple(_seed(s) for s in axes.get("seed") or own.get("seeds") or node["seeds"]),
+        seeds=tuple(dict.fromkeys(_seed(s) for s in axes.get("seed") or own.get("seeds") or node["seeds"])),
         published=published,
         overrides=tuple(typed),
         notes=tuple(" ".join(line.split()) for part in (node, own) for line in part.get("notes") or ()),

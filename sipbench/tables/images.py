@@ -46,7 +46,7 @@ def values(rows: Any, column: str) -> Any:
 def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Measure, pd.DataFrame]]:
     """For each problem and measure that has a better side, the values of the rows that solved all: images × rows.
 
-    A row that lacks a value where another has one is left out, and no image is.
+    A row that lacks a value where another has one, of whatever seed, is left out, and no image is.
     """
     import pandas as pd
 
@@ -57,13 +57,21 @@ def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Mea
         for measure in (*spec.measures, *COSTS):
             if measure.higher_is_better is None or measure.shared:
                 continue
-            found = {
-                row.name: values(rows[(*pair, row.name)], row.column(measure, rows[(*pair, row.name)])) for row in whole
-            }
-            known = set().union(*(v.index for v in found.values()))
-            table = pd.DataFrame({name: v for name, v in found.items() if len(v) == len(known)})
+            columns = {row.name: row.column(measure, rows[(*pair, row.name)]) for row in whole}
+            runs = {name: _runs(rows[(*pair, name)], column) for name, column in columns.items()}
+            known = set().union(*runs.values())
+            kept = [name for name, own in runs.items() if len(own) == len(known)]
+            table = pd.DataFrame({name: values(rows[(*pair, name)], columns[name]) for name in kept})
             if table.shape[1] > 1 and len(table) > 1:
                 yield pair, measure, table
+
+
+def _runs(rows: Any, column: str) -> set[tuple[int, int]]:
+    """The images and seeds that have a value."""
+    if column not in rows:
+        return set()
+    good = rows[rows[column].notna()]
+    return set(zip(good["image"], good["seed"], strict=True))
 
 
 def _rows(entry: Entry, found: Mapping[Path, Any]) -> Any:

@@ -88,16 +88,17 @@ class Growth:
 
 
 def points(spec: TableSpec) -> list[Point]:
-    """Of all problems and rows, in the table's order, those whose images are all there and none failed."""
+    """Of all problems and rows, in the table's order, those of which every image has a value, and none failed."""
     kept, seen, found = images.stored(spec), set[str](), []
     for entry in spec.entries():
         for cell in entry.cells:
             rows = kept[entry.key]
             own = rows[rows["seed"] == cell.seed]
-            whole = len(own) == len(cell.images) and bool((own["status"] == "ok").all())
+            values = images.values(own, entry.row.column(spec.measures[0], own))
+            whole = len(values) == len(own) == len(cell.images)
             if whole and cell.hash + entry.row.name not in seen:
                 seen.add(cell.hash + entry.row.name)
-                found.append(_point(spec, entry, cell, own))
+                found.append(_point(spec, entry, cell, own, values))
     return found
 
 
@@ -161,10 +162,9 @@ def knows(row: Row) -> str:
     return "; ".join(f"{how} {' and '.join(what)}" for how, what in said if what) or "nothing"
 
 
-def _point(spec: TableSpec, entry: Entry, cell: Cell, rows: Any) -> Point:
+def _point(spec: TableSpec, entry: Entry, cell: Cell, rows: Any, values: Any) -> Point:
     task = spec.tasks[entry.degradation]
     n = next(map(shown, cell.lessons.values()), 0)
-    values = images.values(rows, entry.row.column(spec.measures[0], rows))
     problem = entry.dataset, (task.of or task).name
     return Point(problem, entry.row, n, cell.seed, values, dict(_facts(rows)) | {"cell": cell.hash})
 

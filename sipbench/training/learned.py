@@ -15,6 +15,7 @@ from sipbench import checkpoints, device
 from sipbench.bench.cell import Cell
 from sipbench.bench.lesson import Lesson
 from sipbench.errors import UserError
+from sipbench.safety.text import file_word
 from sipbench.safety.whole import whole
 from sipbench.training.folder import architecture
 from sipbench.training.lessons import Training
@@ -54,7 +55,7 @@ def _laid_down(lesson: Lesson, results: Path, on: str, report: Report) -> Path:
     for width in lesson.widths if "width" in lesson.network else (None,):
         own = lesson if width is None else replace(lesson, network=lesson.network | {"width": width}, widths=())
         report(f"training {lesson.name}" + ("" if width is None else f", width {width}"))
-        place = results / "training" / own.name
+        place = results / "training" / file_word(own.name)
         runs.append((own, *_one(own, schedule, place, at, report)))
     best, network, facts = min(runs, key=lambda run: run[2].get("best", run[2]["loss"]))
     seconds = sum(run[2]["seconds"] for run in runs)
@@ -73,7 +74,7 @@ def _laid_down(lesson: Lesson, results: Path, on: str, report: Report) -> Path:
     with whole(folder / "facts.json", shared=False) as beside:
         checkpoints.write_json(beside, said)
     for one, _, _ in runs:  # what is done needs not be gone on with
-        place = results / "training" / one.name
+        place = results / "training" / file_word(one.name)
         with alone(place, report):
             shutil.rmtree(place, ignore_errors=True)
     return folder

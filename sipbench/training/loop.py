@@ -245,7 +245,9 @@ def _step(
     for group in state.optimiser.param_groups:
         group["lr"] = schedule.rate(step) * factor
     precision = getattr(torch, schedule.precision)
-    with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
+    autocast = torch.autocast(device.type, precision, enabled=precision is not torch.float32)
+    with autocast, torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed((schedule.seed * 2**32 + step) % 2**63)  # of what a network draws by itself, such as dropout
         value = loss(state.network, x, rng)
     state.optimiser.zero_grad(set_to_none=True)
     value.backward()

@@ -168,3 +168,13 @@ def test_a_figure_of_a_posterior_needs_one(cell):
     with pytest.raises(NotApplicable, match="phase_fourier is not linear"):
         words = ("dataset=field_smooth", "size=8", "degradation=phase_fourier", "metrics=[posterior_ratio]")
         Bench.of(cell("method=hio_er", "draws=2", *words))
+
+
+def test_a_posterior_is_kept_for_the_size_that_it_is_of(noisy):
+    """A density of somebody else's may take its size from the cell alone."""
+    judges = []
+    for size in (16, 32):
+        words = "dataset=field_smooth", "~dataset.size", f"size={size}", "degradation=denoise", "draws=2", "images=1"
+        bench = Bench.of(noisy(*words))
+        judges += bench.posteriors([0], bench.pose([0]))(2)
+    assert judges[0] is not judges[1]

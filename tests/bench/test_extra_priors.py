@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import textwrap
 from dataclasses import replace
 
@@ -141,3 +142,17 @@ def test_a_file_that_changed_is_hashed_again(tmp_path):
     before = checkpoints.sha256(file)
     file.write_bytes(b"other")
     assert checkpoints.sha256(file) != before
+
+
+def test_a_prior_whose_settings_changed_is_loaded_anew(cell, tiny_prior, tmp_path):
+    """In one process, such as a notebook's: the cell has another name, and so it has another prior."""
+    folder = shutil.copytree(tiny_prior[1].partition("=")[2], tmp_path / "own")
+    found = []
+    for end in (0.02, 0.01):
+        told = json.loads((folder / "scheduler_config.json").read_text())
+        (folder / "scheduler_config.json").write_text(json.dumps(told | {"beta_end": end}))
+        c = cell("method=dps", "prior=diffusers", f"prior.path={folder}")
+        prior = Bench.of(c, check=False).prior
+        found.append((c.hash, float(prior.scales(prior.times(4)[0])[0])))
+    (one, before), (other, after) = found
+    assert one != other and before != after

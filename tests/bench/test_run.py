@@ -1,6 +1,8 @@
 """One cell: failures become rows, memory is halved, the truth stays out, the clock is the solver's."""
 
+import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -204,3 +206,17 @@ def test_so_is_that_of_another_part(cell, tmp_path):
     path.write_text(text.replace("1", "2"))
     with pytest.raises(UserError, match="its code was changed while this ran"):
         run(c)
+
+
+def test_memory_that_cannot_be_told_is_no_number(monkeypatch):
+    monkeypatch.setattr(watch, "_status", lambda key: float("nan"))  # a machine without /proc
+    assert math.isnan(watch.PeakMemory(torch.device("cpu")).read())
+
+
+def test_a_prior_that_is_counted_can_be_copied():
+    """A solver may adapt a copy of what it was lent, and what it asks of that counts."""
+    lent = watch.Counted(SimpleNamespace(denoise=lambda x, t: x, shape=(1, 2, 2)))
+    for copied in (copy.deepcopy(lent), copy.copy(lent)):
+        assert copied.shape == (1, 2, 2)
+        copied.denoise(torch.zeros(3, 1), torch.zeros(1))
+    assert lent.evaluations == 6

@@ -93,3 +93,36 @@ def test_merging_is_copying(cell, tmp_path, batches, cut):
 
 def test_a_row_of_an_unknown_cell_reads_empty(tmp_path):
     assert isinstance(store.read(tmp_path), pd.DataFrame) and store.read(tmp_path).empty
+
+
+def test_what_was_returned_is_of_the_row_that_counts(cell):
+    """Two machines did the same images in batches of other sizes: the estimate is that of the row that is read."""
+    c = cell("method=pinv")
+    store.prepare(c)
+    for images in ([0], [0, 1], [0, 1, 2], [1, 0], [2, 0]):  # names of files are hashes: either may come first
+        kept = {"estimate": ",".join(map(str, images)).encode(), "kept": True}
+        store.write(c, [row(i, value=float(len(images) + 10 * images[0])) | kept for i in images])
+    rows = store.read(c.folder, ["image", "estimate"]).set_index("image")["estimate"]
+    assert store.kept(c, [0, 1, 2]) == rows.to_dict()
+
+
+def test_of_a_batch_that_two_have_done_no_success_is_lost(cell):
+    """One was taken for dead; what failed for it, for want of time say, succeeded for the other, and the other way."""
+    c = cell("method=pinv")
+    store.prepare(c)
+    store.write(c, [row(0, value=1.0), row(1, "failed"), row(2, "failed")])
+    store.write(c, [row(0, "failed"), row(1, value=2.0), row(2, "failed")])
+    rows = store.read(c.folder)
+    assert (rows["status"].tolist(), rows["psnr"].tolist()[:2]) == (["ok", "ok", "failed"], [1.0, 2.0])
+
+
+def test_a_row_by_older_metrics_that_cannot_be_scored_anew_stands_behind_one_that_was_done_again(cell, monkeypatch):
+    c = cell("method=pinv")
+    store.prepare(c)
+    batches = sorted(([0], [0, 1]), key=store.file_of)
+    old, new = ({"metrics_version": version} for version in (1, 2))
+    monkeypatch.setattr(store.protocol, "versions", lambda: {"metrics": 2})
+    store.write(c, [row(i) | old for i in batches[0]])
+    assert store.missing(c) == [0, 1, 2]
+    store.write(c, [row(i, value=2.0) | new for i in batches[1]])
+    assert 0 not in store.missing(c) and store.read(c.folder)["psnr"][0] == 2.0

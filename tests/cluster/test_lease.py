@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from sipbench.cluster import clean, files, hand, lease, presence
+from sipbench.cluster import clean, files, hand, lease, presence, supervisor
 from sipbench.cluster.presence import Presence, Watch
 
 
@@ -182,6 +182,25 @@ def test_a_process_that_does_not_listen_yet_is_not_ended_by_the_signal_to_finish
     assert one.process.poll() is None
     one.signal(signal.SIGKILL)
     one.process.wait()
+
+
+def test_what_a_process_of_several_had_just_taken_is_given_back(tmp_path, folder, watch, monkeypatch):
+    """It ended before it told of its batch: else all others would wait for that as long as the worker lives."""
+    both = supervisor.Supervisor(tmp_path, [], [None, None], 1, 60.0, 60.0)
+    ended, lives = both._hands
+    monkeypatch.setattr(hand.subprocess, "Popen", partial(_sleeping, hand.subprocess.Popen))
+    for one, key in ((ended, "000000-a"), (lives, "000001-a")):
+        one.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(lease.os, "getpid", lambda pid=one.process.pid: pid)
+            assert lease.claim(folder, key, both.presence.worker, watch)
+    ended.process.kill()
+    ended.process.wait()
+    both._look(ended)
+    assert lease.holders(tmp_path) == {"cell": {"000001-a": both.presence.worker}}
+    for one in both._hands:
+        one.process.kill()
+        one.process.wait()
 
 
 def _sleeping(popen, command, **more):

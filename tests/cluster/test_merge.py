@@ -1,7 +1,9 @@
 """Joined is what is sound; what is not is named; what nothing asks for is shown before it is removed."""
 
 import json
+import os
 import shutil
+import threading
 
 import pyarrow as pa
 import pytest
@@ -135,3 +137,14 @@ def test_a_cell_that_is_nested_without_end_is_refused_as_any_other(here, cell, c
     (made.folder / "cell.json").write_text('{"identity": ' + "[" * 10**5 + "]" * 10**5 + "}")
     assert cli.main(["merge", "b", "into=a"]) == 1
     assert "its cell.json cannot be read" in capsys.readouterr().err
+
+
+def test_a_pipe_in_the_place_of_a_file_is_refused_at_once(tmp_path):
+    """In what a stranger packed a name may stand for anything: reading a pipe would never end."""
+    (tmp_path / "cell").mkdir()
+    os.mkfifo(tmp_path / "cell" / "cell.json")
+    said = []
+    asked = threading.Thread(target=lambda: said.append(merge.told(tmp_path / "cell")), daemon=True)
+    asked.start()
+    asked.join(2)
+    assert said == [({}, "its cell.json cannot be read")]

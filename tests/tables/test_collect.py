@@ -205,6 +205,18 @@ def test_a_row_that_lacks_a_value_on_an_image_does_not_shrink_the_comparison_of_
     assert not short.best_group and short.difference != short.difference and short.n == 2
 
 
+def test_methods_are_compared_over_the_same_runs_of_an_image(tmp_path):
+    """Each of two lacks the number of one seed of an image, and not of the same one: these are other noises."""
+    spec = whole(tmp_path, "method=pinv,dip,unet", "images=6", "seed=0,1")
+    for entry in spec.planned:
+        lacks = {"pinv": 0, "dip": 1}.get(entry.row.method)
+        for cell in entry.cells:
+            put(cell, [row(i, float("nan") if (i, cell.seed) == (2, lacks) else 20.0 + i) for i in cell.images])
+    frame = tables.collect(spec)
+    assert not frame[(frame.metric == "PSNR") & frame.difference.notna()].shape[0]
+    assert frame[(frame.metric == "SSIM") & frame.difference.notna()].shape[0] == 3
+
+
 @pytest.mark.parametrize(("successes", "n"), [(0, 8), (3, 8), (8, 8), (20, 32)])
 def test_the_interval_of_a_share_is_wilsons(successes, n):
     from scipy.stats import binomtest

@@ -288,3 +288,7 @@ def test_the_table_of_the_docs_is_one(monkeypatch, tmp_path):
     mean = next(entry for entry in spec.planned if entry.row.name == "dps_mean")
     assert mean.cell.draws == 8 and mean.row.column(spec.measures[0]) == "mean_psnr"
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(tables.views.names())
+
+
+def test_a_seed_that_is_typed_twice_counts_once():
+    assert tables.load("table1", overrides=["seed=1,0,1"]).seeds == (1, 0)

@@ -85,6 +85,15 @@ def test_all_images_are_as_many_as_there_are_or_as_are_shown(tmp_path):
     assert learning.shown(replace(lesson, dataset=node)) == 3
 
 
+def test_what_lacks_the_number_of_an_image_is_held_against_nothing(tmp_path):
+    """Each of the two has a number of two images, and not of the same."""
+    spec = load(tmp_path, FEW, "degradation=sr4-images4", "seed=0", "images=3")
+    for lost, entry in zip((0, 2), spec.planned, strict=True):
+        for cell in entry.cells:
+            put(cell, [row(i, float("nan") if i == lost else 20.0 + i) for i in cell.images])
+    assert learning.points(spec) == []
+
+
 def test_a_first_seed_comes_before_the_next(tmp_path):
     seeds = [cell.seed for cell, _ in tables.pending(load(tmp_path, FEW, "degradation=sr4-images4,sr4-images16"))]
     assert seeds == sorted(seeds) and set(seeds) == {0, 1, 2}

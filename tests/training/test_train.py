@@ -108,3 +108,21 @@ def test_every_objective_gives_a_prior_that_loads(tmp_path, quick, objective):
     assert folder.name == f"faces-32-{objective}"
     prior = diffusers_prior(str(folder), weights=tmp_path)
     assert prior.denoise(torch.zeros(1, 3, 32, 32), prior.times(3)[1]).shape == (1, 3, 32, 32)
+
+
+def test_what_a_network_draws_by_itself_is_the_same_after_a_break(tmp_path):
+    """Dropout draws from torch's own generator, which no state of a training keeps."""
+    from sipbench.training.loop import Schedule, fit
+
+    def weights(folder, steps):
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 4))
+        torch.manual_seed(steps)
+        schedule = Schedule(steps=steps, batch_size=2, decay=0.0001, warmup=0)
+        parts = network, lambda net, x, rng: (net(x) - x).square().mean(), lambda numbers: torch.ones(len(numbers), 4)
+        average, _ = fit(*parts, schedule, folder, device=torch.device("cpu"), report=lambda _: None)
+        assert torch.initial_seed() == steps  # and leaves that as it was
+        return torch.nn.utils.parameters_to_vector(average.parameters())
+
+    whole, _ = weights(tmp_path / "a", 4), weights(tmp_path / "b", 2)
+    assert torch.equal(whole, weights(tmp_path / "b", 4))
