@@ -201,6 +201,8 @@ class Best:
         if self.validate is None or not due:
             return
         value = self.validate(self.state.average)
+        if not math.isfinite(value) and self.state.best is None:
+            raise UserError(f"it went astray: its loss is no number at step {step}; try a smaller schedule.lr")
         self.looks += 1
         if value < self.value:
             self.value, self.step, self.looks = value, step, 0

@@ -105,11 +105,10 @@ def _number():
     return Number()
 
 
-def _fit(folder, steps, **more):
+def _fit(folder, steps, validate=lambda net: abs(float(net.value) - 0.5), **more):
     """A number that walks to 1 by .1 a step; on validation images .5 is best."""
     schedule = Schedule(steps=steps, lr=0.1, warmup=0, decay=0.001, ema=0.0, validate_every=1, save_every=1, **more)
     loss = lambda net, x, rng: (net.value - 1).abs()  # noqa: E731
-    validate = lambda net: abs(float(net.value) - 0.5)  # noqa: E731
     return fit(_number(), loss, lambda n: torch.zeros(len(n), 1, 1, 1), schedule, folder, device=torch.device("cpu"),
                validate=validate, report=silent)  # fmt: skip
 
@@ -118,6 +117,12 @@ def test_the_best_on_validation_images_is_what_comes_of_it(tmp_path):
     network, facts = _fit(tmp_path / "a", 9)
     assert float(network.value) == pytest.approx(0.5, abs=1e-3) and facts["best_step"] == 5 and facts["step"] == 9
     assert len(pd.read_csv(tmp_path / "a/validation.csv")) == 9
+
+
+def test_one_that_goes_astray_lays_nothing_down(tmp_path):
+    with pytest.raises(UserError, match=r"no number at step 1; try a smaller schedule\.lr"):
+        _fit(tmp_path / "a", 9, validate=lambda net: float("nan"))
+    _fit(tmp_path / "b", 9, validate=lambda net: 0.5 if float(net.value) < 0.5 else float("nan"))
 
 
 def test_it_ends_after_looks_without_a_better_one(tmp_path):
