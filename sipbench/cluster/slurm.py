@@ -42,7 +42,13 @@ def submit(
             raise UserError("sbatch does not answer: try again later; what is submitted already goes on") from error
         if found.returncode:
             sent = f" (jobs {' '.join(jobs)} are sent)" if jobs else ""
-            raise UserError(f"{' '.join(found.stderr.split())[:400]}{sent}: {shlex.join(line)}")
+            why = " ".join(found.stderr.split())[:400]
+            hint = (
+                " What a worker takes is said by gpus=, cpus= and mem_gb=."
+                if "specification" in why or "configuration" in why
+                else ""
+            )
+            raise UserError(f"{why}{sent}: {shlex.join(line)}.{hint}")
         jobs.append(found.stdout.strip().partition(";")[0])
     return jobs
 

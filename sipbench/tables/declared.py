@@ -166,6 +166,8 @@ def _rows(rows: list[Row], wanted: list[str] | None) -> tuple[Row, ...]:
         return tuple(rows)
     own = {row.name for row in rows} | {row.method for row in rows}
     for name in wanted:
+        if ".py:" in name:
+            raise UserError(f"{name} has no name to stand in a table: give it one by a YAML, see docs/tutorial.md")
         if name not in own and name not in configs.names("method"):
             raise unknown("method", name, {*own, *configs.names("method")})
     more = [Row(n, configs.read("method", n).get("family", "")) for n in dict.fromkeys(wanted) if n not in own]

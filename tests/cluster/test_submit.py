@@ -55,6 +55,13 @@ def test_what_cannot_be_sent_is_said(here, slurm, capsys, words, says):
     assert not (here / "sbatch.txt").exists()
 
 
+def test_a_cluster_without_what_a_worker_takes_is_said(here, slurm, capsys):
+    refusal = "#!/bin/bash\necho 'sbatch: error: Requested node configuration is not available' >&2; exit 1\n"
+    (here / "bin/sbatch").write_text(refusal)
+    assert cli.main(["submit", *WORDS, "+launcher=slurm"]) == 2
+    assert "is not available" in (said := capsys.readouterr().err) and "gpus=, cpus= and mem_gb=" in said
+
+
 def test_the_end_of_a_job_is_told_without_this_nodes_clock(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     monkeypatch.delenv("SLURM_STEP_ID", raising=False)

@@ -139,6 +139,7 @@ def test_pictures_of_a_row_are_of_what_its_rule_chose(folder):
     ("words", "said"),
     [
         (["method=wvm"], "unknown method 'wvm'. Did you mean wmv"),
+        (["method=mine.py:solve"], "mine.py:solve has no name to stand in a table"),
         (["degradation=gauss"], "unknown problem of this table 'gauss'"),
         (["rule=wmv"], "unknown option 'rule'"),
         (["method="], "names nothing"),
