@@ -51,7 +51,7 @@ def test_a_cell_imports_no_more_than_it_uses(tmp_path):
     """torchmetrics alone takes longer to import than torch."""
     program = (
         "import sys; from sipbench import cli\n"
-        f"cli.main(['method=pinv', 'size=32', 'images=1', 'metrics=[psnr,ssim]', 'results={tmp_path}'])\n"
+        f"assert cli.main(['method=pinv', 'size=32', 'images=1', 'metrics=[psnr,ssim]', 'results={tmp_path}']) == 0\n"
         "heavy = {'diffusers', 'wandb', 'lpips', 'torchmetrics', 'torchvision', 'matplotlib', 'scipy', 'skimage'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )

@@ -10,7 +10,7 @@ from tests.cluster.conftest import ROOT
 
 @pytest.mark.slow
 def test_nothing_is_lost_and_nothing_twice(here):
-    words = ["--kills", "4", "--workers", "2", "--into", str(here / "kills")]
+    words = ["--kills", "10", "--into", str(here / "kills")]
     done = subprocess.run([sys.executable, str(ROOT / "benchmarks/kills.py"), *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "kills: 4\n" in done.stdout and "rows: 96\n" in done.stdout
+    assert "kills: 10\n" in done.stdout and "rows: 96\n" in done.stdout

@@ -25,7 +25,7 @@ def test_same_bits_whatever_the_batch_order_and_threads(drawn):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        assert torch.equal(many[:3], drawn[1]("test", 64).load(range(3)))
+        assert torch.equal(many, drawn[1]("test", 64).load(range(12)))
     finally:
         torch.set_num_threads(before)
     assert data.load([]).shape == (0, *data.shape) and len({data.fingerprint(i) for i in range(12)}) == 12

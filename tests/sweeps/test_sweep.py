@@ -193,8 +193,8 @@ def test_only_what_is_pending_is_sent_and_a_lost_job_stops_no_other(here, sipben
 @pytest.mark.slow
 def test_a_job_that_dies_stops_no_other_and_is_judged_when_all_are_done(here, sipbench, rows, capsys):
     (here / "deadly.py").write_text("import os\n\ndef solve(problem):\n    os._exit(0)\n")
-    words = "-m", "+launcher=local", "method=deadly.py:solve,pinv", "degradation=sr4", "images=1"
-    assert sipbench(*words, "hydra.sweeper.max_batch_size=1") == 1
-    assert rows() == {("sr4", "pinv"): [0]}
+    words = "-m", "+launcher=local", "method=deadly.py:solve,pinv", "degradation=sr4,inpaint70", "images=1"
+    assert sipbench(*words, "hydra.sweeper.max_batch_size=2") == 1
+    assert rows() == {("sr4", "pinv"): [0], ("inpaint70", "pinv"): [0]}
     said = capsys.readouterr()
-    assert "1 of 2 cells are done" in said.out and "the launcher says" in said.err
+    assert "2 of 4 cells are done" in said.out and "the launcher says" in said.err
