@@ -83,9 +83,15 @@ def curves(names: Sequence[str], snapshots: list[Snapshot], truth: Truth | None,
 
 
 def oracle(names: Sequence[str], scores: dict[str, float], curves: dict[str, list[Any]], i: int) -> dict[str, float]:
-    """The best along the way, of each metric by itself, picked with the truth in hand: never a method's score."""
+    """The best along the way, of each metric by itself, picked with the truth in hand: never a method's score.
+
+    A metric that has no better side has no best.
+    """
     best = {}
     for name in names:
+        if metrics.METRICS[name].higher_is_better is None:
+            best[f"oracle_{name}"] = float("nan")
+            continue
         pick = max if metrics.METRICS[name].higher_is_better else min
         seen = [c[i] for c in curves[name] if c[i] == c[i]]
         best[f"oracle_{name}"] = pick([scores[name], *seen]) if scores[name] == scores[name] else float("nan")

@@ -141,7 +141,8 @@ def _compare(spec: TableSpec, records: list[dict[str, Any]], kept: images.Rows) 
         for name, d in zip(found.columns, results, strict=True):
             record = table[(*pair, name, measure.heading)]
             record |= {"best_group": d.best_group, "difference": d.mean, "p_holm": d.p, "resolvable": d.resolvable}
-            record |= {"difference_low": d.low, "difference_high": d.high}
+            ends = (max(d.low, -1.0), min(d.high, 1.0)) if measure.proportion else (d.low, d.high)
+            record |= {"difference_low": ends[0], "difference_high": ends[1]}
             record |= {"wins": d.wins, "ties": d.ties, "losses": d.losses}
             compared.append(record)
     for record, p in zip(compared, paired.holm([record["p_holm"] for record in compared]), strict=True):
@@ -181,8 +182,8 @@ def _scores(rows: Any, measure: Measure, column: str) -> dict[str, Any]:
     good = rows[rows["status"] == "ok"]
     found = images.values(rows, column)
     mean, ci95 = summary(found)
-    oracle, _ = summary(images.values(rows, f"oracle_{column}"))
-    n = int(good[column].notna().sum()) if column in good else 0
+    n, known = (int(good[name].notna().sum()) if name in good else 0 for name in (column, f"oracle_{column}"))
+    oracle, _ = summary(images.values(rows, f"oracle_{column}")) if known == n else (NAN, NAN)  # of all, or of none
     ci95 = NAN if measure.shared else ci95
     low, high = wilson(mean, independent(found, n)) if measure.proportion else (mean - ci95, mean + ci95)
     return {"mean": mean, "ci95": ci95, "n": n, "oracle_mean": oracle, "low": low, "high": high}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.bench import index, store
+from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
 from sipbench.tables.measures import COSTS, Measure
-from sipbench.tables.spec import Entry, TableSpec
+from sipbench.tables.spec import Entry, Row, TableSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +49,8 @@ def values(rows: Any, column: str) -> Any:
 def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Measure, pd.DataFrame]]:
     """For each problem and measure that has a better side, the values of the rows that solved all: images × rows.
 
-    A row that lacks a value where another has one, of whatever seed, is left out, and no image is.
+    A row that lacks a value where another has one, of whatever seed, is left out, and no image is. So is one whose own
+    words make other measurements of these images than those of most rows.
     """
     import pandas as pd
 
@@ -54,6 +58,7 @@ def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Mea
     for pair in spec.pairs:
         names = [row for row in spec.rows if (*pair, row.name) in entries]
         whole = [row for row in names if _whole(entries[(*pair, row.name)], rows[(*pair, row.name)])]
+        whole = _of_one_problem(whole, entries, pair)
         for measure in (*spec.measures, *COSTS):
             if measure.higher_is_better is None or measure.shared:
                 continue
@@ -64,6 +69,20 @@ def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Mea
             table = pd.DataFrame({name: values(rows[(*pair, name)], columns[name]) for name in kept})
             if table.shape[1] > 1 and len(table) > 1:
                 yield pair, measure, table
+
+
+def _of_one_problem(found: list[Row], entries: Mapping[Any, Entry], pair: tuple[str, str]) -> list[Row]:
+    """The rows that are measured alike, those of the problem that most have."""
+    made = {row.name: tuple(_measurement(cell) for cell in entries[(*pair, row.name)].cells) for row in found}
+    most = Counter(made.values()).most_common(1)
+    return [row for row in found if made[row.name] == most[0][0]]
+
+
+def _measurement(cell: Cell) -> str:
+    """All of a cell that y hangs on; what a solver is told of it does not change it."""
+    known = cell.identity
+    degradation = {k: v for k, v in known["degradation"].items() if k not in ("told", "reveal_noise")}
+    return json.dumps([known["dataset"], degradation, known["seed"]], sort_keys=True)
 
 
 def _runs(rows: Any, column: str) -> set[tuple[int, int]]:

@@ -177,10 +177,15 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def resolvable(d: Array) -> float:
-    """The smallest mean that a paired t test at 5 % finds in four of five cases, given the spread of these."""
+    """The smallest mean that a paired t test at 5 % finds in four of five cases, given the spread of these.
+
+    Differences that are all the same have none, and tell nothing of it: not a number.
+    """
     from scipy.special import stdtrit
 
     n = len(d)
+    if np.ptp(d) <= 1e-12 * np.abs(d).max():
+        return NAN
     return float((stdtrit(n - 1, 1 - LEVEL / 2) + stdtrit(n - 1, 0.8)) * np.std(d, ddof=1) / np.sqrt(n))
 
 

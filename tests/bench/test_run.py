@@ -87,6 +87,16 @@ def test_what_a_method_shows_gives_curves_and_the_oracle(solver):
     assert row["curve_loss"].tolist() == [s - 1 for s in steps]
 
 
+def test_a_metric_without_a_better_side_has_no_best_along_the_way(monkeypatch):
+    from sipbench import metrics
+    from sipbench.bench.score import oracle
+
+    own = {"psnr": metrics.METRICS["psnr"], "level": metrics.Metric(metrics.psnr, None, "level")}
+    monkeypatch.setattr(metrics, "METRICS", own)
+    best = oracle(["psnr", "level"], {"psnr": 3.0, "level": 3.0}, {"psnr": [[5.0]], "level": [[1.0]]}, 0)
+    assert best["oracle_psnr"] == 5.0 and math.isnan(best["oracle_level"])
+
+
 @pytest.fixture
 def clock(monkeypatch):
     monkeypatch.setattr(watch, "time", CLOCK)

@@ -269,3 +269,38 @@ def test_a_damaged_file_stops_no_table(tmp_path, capsys):
     assert one(df, "pinv")["n"] == 4 and one(df, "dip")["status"] == "incomplete" and one(df, "dip")["todo"] == 4
     assert str(path) in capsys.readouterr().err
     assert damage.summary(broken.results) == "damaged results files: 1 left out"
+
+
+def test_an_oracle_is_of_all_images_or_not_there(tmp_path):
+    """LPIPS came when half of the images were solved: their best along the way is of that half alone."""
+    spec = load(tmp_path, "images=4")
+    rows = [row(i, lpips=0.5 if i < 2 else 0.1) for i in range(4)]
+    for half in rows[:2]:
+        del half["oracle_lpips_alex"]
+    put(pinv_cell(spec), rows)
+    df = tables.collect(spec)
+    assert one(df, "pinv", "LPIPS")["mean"] == pytest.approx(0.3)
+    assert math.isnan(one(df, "pinv", "LPIPS")["oracle_mean"]) and one(df, "pinv")["oracle_mean"] == 20.1
+
+
+def test_a_row_of_other_measurements_is_not_compared(tmp_path):
+    """Its own words change the noise: the images are the same, and what was measured of them is not."""
+    spec = whole(tmp_path, "method=pinv,dip,unet", "images=8")
+    words = {"unet": ("degradation.noise.sigma=0.2",), "dip": ("+degradation.told.noise.sigma=0.2",)}
+    spec = replace(spec, rows=tuple(replace(row, words=words.get(row.name, ())) for row in spec.rows))
+    fill(spec, {"pinv": 20, "dip": 25, "unet": 30})
+    df = tables.collect(spec)
+    assert one(df, "dip").best_group and one(df, "pinv").losses == 8
+    assert one(df, "unet")["mean"] == 33.5 and math.isnan(one(df, "unet").difference) and not one(df, "unet").best_group
+
+
+def test_a_difference_of_shares_lies_between_minus_one_and_one(tmp_path):
+    """Student's interval of 7 losses and a tie goes beyond."""
+    places = [f"{name}={tmp_path / name}" for name in ("results", "weights", "data")]
+    words = [*places, "degradation=bragg_1e4", "method=hio_er,raar", "images=8", "size=32"]
+    spec = tables.load("phase", "demo", words)
+    for entry in spec.planned:
+        found = 7 if entry.row.name == "hio_er" else 0
+        put(entry.cell, [row(i, success=float(i < found), relative_error=0.5) for i in range(8)])
+    record = one(tables.collect(spec), "raar", "success", "crystals")
+    assert (record.difference, record.difference_low) == (-0.875, -1) and -0.875 < record.difference_high < 0

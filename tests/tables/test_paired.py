@@ -141,7 +141,7 @@ def test_the_interval_has_an_end_where_all_images_but_one_are_alike(n, others):
 
 
 def test_the_interval_of_a_difference_of_shares_covers_it_about_as_often_as_students():
-    """None does well where most images tie. One without the resamples that have no spread held it in 30 of 100 cases."""
+    """None does well where most images tie. Without the resamples that have no spread it was held in 30 of 100."""
     rng, held, student, n, share = np.random.default_rng(8), 0, 0, 8, 0.15
     for _ in range(60):
         d = rng.binomial(1, share, n).astype(float)
@@ -175,6 +175,12 @@ def test_the_resolvable_difference_is_found_in_four_of_five_cases():
     for _ in range(trials):
         found += stats.ttest_1samp(rng.normal(true, 1.0, 16), 0).pvalue < 0.05
     assert found / trials == pytest.approx(0.8, abs=0.05)
+
+
+def test_differences_that_are_all_the_same_do_not_tell_what_so_many_images_find():
+    assert math.isnan(paired.resolvable(np.zeros(8))) and math.isnan(paired.resolvable(np.full(8, 0.1)))
+    first, second = paired.compare(np.column_stack([np.zeros(8), np.zeros(8)]), higher_is_better=True)
+    assert math.isnan(second.resolvable) and (second.mean, second.ties) == (0, 8)
 
 
 def test_ties_are_nobodys_win():
