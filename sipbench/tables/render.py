@@ -65,7 +65,8 @@ def _latex_table(spec: TableSpec, sheet: Sheet) -> str:
     caption = (
         f"{escape(spec.title)}. {escape(sheet.title)}. Measured: mean, and in brackets the 95\\,\\% interval "
         "of the paired difference to the best; bold: all that the "
-        "images cannot separate from the best. Oracle: the best along the way, picked with the truth in hand. "
+        f"images cannot separate from the best. {_of_shares(spec)}"
+        "Oracle: the best along the way, picked with the truth in hand. "
         + (
             f"Published: copied from {escape(spec.published.source)}; not measured here."
             if spec.published.values
@@ -73,6 +74,11 @@ def _latex_table(spec: TableSpec, sheet: Sheet) -> str:
         )
     )
     return latex.float_(caption, [_tabular(sheet.part(measured=True)), _tabular(sheet.part(measured=False))])
+
+
+def _of_shares(spec: TableSpec) -> str:
+    shares = [escape(m.heading) for m in spec.measures if m.proportion]
+    return f"{', '.join(shares)}: a share, in brackets Wilson's 95\\,\\% interval. " if shares else ""
 
 
 def _tabular(sheet: Sheet) -> str:

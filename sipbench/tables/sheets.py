@@ -83,8 +83,9 @@ def _sheet(spec: TableSpec, table: dict[tuple[str, str], dict[str, Line]], datas
 
 def _measure(lines: list[Line], measure: Measure) -> Column:
     """A measure's mean, and in brackets the interval of its paired difference to the best; the best group is marked."""
-    scores = [line[measure.heading] for line in lines]
-    return Column((measure.title,), tuple(Value(_score(s, measure), bool(s["best_group"])) for s in scores))
+    texts = [_score(line[measure.heading], measure) + _part(line, measure) for line in lines]
+    best = [bool(line[measure.heading]["best_group"]) for line in lines]
+    return Column((measure.title,), tuple(map(Value, texts, best)))
 
 
 def _published(
@@ -125,6 +126,12 @@ def _score(record: Record, measure: Measure) -> str:
     if measure.proportion and record["n"]:
         return f"{own} ({_fixed(record['low'], 2)} to {_fixed(record['high'], 2)})"
     return own if low != low or low == high == 0 else f"{own} [{_signed(low, digits)}, {_signed(high, digits)}]"
+
+
+def _part(line: Line, measure: Measure) -> str:
+    """Of how many images the mean is, where that is not of all that were solved."""
+    few, solved = line[measure.heading]["n"], line[SECONDS.heading]["n"]
+    return f" (of {few})" if 0 < few < solved else ""
 
 
 def _signed(value: float, digits: int) -> str:

@@ -24,11 +24,12 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         setting(spec, df),
         f"Headings of {spec.headings}: {', '.join(f'{h} is {k}' for h, k in spec.metrics.items())}. {_tasks(spec)}",
         "Measured: the mean over images, and in brackets the 95 % interval of its paired difference to the best, over "
-        "the same images (bootstrap of the studentised mean, each row by itself). images: how many of how many.",
+        "the same images (bootstrap of the studentised mean, each row by itself; Student's of fewer than six images, "
+        f"or where too many differ by the same). images: how many of how many.{_runs(spec)}",
         "Bold: the group that these images cannot separate from the best, among the methods that solved all. It allows "
         "for the number of rows: that any method as good as the best is left out has a probability of at most 5 %, "
         "where the differences of equal methods are symmetric; rare and large failures make it more. Nothing is bold "
-        "where nothing is separated, or where a method is infinitely good.",
+        "where nothing is separated, as by fewer than six images, or where a method is infinitely good.",
         "In the CSV: ci95 is the spread of the images (half the width of Student's interval of a mean), which ranks "
         "nothing; p_holm is of Wilcoxon's signed-rank test against the best, corrected over the whole table, but not "
         "for the best being chosen by the same images.",
@@ -37,11 +38,27 @@ def heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         "residual/σ: root mean square of y - f(estimate) over the noise level; about 1 is right. s/image and NFE "
         "(network evaluations): the solver's alone.",
         "options: where they come from. config: the paper's default; paper: its value for the task; searched: chosen "
-        "on validation images; demo: a cheaper setting, not searched; hand: typed. The CSV's settings names them.",
-        "oracle: the best along the way, of each metric by itself, picked with the truth in hand; no method's score.",
+        "on validation images; demo: a cheaper setting, not searched; hand: typed, or the table's own. All others, and "
+        "paper's: the solver's defaults, those of its paper where it has one. The CSV's settings names them.",
+        _oracle(spec),
         *([published(spec)] if spec.published.values else []),
         *spec.notes,
     ]
+
+
+def _runs(spec: TableSpec) -> str:
+    """What is counted where an image is solved under several seeds."""
+    if max(len(spec.seeds_of(name)) for name in spec.tasks) == 1:
+        return ""
+    return " They count each seed; what is compared is an image's mean over its seeds."
+
+
+def _oracle(spec: TableSpec) -> str:
+    """What the best was picked from."""
+    picked = "picked with the truth in hand; no method's score."
+    if all(row.part for row in spec.rows):
+        return f"oracle: of the iterates that were kept, the one of the highest PSNR, for every metric, {picked}"
+    return f"oracle: the best of what was returned and of snapshots on the way, of each metric by itself, {picked}"
 
 
 def setting(spec: TableSpec, df: pd.DataFrame) -> str:
@@ -116,6 +133,7 @@ def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         ),
         *_unfinished(spec, entries),
         *_other_code(spec, entries),
+        *_fewer(spec, rows),
         *_not_stored(spec, rows),
         *(line for name, key in spec.metrics.items() for line in _blank(spec, rows, name, key)),
     ]
@@ -166,6 +184,21 @@ def _counted(spec: TableSpec, entries: Iterable[Record], what: str, *of: str) ->
         if r.get(what)
     ]
     return ", ".join(found)
+
+
+def _fewer(spec: TableSpec, rows: list[Record]) -> Iterator[str]:
+    """Which means are not of all that were solved, since the measure is not defined on the others."""
+    titles = {row.name: row.title for row in spec.rows}
+    solved = {(r["dataset"], r["degradation"], r["method"]): r["n"] for r in rows if r["metric"] == SECONDS.heading}
+    for m in spec.measures:
+        known = [(r, solved.get((r["dataset"], r["degradation"], r["method"]), 0)) for r in rows]
+        found = [
+            f"{titles[r['method']]} ({r['dataset']}, {r['degradation']}: {r['n']} of {all_of})"
+            for r, all_of in known
+            if r["metric"] == m.heading and 0 < r["n"] < all_of
+        ]
+        if found:
+            yield f"{m.heading} has no value on some images, and its mean is of the others: {', '.join(found)}."
 
 
 def _not_stored(spec: TableSpec, rows: list[Record]) -> Iterator[str]:

@@ -48,8 +48,11 @@ def test_all_that_the_images_cannot_separate_from_the_best_are_marked(tmp_path):
     unet = next(e.cell for e in spec.planned if e.row.method == "unet")
     put(unet, [row(i, 29.9 + i + (-1) ** i * 0.5, 0.1) for i in range(8)])
     df = tables.collect(spec)
-    rows = markdown_rows(tables.render_markdown(spec, df))
+    text = tables.render_markdown(spec, df)
+    rows = markdown_rows(text)
     assert [name for name, line in rows.items() if line["PSNR"].startswith("**")] == ["U-Net", "DPS"]
+    found = re.search("Resolvable: .*: PSNR (.*) to (.*)\\.", text)
+    assert found and 0.5 < float(found[1]) == float(found[2]) < 0.8
     found = re.fullmatch(r"\*\*33.40 \[−(.*), \+(.*)\]\*\*", rows["U-Net"]["PSNR"])
     assert found and float(found[1]) > 0.1 and float(found[2]) > 0.1
     assert not rows["U-Net"]["SSIM"].startswith("**")
@@ -129,9 +132,9 @@ def test_the_head_says_how_the_numbers_came_about(filled):
         "Headings of dmplug",
         "Student",
         "Wilcoxon",
-        "Resolvable",
     ):
         assert words in text
+    assert "Resolvable" not in text  # of differences that are the same on every image nothing can be said
     assert "other images" in text and "cannot be compared" in text and "slides, April 2024" in text
     assert "results" not in text and "Changed by hand: images=4 images=6" in text
 
@@ -232,3 +235,65 @@ def test_problems_of_several_numbers_of_images_say_each(tmp_path):
     overrides = tuple(word for word in spec.overrides if word != "images=4")
     spec = replace(spec, tasks={"one": one, "two": two}, overrides=overrides)
     assert "8 images of split test (0 to 7), 2 (0 to 1)" in setting(spec, tables.collect(spec))
+
+
+def test_a_mean_over_fewer_images_says_over_how_many(tmp_path):
+    """A metric that is not defined on some: the column of images counts those that were solved."""
+    spec = whole(tmp_path, "method=pinv,dip,unet", "images=8")
+    fill(spec, {"pinv": 20, "dip": 25})
+    (entry,) = [e for e in spec.planned if e.row.method == "unet"]
+    put(entry.cell, [row(i, 30.0 if i < 2 else math.nan) for i in entry.cell.images])
+    df = tables.collect(spec)
+    text = tables.render_markdown(spec, df)
+    rows = markdown_rows(text)
+    assert rows["U-Net"]["PSNR"] == "30.00 (of 2)" and rows["U-Net"]["images"] == "8/8"
+    assert "(of" not in rows["DIP"]["PSNR"] + rows["U-Net"]["SSIM"]
+    assert "PSNR has no value on some images, and its mean is of the others: U-Net (faces, sr4: 2 of 8)." in text
+
+
+def test_a_glance_says_of_how_many_images_a_mean_is(tmp_path):
+    from sipbench.tables.views import glance
+
+    spec = whole(tmp_path, "method=pinv,dip,unet", "images=6")
+    fill(spec, {"pinv": 20})
+    dip, unet = (next(e.cell for e in spec.planned if e.row.method == name) for name in ("dip", "unet"))
+    put(dip, [*(row(i, 99.0) for i in range(5)), failure(5, "non-finite output")])
+    put(unet, [row(i, 30.0 if i < 2 else math.nan) for i in range(6)])
+    [path] = glance.write(spec, tables.collect(spec))
+    psnr = path.read_text().partition("PSNR ↑")[2].partition("##")[0]
+    assert "| DIP | 99.00 (of 5/6) |" in psnr and "| U-Net | 30.00 (of 2/6) |" in psnr
+    assert re.search(r"\| A⁺y \| [*]*22.50[*]* \|", psnr)
+
+
+def test_a_row_that_failed_on_an_image_is_on_no_front(tmp_path):
+    from sipbench.tables.views import pareto
+
+    spec = whole(tmp_path, "method=pinv,dip", "images=6")
+    fill(spec, {"pinv": 20})
+    dip = next(e.cell for e in spec.planned if e.row.method == "dip")
+    put(dip, [*(row(i, lpips=0.01) for i in range(5)), failure(5, "non-finite output")])
+    points = pareto._points(spec, tables.collect(spec), spec.pairs[0])
+    assert [(title, whole) for title, *_, whole in points] == [("A⁺y", True), ("DIP", False)]
+    assert [path.suffix for path in pareto.write(spec, tables.collect(spec))] == [".png", ".pdf"]
+
+
+def test_the_head_explains_every_word_of_the_column_options(filled, tmp_path):
+    """And how often an image counts that is solved under several seeds, and what the oracle was picked from."""
+    spec, df = filled
+    text = tables.render_markdown(spec, df)
+    words = {word for line in markdown_rows(text).values() for word in line["options"].split(" + ")} - {"–"}
+    said = next(line for line in text.splitlines() if line.startswith("- options:"))
+    assert "paper's" in words and all(word in said for word in words)
+    assert "snapshots on the way, of each metric by itself" in text and "each seed" not in text
+    several = load(tmp_path, "seed=0,1", "method=pinv")
+    assert "They count each seed" in tables.render_markdown(several, tables.collect(several))
+    rules = tables.load("early_stopping", "demo", [f"results={tmp_path}", "degradation=gaussian_low"])
+    assert "the one of the highest PSNR, for every metric" in tables.render_markdown(rules, tables.collect(rules))
+
+
+def test_the_caption_says_what_the_brackets_of_a_share_are(filled, tmp_path):
+    places = [f"{name}={tmp_path / name}" for name in ("results", "weights", "data")]
+    spec = tables.load("phase", "demo", [*places, "degradation=bragg_1e4", "method=hio_er"])
+    caption = next(line for line in tables.render_latex(spec, tables.collect(spec)).splitlines() if "caption" in line)
+    assert r"success: a share, in brackets Wilson's 95\,\% interval." in caption
+    assert "Wilson" not in tables.render_latex(*filled).partition("begin{table}")[2]

@@ -1,7 +1,7 @@
 """At a glance: each measure of all problems and rows on one page; the longer of the two runs down.
 
 Where a problem names another one under `against`, a bracket holds the mean difference to that one over the same images:
-what the change costs a row.
+what the change costs a row. A mean that is not of all images says of how many.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench.safety.text import table_row
 from sipbench.tables import images
-from sipbench.tables.measures import Measure
+from sipbench.tables.measures import SECONDS, Measure
 from sipbench.tables.spec import Row, TableSpec
 from sipbench.tables.views.grid import write_text
 
@@ -38,6 +38,8 @@ def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
 def _table(spec: TableSpec, df: pd.DataFrame, measure: Measure, stored: images.Rows) -> str:
     own: Any = df[(df["metric"] == measure.heading) & (df["status"] != "published")]
     found = own.set_index(["dataset", "degradation", "method"])
+    solved: Any = df[df["metric"] == SECONDS.heading].set_index(["dataset", "degradation", "method"])
+    found = found.assign(asked=solved[["n", "failed", "todo"]].fillna(0).sum(axis=1))
     several = len({dataset for dataset, _ in spec.pairs}) > 1
     problems = [spec.problem_title(*pair, with_dataset=several) for pair in spec.pairs]
     entries = [
@@ -63,6 +65,7 @@ def _shown(spec: TableSpec, record: Any, row: Row, pair: Pair, measure: Measure,
     text = f"{mean:.{measure.places}f}"
     lost = _lost(spec, stored, row, pair, measure)
     text += "" if lost is None else f" ({lost:+.{measure.places}f})".replace("-", "−")
+    text += f" (of {record['n']}/{record['asked']})" if record["n"] < record["asked"] else ""
     return f"**{text}**" if record["best_group"] else text
 
 

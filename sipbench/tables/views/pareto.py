@@ -1,4 +1,7 @@
-"""Quality against what it costs: a point a row, and the front of those that none is both better and cheaper than."""
+"""Quality against what it costs: a point a row, and the front of those that none is both better and cheaper than.
+
+A row that did not solve all images is a hollow point: its mean is of other images, and it is on no front.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sipbench.report import figures, palette
 from sipbench.tables import labels
 from sipbench.tables.measures import SECONDS
+from sipbench.tables.sheets import records
 from sipbench.tables.spec import TableSpec
 
 if TYPE_CHECKING:
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 2.7  # inches of a panel
 FAR = 10
+Point = tuple[str, float, float, bool]
 
 
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
@@ -37,19 +42,23 @@ def front(points: list[tuple[float, float]], *, higher_is_better: bool) -> list[
     return kept
 
 
-def _points(spec: TableSpec, df: pd.DataFrame, pair: tuple[str, str]) -> list[tuple[str, float, float]]:
-    """(title, seconds, quality) of the rows that have both."""
+def _points(spec: TableSpec, df: pd.DataFrame, pair: tuple[str, str]) -> list[Point]:
+    """(title, seconds, quality) of the rows that have both, and whether these are of all images."""
     own: Any = df[(df["dataset"] == pair[0]) & (df["degradation"] == pair[1])]
-    means = {(r["method"], r["metric"]): r["mean"] for r in own.to_dict("records")}
+    lines = records(own)
+    means = {(r["method"], r["metric"]): r["mean"] for r in lines}
+    counts = {(r["method"], r["metric"]): r["n"] for r in lines}
+    lost = {r["method"] for r in lines if r["failed"] or r["todo"]}
     found = []
     for row in spec.rows:
         cost, value = (means[row.name, heading] for heading in (SECONDS.heading, spec.measures[0].heading))
         if cost == cost and value == value and abs(value) != float("inf"):
-            found.append((row.title, max(cost, 1e-4), value))
+            few = counts[row.name, spec.measures[0].heading] < counts[row.name, SECONDS.heading]
+            found.append((row.title, max(cost, 1e-4), value, row.name not in lost and not few))
     return found
 
 
-def _draw(spec: TableSpec, problems: list[list[tuple[str, float, float]]], path: Path) -> list[Path]:
+def _draw(spec: TableSpec, problems: list[list[Point]], path: Path) -> list[Path]:
     measure, families = spec.measures[0], palette.colours(row.family for row in spec.rows)
     colours = {row.title: families[row.family] for row in spec.rows}
     shown = [(pair, points) for pair, points in zip(spec.pairs, problems, strict=True) if points]
@@ -58,11 +67,13 @@ def _draw(spec: TableSpec, problems: list[list[tuple[str, float, float]]], path:
     with figures.figure(width, HEIGHT * tall) as figure:
         for k, (pair, points) in enumerate(shown):
             axes = figure.add_subplot(tall, wide, k + 1)
-            where = [(cost, value) for _, cost, value in points]
-            axes.scatter(*zip(*where, strict=True), s=12, color=[colours[title] for title, *_ in points], zorder=3)
-            chosen = front(where, higher_is_better=measure.higher_is_better is not False)
-            axes.plot([where[i][0] for i in chosen], [where[i][1] for i in chosen], "--", color="0.5", lw=0.8, zorder=0)
-            drawn.append((axes, points))
+            where, edges = [point[1:3] for point in points], [colours[title] for title, *_ in points]
+            faces = [edge if whole else "none" for edge, (*_, whole) in zip(edges, points, strict=True)]
+            axes.scatter(*zip(*where, strict=True), s=12, facecolors=faces, edgecolors=edges, zorder=3)
+            able = [(cost, value) for _, cost, value, whole in points if whole]
+            chosen = [able[i] for i in front(able, higher_is_better=measure.higher_is_better is not False)]
+            axes.plot([cost for cost, _ in chosen], [value for _, value in chosen], "--", color="0.5", lw=0.8, zorder=0)
+            drawn.append((axes, [point[:3] for point in points]))
             axes.margins(0.15)
             axes.set_xscale("log")
             if _far_apart([value for _, value in where]):
