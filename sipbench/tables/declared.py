@@ -31,6 +31,8 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
     overrides = tuple(overrides)
     axes, typed = _axes(overrides)
     rows = [_row(m, family, p) for family, methods in node["rows"].items() for m, p in (methods or {}).items()]
+    if twice := [row.name for i, row in enumerate(rows) if row.name in {other.name for other in rows[:i]}]:
+        raise UserError(f"conf/table/{name}.yaml has two rows {twice[0]}: give one another name, with `method: ...`")
     published = Published.read(**node["published"]) if node.get("published") else Published({}, "", "", 0)
     for row in rows:
         if row.published is not None and row.published not in published.methods:

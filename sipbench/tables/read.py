@@ -11,6 +11,7 @@ from sipbench.tables.collect import COLUMNS, KINDS
 if TYPE_CHECKING:
     import pandas as pd
 
+BLANK = ["", "nan", "NaN", "NA", "<NA>"]  # what stands for nothing
 LONG = {"dataset", "degradation", "method", "metric", "mean", "status"}
 TEXTS = (
     *("dataset", "degradation", "method", "metric", "profile", "published_dataset"),
@@ -39,7 +40,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        return pd.read_csv(path, dtype={"cell": str, "reason": str, "settings": str})
+        kinds: Any = {"cell": str, "reason": str, "settings": str}
+        return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=BLANK)  # n/a is a status
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from error
 

@@ -135,6 +135,17 @@ def test_pictures_of_a_row_are_of_what_its_rule_chose(folder):
     assert (whole == last).all() and (whole != early).any() and strip.returned(cell, 0, "none") is None
 
 
+def test_runs_that_differ_by_the_words_of_their_rows_have_a_name_each():
+    """Three losses of one method, of each run a part: their curves are not one, nor do they bear one name."""
+    spec = tables.load("real_noise", "paper", ["dataset=faces", "images=1"])
+    curves = [curve.Curve((e,), None, "psnr", pd.DataFrame({0: [1.0]}), pd.DataFrame()) for e in spec.planned]
+    assert [(c.name, c.title) for c in curves] == [
+        ("mse", "DIP, MSE"),
+        ("l1", "DIP, l1"),
+        ("huber", "DIP, Huber"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -225,3 +225,23 @@ def test_a_table_that_cannot_be_posed_is_left_out_unless_it_is_named(tmp_path, m
 def test_residuals_have_a_scale_also_where_no_noise_is_told():
     assert _map(None, 1.0) is None and _map(np.array([[0.0, 2.0, np.nan]]), 1.0).tolist() == [[0, 255, 255]]
     assert _span({"a": [None]}) == 0.0 and _span({"a": [np.full((2, 2), 3.0)]}) == 3.0
+
+
+def test_what_cannot_run_is_that_in_a_file_too(tmp_path):
+    """`n/a` is a status, and no word for nothing."""
+    spec = load(tmp_path)
+    put(next(e.cell for e in spec.planned if e.row.method == "pinv"), [row(i) for i in range(4)])
+    df = tables.collect(spec)
+    [path] = [p for p in tables.write(spec, df, tmp_path) if p.suffix == ".csv"]
+    again = read_long(path)
+    assert "n/a" in set(df["status"]) and again["status"].tolist() == df["status"].tolist()
+    assert again["mean"].isna().tolist() == df["mean"].isna().tolist() and again["n"].isna().any()
+
+
+def test_a_curve_of_a_file_bears_the_name_of_its_method_and_not_of_a_part(tmp_path):
+    spec = tables.load("early_stopping", "demo", [f"results={tmp_path}", "degradation=gaussian_low"])
+    path = tmp_path / "early_stopping-curve.csv"
+    head = "dataset,degradation,method,metric,step,mean,low,high"
+    path.write_text(f"{head}\nfaces,gaussian_low,dip,psnr,0,20,19,21\n")
+    [chart] = charts.beside(spec, [path])
+    assert [line.title for line in chart.lines] == ["DIP"]

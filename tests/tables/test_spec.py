@@ -22,6 +22,16 @@ from .fake import load
 HEAD = "table,dataset,degradation,noise_sigma,method,metric,value\n"
 
 
+def test_two_rows_of_one_name_are_refused(monkeypatch):
+    """The second would stand in the place of the first."""
+    node = configs.read("table", "table1")
+    read = configs.read
+    twice = node | {"rows": {**node["rows"], "again": {"dip": {"words": ["method.solver.lr=0.1"]}}}}
+    monkeypatch.setattr(configs, "read", lambda *names: twice if names == ("table", "table1") else read(*names))
+    with pytest.raises(UserError, match="two rows dip"):
+        tables.load("table1", "demo")
+
+
 @pytest.mark.parametrize("name", tables.names())
 def test_every_table_loads_under_every_profile(name):
     """A profile changes the problems, which can all be posed; the methods are put into them as under any other."""

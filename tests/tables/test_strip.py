@@ -8,6 +8,7 @@ from PIL import Image
 
 from sipbench.bench import packing
 from sipbench.bench.run import Bench
+from sipbench.bench.score import Truth
 from sipbench.cli import main
 from sipbench.problem import Estimate
 from sipbench.report import figures
@@ -36,13 +37,29 @@ def test_an_estimate_is_aligned_as_it_is_for_the_score(tmp_path):
     class Far:
         symmetries, margin = ("flip",), (0, 0)
 
-    picture = strip._picture(spec.planned[0], 0, x, Far())
+    picture = strip._picture(spec.planned[0], 0, (Truth(x), Far()))
     assert picture.error.max() == 0 and picture.family == "classical"
     picture = picture.pixels
     assert (picture == strip.pixels(x[0])).all()
-    plain = strip._picture(spec.planned[0], 0, x, problem.f).pixels
+    plain = strip._picture(spec.planned[0], 0, (Truth(x), problem.f)).pixels
     assert (plain != picture).any()
-    assert strip._picture(spec.planned[1], 0, x, problem.f) is None
+    assert strip._picture(spec.planned[1], 0, (Truth(x), problem.f)) is None
+
+
+def test_of_several_truths_the_one_of_the_score_is_what_a_picture_is_held_against(tmp_path):
+    """A camera that shakes has many; and the border of the truth that is not known is not what moves an estimate."""
+    spec = load(tmp_path, "images=1", "method=pinv")
+    x = torch.rand(1, 3, 32, 32)
+    other = x.flip(-1)
+    put(spec.planned[0].cell, [row(0) | {"kept": True, "estimate": packing.packed(Estimate(other), 0)}])
+
+    class Shifting:
+        symmetries, margin = ("bounded_shift",), (0, 0)
+
+    truth = Truth(x, near=lambda x_hat: other.to(x_hat), margin=(4, 4))
+    assert strip._picture(spec.planned[0], 0, (truth, Shifting())).error.max() == 0
+    moved, like = strip.as_scored(x.roll((2, -3), (-2, -1)), Truth(x, margin=(4, 4)), Shifting())
+    assert (moved - like)[..., 4:-4, 4:-4].abs().max() < 1e-6
 
 
 def test_the_mean_of_draws_is_a_part(tmp_path):

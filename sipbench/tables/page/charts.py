@@ -90,7 +90,8 @@ def _returned(rows: Any, column: str, x: str, title: str, family: str) -> Iterat
 
 def beside(spec: TableSpec, paths: Iterable[Path]) -> Iterator[Chart]:
     """The curves of NAME-curve.csv, one chart a problem and metric."""
-    titles = {row.method: (row.title, row.family) for row in spec.rows}
+    titles = {row.name: (row.title, row.family) for row in spec.rows}
+    titles |= {row.method: (_of_method(row.method), row.family) for row in spec.rows if not row.words}
     names = {pair: spec.problem_title(*pair) for pair in spec.pairs}
     for path in paths:
         if not {"dataset", "degradation", "method", "metric", "step", "mean"} <= set(columns(path)):
@@ -108,6 +109,11 @@ def beside(spec: TableSpec, paths: Iterable[Path]) -> Iterator[Chart]:
             title = names.get((dataset, problem), f"{problem}, {dataset}")
             y, x = "residual / σ" if residual else metric, "network evaluations or iterations"
             yield Chart(title, x, y, tuple(lines), (), residual, residual, 1.0 if residual else NAN)
+
+
+def _of_method(name: str) -> str:
+    """A method's own title: a row that is a part of it has another."""
+    return str(configs.read("method", name).get("title", name)) if name in configs.names("method") else name
 
 
 def by_iteration(path: Path) -> Iterator[Chart]:

@@ -17,14 +17,14 @@ from torch import Tensor
 from sipbench.bench import packing, store
 from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
-from sipbench.metrics import align
+from sipbench.bench.score import Truth
 from sipbench.problem import Estimate, Problem
 from sipbench.report.page.model import Gallery
 from sipbench.report.page.pictures import Drawn, Pixels, spread
 from sipbench.report.show import kernel
 from sipbench.tables import images
 from sipbench.tables.spec import Entry, TableSpec
-from sipbench.tables.views.strip import pixels, unpacked
+from sipbench.tables.views.strip import as_scored, pixels, unpacked
 
 SMALLEST = 8  # pixels of a side: what is less is no picture
 MOST = 32  # images of a problem that are looked at
@@ -132,17 +132,17 @@ def _pictures(
             opened = partial(store.opened, entry.cells[0], image, content or b"")
             x_hat = None if content is None else opened(partial(unpacked, part=part))
             estimate = None if content is None or part else opened(packing.unpacked)
-            found.estimates.setdefault(name, []).append(_picture(x_hat, x, problem))
+            found.estimates.setdefault(name, []).append(_picture(x_hat, truth, problem))
             found.levels.setdefault(name, []).append(_residual(x_hat, estimate, problem))
             theta = None if estimate is None or estimate.theta is None else estimate.theta.get("kernel")
             found.kernels.setdefault(name, []).append(None if theta is None else pixels(2 * kernel(theta)[0] - 1))
     return found, sigma
 
 
-def _picture(x_hat: Tensor | None, x: Tensor | None, problem: Problem) -> Pixels:
+def _picture(x_hat: Tensor | None, truth: Truth | None, problem: Problem) -> Pixels:
     if x_hat is None:
         return None
-    return pixels((x_hat if x is None else align(x_hat, x, problem.f.symmetries, problem.f.margin))[0])
+    return pixels((x_hat if truth is None else as_scored(x_hat, truth, problem.f)[0])[0])
 
 
 @torch.no_grad()

@@ -48,7 +48,14 @@ class Curve:
         from sipbench import configs
 
         row = self.entries[0].row
-        return configs.read("method", row.method).get("title", row.method) if row.part else row.title
+        method = configs.read("method", row.method).get("title", row.method) if row.part else row.title
+        return f"{method}, {row.title}" if row.part and len(self.entries) == 1 else method
+
+    @property
+    def name(self) -> str:
+        """The method, or the row that has these cells alone: others of its method may have words of their own."""
+        row = self.entries[0].row
+        return row.name if row.words or row.per_problem or len(self.entries) == 1 else row.method
 
 
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
@@ -108,7 +115,7 @@ def _table(curve: Curve) -> pd.DataFrame:
         {
             "dataset": first.dataset,
             "degradation": first.degradation,
-            "method": first.row.method,
+            "method": curve.name,
             "metric": curve.metric,
             "step": values.index,
             "images": values.notna().sum(axis=1),

@@ -20,6 +20,7 @@ from sipbench.bench import packing, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
+from sipbench.bench.score import Truth
 from sipbench.bench.score_draws import MEAN
 from sipbench.metrics import align
 from sipbench.operators.base import Operator
@@ -66,13 +67,14 @@ def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Itera
         problem = bench.pose([image])
         truth = bench.truth([image], problem)
         x = None if truth is None else truth.x
+        known = None if truth is None else (truth, problem.f)
         y = problem.f.picture(problem.y)[0]
-        shown = [picture for entry in entries if (picture := _picture(entry, image, x, problem.f)) is not None]
+        shown = [picture for entry in entries if (picture := _picture(entry, image, known)) is not None]
         first = Picture("truth\n" + degradation, pixels(y if x is None else x[0]))
         yield [first, Picture("measurement\n(y)", pixels(2 * y - 1)), *shown]
 
 
-def _picture(entry: Entry, image: int, x: Tensor | None, f: Operator) -> Picture | None:
+def _picture(entry: Entry, image: int, known: tuple[Truth, Operator] | None) -> Picture | None:
     """What a row made of an image, aligned with the truth as it is for the score, under its name and its PSNR."""
     cell, part = entry.cell, entry.row.part
     assert cell is not None
@@ -82,9 +84,17 @@ def _picture(entry: Entry, image: int, x: Tensor | None, f: Operator) -> Picture
     column = f"{part}_psnr" if part else "psnr"
     stored = store.read(cell.folder, ["image", column])
     psnr = stored.set_index("image")[column].get(image, float("nan")) if column in stored else float("nan")
-    own = x_hat if x is None else align(x_hat, x, f.symmetries, f.margin)
-    error = None if x is None else (own - x.to(own))[0].square().mean(0).sqrt().cpu().numpy()
+    if known is None:
+        return Picture(f"{entry.row.title}\n{_db(psnr)}", pixels(x_hat[0]), entry.row.family)
+    own, x = as_scored(x_hat, *known)
+    error = (own - x)[0].square().mean(0).sqrt().cpu().numpy()
     return Picture(f"{entry.row.title}\n{_db(psnr)}", pixels(own[0]), entry.row.family, error)
+
+
+def as_scored(x_hat: Tensor, truth: Truth, f: Operator) -> tuple[Tensor, Tensor]:
+    """The estimate where the score has it, over the symmetries and within the border, and what it is held against."""
+    x = truth.like(x_hat)
+    return align(x_hat, x, f.symmetries, truth.within(f)), x
 
 
 def returned(cell: Cell, image: int, part: str) -> Tensor | None:
