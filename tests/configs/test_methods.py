@@ -68,3 +68,14 @@ def test_why_a_parameter_is_no_option_is_said(tmp_path, option, says):
     (tmp_path / "mine.py").write_text(FILE)
     with pytest.raises(UserError, match=says):
         configs.compose([f"method={tmp_path}/mine.py:solve", f"method.solver.{option}=2"])
+
+
+@pytest.mark.parametrize("name", listed.METHODS)
+def test_what_is_said_to_be_chosen_was_chosen_by_a_command(name):
+    """A search is data, or the YAML says that none is on record."""
+    text = configs.find("method", name).read_text(encoding="utf-8")
+    said = [line for line in text.splitlines() if "chosen" in line.partition("#")[2]]
+    assert not [line for line in said if any(word in line for word in ("validation", "search", "tune", "trial"))]
+    for search in yaml.safe_load(text).get("chosen") or []:
+        assert search["command"].startswith("sipbench tune ") and search["images"].startswith("validation ")
+        assert search["date"] and search["options"] and search["tasks"]
