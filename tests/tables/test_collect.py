@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from sipbench.tables.measures import Measure
 
 from .fake import failure, fill, interval, load, one, put, row, whole
 
+RESULTS = Path(__file__).parents[2] / "results"
 FIRST = "dataset degradation method metric mean ci95 n failed oracle_mean published profile".split()
 
 
@@ -304,3 +306,18 @@ def test_a_difference_of_shares_lies_between_minus_one_and_one(tmp_path):
         put(entry.cell, [row(i, success=float(i < found), relative_error=0.5) for i in range(8)])
     record = one(tables.collect(spec), "raar", "success", "crystals")
     assert (record.difference, record.difference_low) == (-0.875, -1) and -0.875 < record.difference_high < 0
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/*.csv")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_committed_intervals_hold_what_they_are_of(path):
+    """A difference that varies lies inside of its interval, and one of shares between -1 and 1."""
+    frame = pd.read_csv(path)
+    if "resolvable" not in frame:
+        return
+    varies = frame[frame["resolvable"].notna()]
+    assert (varies["resolvable"] > 0).all()
+    assert (varies["difference_low"] < varies["difference"]).all() and (
+        varies["difference"] < varies["difference_high"]
+    ).all()
+    shares = frame[frame["metric"].isin(["success", "ratio < 2", "ratio < 3"])]
+    assert not (shares["difference_low"] < -1).any() and not (shares["difference_high"] > 1).any()

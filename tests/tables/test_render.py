@@ -81,6 +81,16 @@ def test_pairs_are_a_matrix(filled):
     assert "LPIPS ↓" in text and "−0.100; 6/0/0" in text.partition("LPIPS ↓")[2]
 
 
+def test_a_p_that_is_bold_is_not_printed_as_the_level(tmp_path):
+    """And a difference of nothing has no sign of its own."""
+    from sipbench.tables.measures import Measure
+    from sipbench.tables.views.pairs import _p, against
+
+    assert [_p(p) for p in (0.04961, 0.05, 0.0504, 0.0123, 1.0)] == ["0.0496", "0.05", "0.05", "0.012", "1"]
+    same = against(Measure("a", "a", higher_is_better=True), pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 2.0]}))
+    assert {f"{d.mean:+.1f}" for d in same.values()} == {"+0.0"}
+
+
 def test_lower_is_better_for_lpips_even_against_psnr(tmp_path):
     spec = load(tmp_path, "method=pinv,dip", "images=6")
     for entry, psnr, lpips in zip(spec.planned, (40.0, 10.0), (0.9, 0.1), strict=True):

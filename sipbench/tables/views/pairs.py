@@ -46,12 +46,18 @@ def _matrix(spec: TableSpec, measure: Measure, table: pd.DataFrame) -> str:
             return ""
         d = found[a, b]
         mean = f"{d.mean:+.{measure.places}f}".replace("-", "−")
-        text = f"{mean}; {d.wins}/{d.ties}/{d.losses}; {d.p:.2g}"
+        text = f"{mean}; {d.wins}/{d.ties}/{d.losses}; {_p(d.p)}"
         return f"**{text}**" if d.p < paired.LEVEL else text
 
     lines = [["", *(titles[n] for n in names)], ["---", *("---:" for _ in names)]]
     lines += [[titles[a], *(entry(a, b) for b in names)] for a in names]
     return "\n".join(map(table_row, lines))
+
+
+def _p(p: float) -> str:
+    """Two digits, or three where two would say that it is not below 0.05."""
+    text = f"{p:.2g}"
+    return f"{p:.3g}" if p < paired.LEVEL <= float(text) else text
 
 
 def against(measure: Measure, table: pd.DataFrame) -> dict[tuple[str, str], Against]:
@@ -64,5 +70,5 @@ def against(measure: Measure, table: pd.DataFrame) -> dict[tuple[str, str], Agai
         wins, losses = (better, worse) if measure.higher_is_better else (worse, better)
         ties, mean = len(d) - wins - losses, float(d.mean())
         found[a, b] = Against(mean, wins, ties, losses, float(p))
-        found[b, a] = Against(-mean, losses, ties, wins, float(p))
+        found[b, a] = Against(-mean or 0.0, losses, ties, wins, float(p))
     return found
