@@ -5,7 +5,8 @@ subsets and images, drawn as lines in log n.
 
     draws       curves as another sample could have given: the bootstrap over images, and for the subsets, which are too
                 few to be drawn anew, their deviations mixed with normal weights; both widened to Student's law, since
-                their spread is known from as few. Of a single subset only the images vary.
+                their spread is known from as few. Of a single subset only the images vary; of a single image of it
+                nothing does, and no interval is a number.
     crossing    the n from which on a difference stays above 0: between two n by interpolation in log n. `START` where
                 it is above from the smallest n on, `NEVER` where it is not at the largest.
     power law   PSNR = beta n^alpha by two segments that meet at one of the n, the one with the smallest squared
@@ -21,6 +22,7 @@ import numpy as np
 
 LEVEL = 0.05
 DRAWS = 2000
+NAN = float("nan")
 START, NEVER = float("-inf"), float("inf")
 Array = Any
 
@@ -71,6 +73,8 @@ def _student(deviations: Array, weights: Array, rng: np.random.Generator) -> Arr
 
 def band(values: Array, count: int = DRAWS) -> tuple[Array, Array]:
     """The ends of the 95 % interval of the mean at each n."""
+    if _alone(values):
+        return np.full(len(values), NAN), np.full(len(values), NAN)
     low, high = np.quantile(draws(values, count), [LEVEL / 2, 1 - LEVEL / 2], axis=0)
     return low, high
 
@@ -78,9 +82,17 @@ def band(values: Array, count: int = DRAWS) -> tuple[Array, Array]:
 def crossing(n: Array, difference: Array, count: int = DRAWS) -> Interval:
     """From how many images on a difference (k, s, i) is above 0."""
     difference = np.asarray(difference, float)
+    value = float(_crossings(n, difference.mean((1, 2))[None])[0])
+    if _alone(difference):
+        return Interval(value, NAN, NAN)
     found = np.sort(_crossings(n, draws(difference, count)))
     low, high = (found[round(q * (count - 1))] for q in (LEVEL / 2, 1 - LEVEL / 2))
-    return Interval(float(_crossings(n, difference.mean((1, 2))[None])[0]), float(low), float(high))
+    return Interval(value, float(low), float(high))
+
+
+def _alone(values: Array) -> bool:
+    """Whether there is one subset and one image, so that nothing tells how far another would lie."""
+    return np.shape(values)[1:] == (1, 1)
 
 
 def _crossings(n: Array, curves: Array) -> Array:
@@ -103,6 +115,7 @@ def power_law(n: Array, values: Array, count: int = DRAWS) -> PowerLaw | None:
     before, after, at = _exponents(n, values.mean((1, 2))[None])
     many = _exponents(n, draws(values, count))
     ends = [np.quantile(one, [LEVEL / 2, 1 - LEVEL / 2]) for one in many[:2]]
+    ends = [(NAN, NAN)] * 2 if _alone(values) else ends
     said = [Interval(float(v[0]), float(e[0]), float(e[1])) for v, e in zip((before, after), ends, strict=True)]
     return PowerLaw(*said, at=float(at[0]))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Problem = tuple[str, str]
 Growths = dict[Problem, list[Growth]]
 BLANK = "–"
+SEGMENTS = ("before", "after")  # the break
 
 
 def page(spec: TableSpec) -> str:
@@ -33,7 +34,7 @@ def page(spec: TableSpec) -> str:
         law: Any = laws[(laws["dataset"] == problem[0]) & (laws["problem"] == problem[1])] if len(laws) else laws
         parts += [f"## {title(spec, problem)}", _means(spec, grown)]
         parts += [_passing(spec, grown, own)] if len(own) else []
-        parts += [_laws(law)] if len(law) else []
+        parts += [_laws(spec, law)] if len(law) else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,7 +63,7 @@ def _means(spec: TableSpec, grown: list[Growth]) -> str:
     for g in grown:
         values = g.values()
         low, high = growth.band(values)
-        said = [f"{v:.2f} (± {(b - a) / 2:.2f})" for v, a, b in zip(values.mean((1, 2)), low, high, strict=True)]
+        said = [_mean(v, (b - a) / 2) for v, a, b in zip(values.mean((1, 2)), low, high, strict=True)]
         at = dict(zip(g.n, said, strict=True)) if g.trained else dict.fromkeys(numbers, said[0])
         widths = " ".join(f"{w:.0f}" for w in g.mean_fact("width") if w) if g.trained else ""
         lines.append(
@@ -78,6 +79,10 @@ def _means(spec: TableSpec, grown: list[Growth]) -> str:
     over = f"{grown[0].values().shape[2]} test images and {count}"
     head = f"{spec.measures[0].title}, means over {over}; in brackets half the 95 % interval{_of_images(grown)}."
     return f"{head} What trains nothing is the same for every n.\n\n{_markdown(lines)}"
+
+
+def _mean(value: float, half: float) -> str:
+    return f"{value:.2f} (± {half:.2f})" if half == half else f"{value:.2f}"
 
 
 def _of_images(grown: list[Growth]) -> str:
@@ -145,7 +150,7 @@ def _said(at: Interval, n: list[int]) -> str:
         return f"≤ {n[0]:,}" if value == growth.START else f"> {n[-1]:,}" if value == growth.NEVER else f"{value:,.0f}"
 
     words = {growth.START: "from the start", growth.NEVER: "never"}.get(at.value) or one(at.value)
-    return words if at.low == at.value == at.high else f"{words} ({one(at.low)} to {one(at.high)})"
+    return words if at.low == at.value == at.high or at.low != at.low else f"{words} ({one(at.low)} to {one(at.high)})"
 
 
 def _passing(spec: TableSpec, grown: list[Growth], own: pd.DataFrame) -> str:
@@ -160,10 +165,11 @@ def _passing(spec: TableSpec, grown: list[Growth], own: pd.DataFrame) -> str:
     return f"{_markdown(lines)}\n\n{note}"
 
 
-def _laws(own: pd.DataFrame) -> str:
-    lines = [["PSNR = β n^α", "α up to the break", "break at n", "α after it"]]
+def _laws(spec: TableSpec, own: pd.DataFrame) -> str:
+    lines = [[f"{spec.measures[0].heading} = β n^α", "α up to the break", "break at n", "α after it"]]
     for r in own.to_dict("records"):
-        one = [f"{r[k]:.4f} ({r[f'{k}_low']:.4f} to {r[f'{k}_high']:.4f})" for k in ("before", "after")]
+        ends = [f" ({r[f'{k}_low']:.4f} to {r[f'{k}_high']:.4f})" * (r[f"{k}_low"] == r[f"{k}_low"]) for k in SEGMENTS]
+        one = [f"{r[k]:.4f}{end}" for k, end in zip(SEGMENTS, ends, strict=True)]
         whole = r["break_at"] != r["break_at"]
         lines.append([r["title"], one[0], BLANK if whole else f"{r['break_at']:,.0f}", BLANK if whole else one[1]])
     return _markdown(lines)

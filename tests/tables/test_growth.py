@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sipbench.tables import growth
+from sipbench.tables import growth, growth_page
 
 N = [4, 16, 64, 256]
 
@@ -90,3 +90,13 @@ def test_a_band_of_one_subset_is_that_of_its_images():
     low, high = growth.band(values, 4000)
     half = 2.13 * values.std(axis=2, ddof=1)[:, 0] / 4
     assert (high - low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_of_one_image_and_one_subset_nothing_tells_an_interval():
+    one = np.array([-1.0, 1.0, 2.0, 3.0])[:, None, None]
+    assert np.isnan(growth.band(one)).all()
+    found, law = growth.crossing(N, one), growth.power_law(N, one + 20)
+    assert found.value == pytest.approx(8) and np.isnan((found.low, found.high)).all()
+    assert law is not None and law.before.value == law.before.value and np.isnan((law.before.low, law.after.high)).all()
+    words = growth_page._said(found, N), growth_page._mean(20.0, float("nan"))
+    assert words == ("8", "20.00")

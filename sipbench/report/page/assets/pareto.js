@@ -7,7 +7,7 @@ function pareto(table, rows) {
   const costs = table.measures.filter((m) => m.cost && m.key !== "residual/sigma");
   const points = (p, m, c) => rows.filter((row) => row.problem.key === p).map((row) => {
     const [score, cost] = [row.entry.scores[m.key], row.entry.scores[c.key]];
-    return { title: row.method.title, family: row.method.family, x: number(cost?.mean), y: number(score?.mean), oracle: number(score?.oracle) };
+    return { title: row.method.title, family: row.method.family, x: number(cost?.mean), y: number(score?.mean), oracle: number(score?.oracle), whole: !row.entry.failed && !row.entry.todo };
   }).filter((d) => Number.isFinite(d.y) && d.x >= 0).map((d) => ({ ...d, x: c.key === "s/image" ? Math.max(d.x, CHEAPEST) : d.x })).filter((d) => d.x > 0);
   const problems = table.problems.filter((p) => scores.some((m) => costs.some((c) => points(p.key, m, c).length)));
   if (!problems.length) return h("p", { class: "legend" }, "Nothing was measured of both quality and cost.");
@@ -20,7 +20,7 @@ function pareto(table, rows) {
     const labels = { x: state.cost.key === "s/image" ? "seconds an image" : "network evaluations", y: state.measure.title };
     const title = table.problems.find((p) => p.key === state.problem).title;
     const { svg, x, y } = axes(own.map((d) => d.x), [...own.map((d) => d.y), ...(state.oracle ? own.map((d) => d.oracle) : [])], labels, { x: true, y: false }, title);
-    const best = front(own, up);
+    const best = front(own.filter((d) => d.whole), up);
     const dots = s("g", {});
     svg.append(s("path", { d: path(best.map((d) => [d.x, d.y]), x, y), class: "front" }), dots);
     const taken = own.map((d) => ({ left: x.to(d.x) - 5, right: x.to(d.x) + 5, top: y.to(d.y) - 5, bottom: y.to(d.y) + 5 }));
@@ -34,7 +34,7 @@ function pareto(table, rows) {
         s("circle", { cx: px, cy: py, r: 5, class: "returned" }, s("title", {}, `${d.title}: ${brief(d.y)} at ${brief(d.x)}`))));
     }
     stage.replaceChildren(h("h4", {}, title), svg,
-      h("p", { class: "legend" }, `The line is the front: no method is both better and cheaper than those on it. ${state.oracle ? "Hollow: the oracle, picked with the truth in hand." : ""}`));
+      h("p", { class: "legend" }, `The line is the front: of those that solved all images, no method is both better and cheaper than those on it. ${state.oracle ? "Hollow: the oracle, picked with the truth in hand." : ""}`));
   }
   draw();
   return [h("div", { class: "tools" },
