@@ -135,6 +135,15 @@ def test_pictures_of_a_row_are_of_what_its_rule_chose(folder):
     assert (whole == last).all() and (whole != early).any() and strip.returned(cell, 0, "none") is None
 
 
+def test_a_curve_is_drawn_as_far_as_all_images_go(folder):
+    """One stops early, at a low value: the mean of the other alone is no gain of the method."""
+    entry = load(folder).planned[0]
+    values = pd.DataFrame({0: [10.0, 12.0, None], 1: [20.0, 22.0, 24.0]}, index=[1, 2, 3])
+    drawn = curve.Curve((entry,), None, "psnr", values, pd.DataFrame())
+    assert drawn.whole.mean(axis=1).to_dict() == {1: 15.0, 2: 17.0}
+    assert curve._table(drawn)["images"].tolist() == [2, 2, 1]
+
+
 def test_runs_that_differ_by_the_words_of_their_rows_have_a_name_each():
     """Three losses of one method, of each run a part: their curves are not one, nor do they bear one name."""
     spec = tables.load("real_noise", "paper", ["dataset=faces", "images=1"])

@@ -1,6 +1,7 @@
 """Curves along the run of each cell: the mean of the images and their middle half, and where rows stopped.
 
-What is drawn is what a probe saw of every iterate, PSNR or residual, else the table's first metric at a few steps.
+What is drawn is what a probe saw of every iterate, PSNR or residual, else the table's first metric at a few steps. It
+is drawn as far as all images go: a mean of those that run on would leap where one stops. The CSV counts them.
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ class Curve:
         """The method, or the row that has these cells alone: others of its method may have words of their own."""
         row = self.entries[0].row
         return row.name if row.words or row.per_problem or len(self.entries) == 1 else row.method
+
+    @property
+    def whole(self) -> pd.DataFrame:
+        """The steps at which every image has a value."""
+        return self.values.dropna(axis=0, how="any")
 
 
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
@@ -159,14 +165,13 @@ def _panel(axis: Any, curves: list[Curve]) -> None:
     own = palette.styles([(curve.title, curve.entries[0].row.family) for curve in curves])
     seen: dict[str, int] = {}
     for curve in curves:
-        colour, x, family = own[curve.title][0], curve.values.index, curve.entries[0].row.family
+        colour, values, family = own[curve.title][0], curve.whole, curve.entries[0].row.family
+        x = values.index
         line = palette.LINES[seen.get(family, 0) % len(palette.LINES)]
         seen[family] = seen.get(family, 0) + 1
-        low, high = curve.values.quantile(0.25, axis=1), curve.values.quantile(0.75, axis=1)
+        low, high = values.quantile(0.25, axis=1), values.quantile(0.75, axis=1)
         axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-        axis.plot(
-            x, curve.values.mean(axis=1), color=colour, lw=1, ls=line, marker="o" * (len(x) == 1), label=curve.title
-        )
+        axis.plot(x, values.mean(axis=1), color=colour, lw=1, ls=line, marker="o" * (len(x) == 1), label=curve.title)
         for row in (entry.row for entry in curve.entries if entry.row.part):
             stopped, value = f"{row.part}_stopped", f"{row.part}_{curve.metric}"
             if stopped in curve.rows and value in curve.rows:
