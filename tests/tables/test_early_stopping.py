@@ -11,6 +11,8 @@ from sipbench.bench import store
 from sipbench.cli import main
 from sipbench.tables.views import curve, strip
 
+from .fake import put, row
+
 SMALL = [
     "degradation=gaussian_medium,impulse_low", "images=2", "size=32", "method.solver.iterations=30",
     "method.solver.channels=[8,8]", "method.solver.skip=[0,4]", "method.solver.input_channels=4", "metrics=[psnr,ssim]",
@@ -142,6 +144,17 @@ def test_a_curve_is_drawn_as_far_as_all_images_go(folder):
     drawn = curve.Curve((entry,), None, "psnr", values, pd.DataFrame())
     assert drawn.whole.mean(axis=1).to_dict() == {1: 15.0, 2: 17.0}
     assert curve._table(drawn)["images"].tolist() == [2, 2, 1]
+
+
+def test_the_curves_of_a_problem_are_of_one_metric(tmp_path):
+    """The weights of LPIPS came between the two: its axis is not the PSNR's."""
+    words = ["degradation=sr4", "method=tv,dip", "images=2", "size=32", f"results={tmp_path}"]
+    spec = tables.load("table1", "demo", words)
+    for k, entry in enumerate(spec.planned):
+        along = {"curve_step": [1.0, 2.0], "curve_seconds": [1.0, 2.0], "curve_psnr": [20.0, 21.0]}
+        along["curve_lpips_alex"] = [0.5, 0.4] if k else [float("nan")] * 2
+        put(entry.cell, [row(i, **along) for i in range(2)])
+    assert [c.metric for c in curve._curves(spec)] == ["psnr", "psnr"]
 
 
 def test_runs_that_differ_by_the_words_of_their_rows_have_a_name_each():

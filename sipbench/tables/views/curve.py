@@ -82,14 +82,18 @@ def _curves(spec: TableSpec) -> Iterator[Curve]:
         if entry.cells:
             names = (entry.dataset, entry.degradation, *(cell.hash for cell in entry.cells))
             shared.setdefault(names, []).append(entry)
-    for entries in shared.values():
+    wanted = [("along", "psnr"), ("along", RESIDUAL), *(("curve", metric) for metric in spec.metrics.values())]
+    shown: dict[Any, list[Any]] = {}
+    for names, entries in shared.items():
         rows = kept[entries[0].key]
         good = rows[rows["status"] == "ok"]
-        wanted = [("along", "psnr"), ("along", RESIDUAL), *(("curve", metric) for metric in spec.metrics.values())]
-        found = next(((k, m) for k, m in wanted if f"{k}_{m}" in good and good[f"{k}_{m}"].map(_any).all()), None)
-        if len(good) and found:
-            kind, metric = found
-            yield Curve(tuple(entries), good, metric, _steps(good, kind, metric), _steps(good, kind, "loss"))
+        if own := [(k, m) for k, m in wanted if len(good) and f"{k}_{m}" in good and good[f"{k}_{m}"].map(_any).all()]:
+            shown.setdefault(names[:2], []).append((tuple(entries), good, own))
+    for problem in shown.values():
+        common = next((one for one in wanted if all(one in own for *_, own in problem)), None)  # of one panel
+        for entries, good, own in problem:
+            kind, metric = common or own[0]
+            yield Curve(entries, good, metric, _steps(good, kind, metric), _steps(good, kind, "loss"))
 
 
 def _any(values: Any) -> bool:
