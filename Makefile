@@ -48,8 +48,8 @@ lowest: $(DONE)  ## the fast tests with the lowest versions that pyproject.toml 
 slow: $(DONE)    ## measure the tests, on a quiet machine, and write tests/slow.txt
 	$(BIN)/python -m pytest -q -n auto --dist worksteal -p tests.timing
 
-fulltest: $(DONE) ## the contract of every method on every degradation
-	$(BIN)/python -m pytest -n auto --dist worksteal -m 'full or not full' tests/test_solvers.py
+fulltest: $(DONE) ## the contract of every method on every degradation, and networks compiled to C++
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'full or not full' tests/test_solvers.py tests/priors/test_options.py
 
 papertest: $(DONE) ## two steps of Table 1's diffusion rows on networks of the published size
 	$(BIN)/python -m pytest -m paper tests/test_paper_scale.py

@@ -1,16 +1,18 @@
 """Configuration: from words and YAML to objects.
 
 find       where the configs lie        read       one file as plain data     methods    a method made whole
-overrides  the words of a command line  compose    Hydra, with plain errors   sources    where Hydra looks
-composer   many configs, each as compose makes it
+overrides  the words of a command line  compose    one config, plain errors   by_hydra   Hydra itself
+base       what choices compose to      composer   many configs at once       sources    where Hydra looks
 build      what a `_target_` names      code_hash  the code behind it         signature  its options, from its text
 
 Nothing here imports torch, so that listing and help answer at once.
 """
 
+from sipbench.configs.base import exchanged
 from sipbench.configs.build import META, assembled, build, built, locate, typed
+from sipbench.configs.by_hydra import hydra_ready, resolvers
 from sipbench.configs.code_hash import code_hash, without_place
-from sipbench.configs.compose import compose, exchanged, hydra_ready, resolvers
+from sipbench.configs.compose import compose
 from sipbench.configs.composer import Composer, plain
 from sipbench.configs.find import find, folders, is_file_target, names, path_of, plug_in, plugin_folders, root
 from sipbench.configs.overrides import Overrides

@@ -1,25 +1,36 @@
-"""A config composed by Hydra, with plain errors."""
+"""A composed config, with plain errors.
+
+Hydra composes the choices of a problem once; while no config file changes, that is kept. The method, whose options
+follow the text of its solver, is read anew and put in, and values are set as Hydra itself sets them. Whatever this
+does not understand is left to Hydra, and so are mistakes.
+"""
 
 from __future__ import annotations
 
-import copy
+import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from sipbench.configs.find import is_file_target, names, root
+from sipbench.configs.base import Base, Plain, method_node, method_of, parted, room
+from sipbench.configs.by_hydra import by_hydra
+from sipbench.configs.find import folders, is_file_target, names, root
 from sipbench.configs.main_schema import check_main
 from sipbench.configs.methods import refusal
 from sipbench.configs.quoting import quoted
 from sipbench.configs.word import Word
+from sipbench.configs.yaml_file import load
 from sipbench.errors import UserError, unknown
 from sipbench.safety import sizes
+
+KEPT = 64  # problems that are held at a time, and as many with a method put in
+_bases: dict[Any, Base] = {}
 
 
 def compose(overrides: list[str], config: str = "config") -> Any:
     """The composed config (an OmegaConf DictConfig) for these overrides, with plain errors."""
-    from hydra import compose as hydra_compose
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -27,8 +38,13 @@ def compose(overrides: list[str], config: str = "config") -> Any:
     overrides = [quoted(word) for word in overrides]
     _check_choices(overrides)
     try:
-        with hydra_ready():
-            return hydra_compose(config, overrides=overrides)
+        quick = _quickly(overrides) if config == "config" else None
+    except (HydraException, OmegaConfBaseException, UserError, LookupError, TypeError, ValueError, AttributeError):
+        quick = None
+    if quick is not None:
+        return quick
+    try:
+        return by_hydra(overrides, config)
     except (HydraException, OmegaConfBaseException) as error:
         raise _explain(error, overrides, config) from error
     except (
@@ -41,48 +57,49 @@ def compose(overrides: list[str], config: str = "config") -> Any:
         raise UserError(f"these words make no config: {sizes.reason(error)}") from error
 
 
-def exchanged(cfg: Any, **parts: Any) -> Any:
-    """A composed config with other parts; what refers to them follows."""
-    from omegaconf import open_dict
-
-    cfg = copy.copy(cfg)
-    with open_dict(cfg):
-        cfg.update(parts)
-    return cfg
-
-
-def resolvers() -> None:
-    """What configs may ask for.
-
-    `${channels:KIND}`: the channels of an unknown of that kind (see unknowns.py); `${divide:N,BY}`: a whole number.
-    """
-    from omegaconf import OmegaConf
-
-    channels = {"image": 3, "grey": 1, "complex": 2, "object": 2}
-    OmegaConf.register_new_resolver("channels", channels.__getitem__, replace=True)
-    OmegaConf.register_new_resolver("divide", lambda n, by: int(n) // int(by), replace=True)
+def _quickly(words: Sequence[str]) -> Any:
+    """The config from a problem that is kept; None where Hydra has to be asked."""
+    choices, values = parted(words)
+    if not any(Word.of(text).key == "method" for text in choices):
+        choices = (*choices, f"method={_own_method()}")
+    method, rest = method_of(choices)
+    node = method_node(method) if method and not any(Word.of(text).key.startswith("hydra") for text in rest) else None
+    return _with_method(rest, node).changed(values) if node else None
 
 
-@contextmanager
-def hydra_ready() -> Iterator[Any]:
-    """Hydra's config loader over the project's configs and those of others.
+def _with_method(words: tuple[str, ...], node: Plain) -> Base:
+    """A problem with a method put in, kept as long as neither changes."""
+    stamp = _stamp()
+    key = (words, stamp, repr(node))
+    if key not in _bases:
+        room(_bases, KEPT)[key] = _problem(words, stamp).with_method(node)
+    return _bases[key]
 
-    Hydra keeps one global state; a run that is under way gets its own back.
-    """
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
 
-    from sipbench.configs.sources import register
+@lru_cache(KEPT)
+def _problem(words: tuple[str, ...], stamp: object) -> Base:
+    """What these choices compose to, while the files are what they were."""
+    return Base(by_hydra(words))
 
-    register()
-    resolvers()
-    state = GlobalHydra.instance()
-    kept, state.hydra = state.hydra, None
-    try:
-        with initialize_config_dir(str(root()), version_base="1.3"):
-            yield state.config_loader()
-    finally:
-        state.hydra = kept
+
+def _own_method() -> str:
+    """The method of a cell that names none."""
+    return next(entry["method"] for entry in load(root() / "config.yaml")["defaults"] if "method" in entry)
+
+
+def _stamp() -> tuple[object, ...]:
+    """What a composed problem rests on: every config file as it was written, and where relative paths start."""
+    return (os.getcwd(), *(file for folder in folders() for file in _files(folder)))
+
+
+def _files(folder: Path) -> Iterator[tuple[object, ...]]:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir():
+                yield from _files(Path(entry.path))
+            elif entry.name.endswith(".yaml"):
+                about = entry.stat()
+                yield entry.path, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
 def _check_choices(overrides: list[str]) -> None:

@@ -183,5 +183,5 @@ def test_the_smallest_combination_agrees_with_scipy():
 def test_rounding_does_not_strand_it_on_an_equation():
     """On e = 0 the sign of e is that of its rounding; and a matrix that was given up is forgotten."""
     start = torch.tensor(STARTS, dtype=torch.float64).repeat(40, 1) + 1e-13 * draw(120, 2)
-    solver = solve(on_a_line, start.tolist(), 200)
+    solver = solve(on_a_line, start.tolist(), 120)
     torch.testing.assert_close(solver.x, torch.tensor([0.5, 3.5]).double().expand(120, 2), atol=1e-8, rtol=0)

@@ -25,11 +25,12 @@ WRONG = [
 ]
 
 
-@pytest.fixture
-def results(tmp_path, capsys):
-    assert cli.main([*SMALL, f"results={tmp_path}"]) == 0
-    capsys.readouterr()
-    return tmp_path
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A finished cell. What is refused leaves it as it is."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert cli.main([*SMALL, f"results={folder}"]) == 0
+    return folder
 
 
 @pytest.mark.parametrize(("word", "said"), WRONG)

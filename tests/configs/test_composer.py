@@ -1,13 +1,19 @@
 """Many configs at once are those of each alone."""
 
+import json
 import random
 
 import pytest
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
-from sipbench.configs.composer import Base, parted
+from sipbench.configs.base import Base, parted
+from sipbench.configs.by_hydra import by_hydra
+from sipbench.configs.quoting import quoted
 from sipbench.errors import UserError
 
 CHOICES = {
@@ -63,7 +69,47 @@ def outcome(make, words):
 
 
 def alone(words):
-    return configs.plain(configs.compose(words))
+    """As Hydra composes them, with nothing kept."""
+    return configs.plain(hydra(words))
+
+
+def hydra(words):
+    try:
+        return by_hydra([quoted(word) for word in words])
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+        raise UserError("no config") from error
+
+
+def known(error):
+    """Mistakes are said by `compose`, whose words are its own."""
+    return "no config" if isinstance(error, str) else error
+
+
+def layout(cfg):
+    """All that is in a config, in its order, with the references open."""
+    return json.dumps(OmegaConf.to_container(cfg, resolve=False)), OmegaConf.is_struct(cfg), OmegaConf.is_readonly(cfg)
+
+
+WELL = [
+    [],
+    ["seed=3", "size=32"],
+    ["method=dps", "degradation=mri", "dataset=photos", "results='a b'"],
+    ["method=tv", "degradation=phase_fourier", "dataset=crystals", "degradation.noise.sigma=0.1", "noise=shot"],
+    ["method=dmplug_lbfgs", "method.solver.steps=5", "method.name=mine-${seed}", "images=[0,3]"],
+    ["recipe=tradeoff", "method=unet", "prior=none", "probe=clock", "recipe.subset=4", "trained_on='${dataset.name}'"],
+    ["method=pinv", "++method.solver.steps=5", "~method.citation", "seed=1"],
+]
+
+
+@pytest.mark.parametrize("words", WELL)
+def test_a_config_is_as_hydra_composes_it(words):
+    """Again, and after others were composed, too; what one was changed to is not in the next."""
+    expected = layout(by_hydra([quoted(word) for word in words]))
+    for more in ([], ["seed=9"], []):
+        cfg = configs.compose([*words, *more])
+        if not more:
+            assert layout(cfg) == expected
+        cfg.method.name, cfg.seed = "changed", 99
 
 
 def test_each_config_is_that_of_its_words_alone():
@@ -73,7 +119,9 @@ def test_each_config_is_that_of_its_words_alone():
         words = words_of(chance)
         for more in ([], [f"seed={chance.randrange(99)}", "size=48"]):
             expected = outcome(alone, [*words, *more])
-            assert outcome(composer.plain, [*words, *more]) == expected, [*words, *more]
+            assert known(outcome(composer.plain, [*words, *more])) == expected, [*words, *more]
+            both = configs.plain(configs.compose([*words, *more])) if isinstance(expected, dict) else expected
+            assert both == expected
             good += isinstance(expected, dict)
     assert good > 5
 
@@ -87,8 +135,6 @@ def test_a_reference_to_what_varies_is_followed():
 
 
 def test_what_a_reference_reaches_by_another_is_not_taken_for_free():
-    from omegaconf import OmegaConf
-
     plain = Base(OmegaConf.create({"a": 1, "b": "${c.d}", "c": {"d": 2}, "e": 3}))
     assert [plain.reaches(f"{key}=9") for key in ("a", "b", "c.d", "e")] == [False, True, True, False]
     assert Base(OmegaConf.create({"a": 1, "n": "a", "b": "${${n}}"})).reaches("a=9")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -89,13 +90,17 @@ def test_channels_last_lays_the_weights_out(load):
     assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.skipif(
+COMPILER = pytest.mark.skipif(
     not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))),
     reason="torch.compile needs a C++ compiler",
 )
-def test_compiling_keeps_answers_and_gradients(tmp_path):
-    """On one level of two layers: compiling takes seconds a layer."""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=[pytest.mark.full, COMPILER])])
+def test_compiling_keeps_answers_and_gradients(tmp_path, monkeypatch, backend):
+    """The traced graphs, forward and backward, and by make fulltest the C++ of them: eighteen files of seconds each."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     network = folders.unet(
         8, block_out_channels=(8,), down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",),
         mid_block_type=None,

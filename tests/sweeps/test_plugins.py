@@ -47,6 +47,31 @@ def test_a_package_s_method_gets_the_options_of_its_signature(theirs, tmp_path):
     assert configs.compose(["method=theirs", "method.solver.scale=2"]).method.solver.scale == 2
 
 
+def test_what_was_edited_since_is_composed_anew(theirs, here, tmp_path):
+    """A config, the signature that fills it in, a file of one's own, and a choice that was not there before."""
+    conf, code = tmp_path / "site/theirs/conf", tmp_path / "site/theirs/__init__.py"
+
+    def method(name):
+        return configs.compose([f"method={name}", "degradation=sr4"]).method.solver
+
+    assert method("theirs").scale == 0.5
+    (conf / "method/theirs.yaml").write_text("name: theirs\nsolver: {_target_: theirs.solve, scale: 0.6}\n")
+    assert method("theirs").scale == 0.6
+    (conf / "method/theirs.yaml").write_text("name: theirs\nsolver: {_target_: theirs.solve}\n")
+    code.write_text("def solve(problem, *, scale=2.0):\n    return problem.y\n")
+    assert method("theirs").scale == 2.0
+    for scale in (0.1, 0.7):
+        (here / "mine.py").write_text(HALF.replace("0.5", str(scale)))
+        assert method("mine.py:solve").scale == scale
+    noise = ["method=pinv", "degradation=sr4", "noise=theirs"]
+    with pytest.raises(UserError, match="theirs"):
+        configs.compose(noise)
+    (conf / "noise").mkdir()
+    for sigma in (0.3, 0.4):
+        (conf / "noise/theirs.yaml").write_text(f"_target_: sipbench.noise.Gaussian\nsigma: {sigma}\n")
+        assert configs.compose(noise).noise.sigma == sigma
+
+
 def test_other_hydra_applications_are_left_alone(theirs, tmp_path):
     from hydra import compose, initialize_config_dir
 

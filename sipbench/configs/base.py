@@ -1,0 +1,176 @@
+"""What choices compose to, kept with its references open, and the words that are set in it afterwards."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from sipbench.configs.find import find, folders, is_file_target
+from sipbench.configs.quoting import quoted
+from sipbench.configs.read import read
+from sipbench.configs.word import Word
+
+Plain = dict[str, Any]
+KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+REACH = re.compile(r"\$\{[^{}:]*\$\{|oc\.select:\s*\$\{")  # a reference whose name is itself looked up
+ASKED = re.compile(r"\$\{([\w.]+):")
+KNOWN = {"channels", "divide", "oc.select", "oc.env", "now"}  # resolvers that look at nothing but what they are given
+KEPT = 4096  # words and folders that are held at a time
+
+
+def exchanged(cfg: Any, **parts: Any) -> Any:
+    """A composed config with other parts; what refers to them follows."""
+    from omegaconf import open_dict
+
+    cfg = copy.copy(cfg)
+    with open_dict(cfg):
+        cfg.update(parts)
+    return cfg
+
+
+@dataclass
+class Base:
+    """A composed config whose references are still open."""
+
+    cfg: Any
+
+    @cached_property
+    def raw(self) -> Plain:
+        from omegaconf import OmegaConf
+
+        return OmegaConf.to_container(self.cfg, resolve=False)  # pyright: ignore
+
+    def with_method(self, node: Plain) -> Base:
+        """With another method in the place of its own."""
+        base = Base(exchanged(self.cfg, method=node))
+        base.__dict__["raw"] = self.raw | {"method": node}
+        return base
+
+    @cached_property
+    def references(self) -> list[str]:
+        return [text for text in _texts(self.raw) if "${" in text]
+
+    @cached_property
+    def named(self) -> set[str]:
+        """Every word that stands in a reference."""
+        return {name for text in self.references for name in re.findall(r"\w+", text)}
+
+    @cached_property
+    def dark(self) -> bool:
+        """Whether a reference may look at anything."""
+        return any(REACH.search(text) or not KNOWN >= set(ASKED.findall(text)) for text in self.references)
+
+    def reaches(self, text: str) -> bool:
+        """Whether a reference may look at what this word sets, or what it replaces is open itself."""
+        parts = Word.of(text).key.split(".")
+        old = _at(self.raw, parts)
+        if isinstance(old, dict | list):
+            raise TypeError(f"{text} replaces a part as a whole")
+        is_open = isinstance(old, str) and ("${" in old or old == "???")
+        return self.dark or is_open or not self.named.isdisjoint(parts)
+
+    def changed(self, texts: Sequence[str]) -> Any:
+        """The config with these words put in as Hydra does it."""
+        from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+        cfg = copy.deepcopy(self.cfg)
+        ConfigLoaderImpl._apply_overrides_to_config([_override(text) for text in texts], cfg)
+        return cfg
+
+
+def method_of(choices: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The method that is chosen, where nothing else touches it, and the other choices; else None, and all of them."""
+    methods = [Word.of(text).plain for text in choices if Word.of(text).key == "method"]
+    rest = tuple(text for text in choices if Word.of(text).key != "method")
+    alone = len(methods) == 1 and not any(Word.of(t).mark or Word.of(t).key.startswith("method") for t in rest)
+    return (methods[0], rest) if alone else (None, tuple(choices))
+
+
+def method_node(name: str) -> Plain | None:
+    """A method that can be put into a problem that was composed without it; None of one that cannot."""
+    text = "defaults:" if is_file_target(name) else find("method", name).read_text(encoding="utf-8")
+    own = re.search(r"^defaults:|@package", text, re.MULTILINE)
+    return None if own else read("method", name)
+
+
+def parted(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """The words that choose, add or take away, and those that set one value each and can wait until that is done."""
+    waiting = [text for text in words if _sets_a_value(text)]
+    others = [text for text in words if text not in waiting]
+    keys = [Word.of(text).key for text in others if not _chooses(text)]
+    late = [text for text in waiting if not any(_within(Word.of(text).key, key) for key in keys)]
+    return tuple(text for text in words if text not in late), late
+
+
+def _chooses(text: str) -> bool:
+    word = Word.of(text)
+    return _is_group(word.key) and not (word.value or "").lstrip().startswith("{")
+
+
+def _sets_a_value(text: str) -> bool:
+    word = Word.of(text)
+    if word.mark or word.value is None or not KEY.fullmatch(word.key) or word.key.split(".")[0] == "hydra":
+        return False
+    if _is_group(word.key) or "${" in word.value or "hydra" in word.value or word.plain == "???":
+        return False
+    return not _override(text).is_sweep_override() and isinstance(value_of(text), str | int | float | None)
+
+
+@lru_cache(KEPT)
+def _override(text: str) -> Any:
+    """A word as Hydra reads it."""
+    return _parser().parse_override(quoted(text))
+
+
+@cache
+def _parser() -> Any:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create()
+
+
+def value_of(text: str) -> Any:
+    return _override(text).value()
+
+
+def _is_group(key: str) -> bool:
+    return "/" in key or "@" in key or _is_folder(key, tuple(folders()))
+
+
+@lru_cache(KEPT)
+def _is_folder(name: str, places: tuple[Path, ...]) -> bool:
+    return any((place / name).is_dir() for place in places)
+
+
+def _within(one: str, other: str) -> bool:
+    """Whether one key is the other, or lies below it, either way round."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from _texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value)
+    elif isinstance(node, str):
+        yield node
+
+
+def _at(node: Any, parts: Sequence[str]) -> Any:
+    for name in parts:
+        node = node[name]
+    return node
+
+
+def room(kept: dict[Any, Any], most: int) -> dict[Any, Any]:
+    """What is kept, with the oldest let go where it is full."""
+    if len(kept) >= most:
+        del kept[next(iter(kept))]
+    return kept
