@@ -70,6 +70,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # of a place that was named: too long, not to be read, gone meanwhile
+        if error.filename is None:
+            raise
+        print(f"sipbench: {visible(error.filename)}: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 def _dispatch(words: list[str]) -> int:

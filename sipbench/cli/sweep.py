@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> int:
         return sweep(words)
     jobs = hydra_run.expand(words)
     if len(jobs) > 1:
-        raise UserError(f"these are {len(jobs)} cells: sipbench -m {' '.join(words)}")
+        raise UserError(f"these are {len(jobs)} cells: sipbench -m {shlex.join(words)}")
     cell = Cell.of(configs.compose(words), words)
     validate.taken([cell.method], configs.Overrides(words).get("path"))
     print(run(cell))

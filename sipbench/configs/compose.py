@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sipbench.configs.find import is_file_target, names, root
+from sipbench.configs.find import absent, is_file_target, names, root
 from sipbench.configs.main_schema import check_main
 from sipbench.configs.methods import refusal
 from sipbench.configs.quoting import quoted
@@ -89,10 +89,11 @@ def _check_choices(overrides: list[str]) -> None:
     """A choice that does not exist; Hydra itself is silent about optional groups."""
     for word in map(Word.of, overrides):
         name = word.plain
+        word.check()
         if word.value is None or not (root() / word.key).is_dir() or is_file_target(name) or name == "null":
             continue
         if name not in names(word.key):
-            raise unknown(word.key, name, names(word.key))
+            raise absent(word.key, name)
 
 
 def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
