@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -59,6 +60,8 @@ ASKS = ("-h", "--help")
 def main(argv: list[str] | None = None) -> int:
     """Run a command; a mistake of the user's is one line and exit code 2."""
     words = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without such a sign, a path in no encoding
     try:
         return _dispatch(words)
     except UserError as error:

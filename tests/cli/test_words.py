@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -139,3 +141,14 @@ def test_several_cells_are_told_by_a_command_that_can_be_typed(capsys):
     words = ["method=pinv,tv", "+dataset.root='my images'", "images=[0,1]"]
     code, _, lines = say(capsys, *words)
     assert code == 2 and shlex.split(lines[0].partition("sipbench -m ")[2]) == words
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_terminal_without_unicode_is_told_all_the_same(encoding):
+    done = subprocess.run(
+        [sys.executable, "-m", "sipbench", "--help"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert done.returncode == 0 and b"A\\u207ay" in done.stdout
