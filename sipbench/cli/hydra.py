@@ -12,7 +12,7 @@ from typing import Any
 from sipbench import configs
 from sipbench.cli import cell as job
 from sipbench.configs import sources as hydra_plugin
-from sipbench.configs.quoting import quoted
+from sipbench.configs.quoting import quoted, unreadable
 from sipbench.configs.word import Word
 from sipbench.errors import UserError
 
@@ -52,8 +52,7 @@ def _parsed(words: list[str]) -> list[Any]:
             try:
                 found += parser.parse_overrides([quoted(word)])
             except HydraException as error:
-                why = " ".join(str(error).split()).split(" See https:")[0]
-                raise UserError(f"{word} cannot be read: {why}") from error
+                raise unreadable(word, error) from error
         return found
 
 

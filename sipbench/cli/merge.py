@@ -28,8 +28,6 @@ def main(words: list[str]) -> int:
 
     folders = [Path(word) for word in words if not word.startswith("into=")]
     named = [Path(word.removeprefix("into=")) for word in words if word.startswith("into=")]
-    if "into=" in words:
-        raise UserError("into= names nothing: say which folder")
     if len(folders) + len(named) < 2:
         raise UserError("which folders? sipbench merge A B [into=C]")
     into = named[-1] if named else folders[0]

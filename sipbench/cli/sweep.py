@@ -205,7 +205,7 @@ def _flags(argv: list[str]) -> Any:
 
     parser = get_args_parser()
     try:
-        parser.exit_on_error = False
+        parser.exit_on_error = parser.allow_abbrev = False
         args, extra = parser.parse_known_intermixed_args(argv)
     except Exception as error:
         raise UserError(f"{error}. Options are key=value, without dashes: size=64") from error

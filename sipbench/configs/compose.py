@@ -11,7 +11,7 @@ from typing import Any
 from sipbench.configs.find import absent, is_file_target, names, root
 from sipbench.configs.main_schema import check_main
 from sipbench.configs.methods import refusal
-from sipbench.configs.quoting import quoted
+from sipbench.configs.quoting import quoted, unreadable
 from sipbench.configs.word import Word
 from sipbench.errors import UserError, unknown
 from sipbench.safety import sizes
@@ -96,12 +96,25 @@ def _check_choices(overrides: list[str]) -> None:
             raise absent(word.key, name)
 
 
+def _unread(overrides: list[str]) -> UserError | None:
+    """The first word that Hydra's grammar cannot read."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    for word in overrides:
+        try:
+            OverridesParser.create().parse_override(word)
+        except HydraException as error:  # noqa: PERF203
+            return unreadable(word, error)
+    return None
+
+
 def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
     """Hydra's words made plain: a misspelt option with the nearest known one, or what it could not read."""
     text = " ".join(str(error).split())
     found = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if found is None:
-        return UserError(text.split(" Set the environment variable")[0])
+        return _unread(overrides) or UserError(text.split(" Set the environment variable")[0])
     key = found.group(1)
     others = [o for o in overrides if Word.of(o).key != key]
     if len(others) == len(overrides):

@@ -33,8 +33,11 @@ class Word:
 
     def check(self) -> None:
         """Refuse a word that sets nothing and takes nothing out."""
-        if self.value is None and "~" not in self.mark:
-            raise UserError(f"unknown word {self.mark + self.key!r}: options are key=value, such as degradation=sr4")
+        if (self.value is None and "~" not in self.mark) or not self.key:
+            value = "" if self.value is None else f"={self.value}"
+            raise UserError(
+                f"unknown word {self.mark + self.key + value!r}: options are key=value, such as degradation=sr4"
+            )
 
     @property
     def plain(self) -> str:

@@ -114,6 +114,12 @@ def test_a_page_of_nothing_is_not_written(capsys, there, monkeypatch):
         (["work", "results=empty"], "nothing was submitted"),
         (["submit", "+launcher=local", "results=empty"], "nothing was submitted"),
         (["new", "method", LONG], "no name for a method"),
+        (["--hel"], "unknown flag --hel"),
+        (["=pinv"], "unknown word '=pinv'"),
+        (["method=pinv", 'results=a "b'], "results='...'"),
+        (["show", 'results=a "b'], "results='...'"),
+        (["method=pinv", "results="], "results= names nothing"),
+        (["report", "results="], "results= names nothing"),
     ],
 )
 def test_a_word_that_says_nothing_is_named(capsys, there, words, said):
@@ -128,6 +134,12 @@ def test_a_word_that_says_nothing_is_named(capsys, there, words, said):
     code, _, lines = say(capsys, *words)
     assert code == 2 and len(lines) == 1 and said in lines[0]
     assert "EOF" not in lines[0] and "Lexer" not in lines[0]
+
+
+def test_the_home_folder_may_be_said_as_shells_have_it(capsys, there, monkeypatch):
+    monkeypatch.setenv("HOME", str(there / "home"))
+    code, _, lines = say(capsys, "report", "results=~/mine")
+    assert code == 2 and f"below {there / 'home' / 'mine'}" in lines[0] and not (there / "~").exists()
 
 
 def test_the_command_of_a_search_can_be_typed_again():
