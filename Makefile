@@ -60,7 +60,7 @@ slurmtest: $(DONE) ## sweeps and workers on a real SLURM, started on loopback; i
 browsertest: $(DONE) ## the report in a real headless Chromium; installs playwright, and Debian's chromium where there is none
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	@command -v chromium >/dev/null || { timeout 120 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq --no-install-recommends chromium; } || echo "Chromium cannot be installed here: its tests are skipped"
-	$(BIN)/python -m pytest -m browser -rs tests/report/test_browser.py || test $$? -eq 5
+	$(BIN)/python -m pytest -m browser -rs tests/report || test $$? -eq 5
 
 latextest: $(DONE) ## compile every table with a real LaTeX; needs texlive-latex-recommended
 	$(BIN)/python -m pytest -m latex tests/tables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -53,13 +54,17 @@ COMMANDS = (
     *("submit", "work", "status", "merge", "clean"),
     *("fetch", "doctor", "tune", "train", "import-prior"),
 )
+PLACES = ("results=", "data=", "weights=", "into=")
 ASKS = ("-h", "--help")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; a mistake of the user's is one line and exit code 2."""
-    words = sys.argv[1:] if argv is None else argv
+    words = [_at_home(word) for word in (sys.argv[1:] if argv is None else argv)]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without such a sign, a path in no encoding
     try:
+        _named(words)
         return _dispatch(words)
     except UserError as error:
         print(f"sipbench: {visible(error)}", file=sys.stderr)
@@ -70,6 +75,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # of a place that was named: too long, not to be read, gone meanwhile
+        if error.filename is None:
+            raise
+        print(f"sipbench: {visible(error.filename)}: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 def _dispatch(words: list[str]) -> int:
@@ -89,6 +99,20 @@ def _dispatch(words: list[str]) -> int:
         print(module.HELP, end="")
         return 0
     return module.main(rest)
+
+
+def _at_home(word: str) -> str:
+    """`key=~/place` with the home folder in the place of ~, as some shells have it and others do not."""
+    key, equals, value = word.partition("=")
+    home = equals and (value == "~" or value.startswith("~/"))
+    return f"{key}={os.path.expanduser(value)}" if home else word
+
+
+def _named(words: list[str]) -> None:
+    """Refuse a folder without a name, as of a variable of the shell that is empty: it would be the one we are in."""
+    for word in words:
+        if word in PLACES:
+            raise UserError(f"{word} names nothing: say which folder, or leave it out")
 
 
 def _is_option(word: str) -> bool:

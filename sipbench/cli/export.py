@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipbench.cli.words import cell_of
+from sipbench.cli.words import cell_of, outlet
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
 
@@ -27,8 +27,9 @@ def main(words: list[str]) -> int:
     kind, rest = rest.take("format", "png")
     if not out:
         raise UserError("export where to? sipbench export method=dps degradation=sr4 out=FOLDER")
+    place = outlet(out, folder=True)
     from sipbench.report.stored import export
 
-    paths = export(cell_of(rest), out, kind)
+    paths = export(cell_of(rest), place, kind)
     print(f"written: {len(paths)} files, {paths[0]} first")
     return 0

@@ -48,8 +48,10 @@ def main(words: list[str]) -> int:
     cfg = Overrides(w for w in typed if w.partition("=")[0] in ("data", "weights")).compose()
     validate.folders(cfg)
     if not names:
+        _no_more(typed, [])
         return _list(cfg)
     wanted = [(name, kind) for name in names for kind in _kinds(name)]
+    _no_more(typed, [kind for _, kind in wanted])
     left = 0
     for name, kind in wanted:
         lines = list(_all(kind, name, typed, cfg) if kind in USERS else _get(kind, name, cfg))
@@ -59,6 +61,13 @@ def main(words: list[str]) -> int:
             print(f"{kind} {name}: all that it needs is here")
         left += len(lines)
     return int(bool(left))
+
+
+def _no_more(typed: Overrides, kinds: list[str]) -> None:
+    """Refuse words that nothing asks for: only what a table or a method needs depends on more than the folders."""
+    more = typed.without("data", "weights")
+    if more and not set(kinds) & set(USERS):
+        raise UserError(f"unknown word {more[0]!r}: sipbench fetch [lpips|NAME ...] [data=FOLDER] [weights=FOLDER]")
 
 
 def _kinds(name: str) -> list[str]:

@@ -12,7 +12,8 @@ from typing import Any
 from sipbench import configs
 from sipbench.cli import cell as job
 from sipbench.configs import sources as hydra_plugin
-from sipbench.configs.quoting import quoted
+from sipbench.configs.quoting import quoted, unreadable
+from sipbench.configs.word import Word
 from sipbench.errors import UserError
 
 
@@ -44,11 +45,15 @@ def _parsed(words: list[str]) -> list[Any]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    try:
-        with configs.hydra_ready() as loader:
-            return OverridesParser.create(config_loader=loader).parse_overrides([quoted(word) for word in words])
-    except HydraException as error:
-        raise UserError(" ".join(str(error).split()).split(" See https:")[0]) from error
+    with configs.hydra_ready() as loader:
+        parser, found = OverridesParser.create(config_loader=loader), []
+        for word in words:
+            Word.of(word).check()
+            try:
+                found += parser.parse_overrides([quoted(word)])
+            except HydraException as error:
+                raise unreadable(word, error) from error
+        return found
 
 
 def command(argv: list[str], folder: Path | None = None) -> None:

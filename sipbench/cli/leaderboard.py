@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sipbench.cli.words import outlet
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
 from sipbench.safety.text import line
@@ -35,7 +36,8 @@ def main(words: list[str]) -> int:
     out, rest = rest.take("out", "leaderboard")
     if not folders:
         raise UserError("whose results? sipbench leaderboard A B [table=table1] [profile=demo] [out=leaderboard]")
-    if any(Path(out).resolve() == folder.resolve() for folder in folders):
+    place = outlet(out, folder=True)
+    if any(place.resolve() == folder.resolve() for folder in folders):
         raise UserError(f"out={out} is one of the folders that were handed in: name another")
     from sipbench import metrics, tables
     from sipbench.leaderboard.board import board, findings, gather
@@ -50,7 +52,7 @@ def main(words: list[str]) -> int:
             print(line(f"{heading.lower()}: {one.by}: {one.cell}: {one.said}"), file=sys.stderr)
     if not gathered.taken:
         raise UserError(f"nothing of what was handed in can stand in {table}, profile {profile}")
-    made = board(spec, gathered, Path(out))
+    made = board(spec, gathered, place)
     df = tables.collect(made)
     paths = write(made, df, gathered)
     for same in comparable(made, df):

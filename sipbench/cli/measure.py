@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sipbench.cli.words import problem_of
+from sipbench.cli.words import outlet, problem_of
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
 from sipbench.safety.text import file_word
@@ -31,7 +31,7 @@ def main(words: list[str]) -> int:
     out, rest = Overrides(words).take("out", "")
     if not out:
         raise UserError("measure where to? sipbench measure degradation=sr4 images=4 out=FOLDER")
-    for path in measure(problem_of(rest), out):
+    for path in measure(problem_of(rest), outlet(out, folder=True)):
         print(f"written: {path}")
     return 0
 

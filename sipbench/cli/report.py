@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sipbench.cli.words import outlet
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
 from sipbench.safety.text import visible
@@ -43,11 +44,14 @@ def main(words: list[str]) -> int:
         size = 0.0
     if not 0 < size < float("inf"):
         raise UserError(f"limit is a number of MiB above 0, not {limit!r}")
+    path = outlet(out)
     from sipbench.report.page import save
     from sipbench.tables.page import page
 
     chosen = [name.strip() for name in profiles.split(",") if name.strip()]
     found = page(names, chosen, Path(results), size, lambda said: print(visible(said), file=sys.stderr, flush=True))
-    path = save(found, Path(out))
+    if not found.sections:
+        raise UserError("none of these tables can be shown, as said above: no page is written")
+    save(found, path)
     print(f"written: {path} ({path.stat().st_size / 2**20:.1f} MiB, {len(found.sections)} tables)")
     return 0

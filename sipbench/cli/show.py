@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sipbench.cli.words import cell_of, problem_of
+from sipbench.cli.words import cell_of, outlet, problem_of
 from sipbench.configs import Overrides
 from sipbench.safety.text import file_word
 
@@ -32,17 +32,18 @@ def main(words: list[str]) -> int:
     """Draw, and say where."""
     out, cell_words = Overrides(words).take("out", "")
     named, note = cell_words.keys, ""
+    place = outlet(out) if out else None
     if "method" in named:
         from sipbench.report.stored import file_name, show
 
         cell, first = cell_of(cell_words), None if "images" in named else 2
-        path = show(cell, Path(out or Path(cell.results, f"show-{file_name(cell)}.png")), first)
+        path = show(cell, place or Path(cell.results, f"show-{file_name(cell)}.png"), first)
         note = _changed(cell)
     else:
         from sipbench.report.show import show as show_problem
 
         cell = problem_of(cell_words if "images" in named else cell_words + ["images=2"])
-        path = show_problem(cell, Path(out or Path(cell.results, f"show-{file_word('-'.join(cell.names[:2]))}.png")))
+        path = show_problem(cell, place or Path(cell.results, f"show-{file_word('-'.join(cell.names[:2]))}.png"))
     print(f"written: {path}")
     if note:
         print(note, file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> int:
         return sweep(words)
     jobs = hydra_run.expand(words)
     if len(jobs) > 1:
-        raise UserError(f"these are {len(jobs)} cells: sipbench -m {' '.join(words)}")
+        raise UserError(f"these are {len(jobs)} cells: sipbench -m {shlex.join(words)}")
     cell = Cell.of(configs.compose(words), words)
     validate.taken([cell.method], configs.Overrides(words).get("path"))
     print(run(cell))
@@ -204,7 +205,7 @@ def _flags(argv: list[str]) -> Any:
 
     parser = get_args_parser()
     try:
-        parser.exit_on_error = False
+        parser.exit_on_error = parser.allow_abbrev = False
         args, extra = parser.parse_known_intermixed_args(argv)
     except Exception as error:
         raise UserError(f"{error}. Options are key=value, without dashes: size=64") from error

@@ -7,6 +7,7 @@ through the store, so that a sweep goes on where it stopped and any launcher ser
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,9 @@ def _one_recipe(words: Overrides) -> None:
     for key in words.keys:
         if key.split(".")[0] in ("recipe", "trained_on") and len(words.choices(key)) > 1:
             why = "tune chooses the solver's options, and one recipe is for all methods"
-            raise UserError(f"{why}: give {key} one value. What it is worth a sweep shows: sipbench -m {words}")
+            raise UserError(
+                f"{why}: give {key} one value. What it is worth a sweep shows: sipbench -m {shlex.join(words)}"
+            )
 
 
 def _widened(cells: list[Cell], by: str, higher: bool, budget: int, words: Overrides) -> tuple[list[Cell], int]:
@@ -230,12 +233,19 @@ def _entry(best: Cell, varied: list[str], command: str) -> list[str]:
         "demo:",
         f"  {best.names[1]}: {settings}",
         "chosen:",
-        f"  - command: {command}",
+        f"  - command: {_scalar(command)}",
         f"    tasks: [{best.names[1]}]",
         f"    options: [{', '.join(tops)}]",
         f"    images: {best.split} {images}",
         f'    date: "{date.today().isoformat()}"',
     ]
+
+
+def _scalar(text: str) -> str:
+    """Text as YAML has it, on one line."""
+    import yaml
+
+    return yaml.safe_dump(text, width=10**6).removesuffix("\n...\n").strip()
 
 
 def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -260,8 +270,8 @@ def _row(cell: Cell, by: str) -> dict[str, Any]:
 def _typed(words: Overrides, by: str) -> str:
     """The command, without what it says by itself."""
     own = [
-        "sipbench tune",
+        *("sipbench", "tune"),
         *words.without("split", "metrics", "results", "weights"),
         *([f"by={by}"] if by != "psnr" else []),
     ]
-    return " ".join(own)
+    return shlex.join(own)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.configs import Overrides
@@ -26,6 +28,26 @@ def pairs(words: Iterable[str], usage: str) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise UserError(f"{word!r} cannot be read: {' '.join(str(error).split())[:160]}") from error
     return found
+
+
+def outlet(out: str, *, folder: bool = False) -> Path:
+    """Where `out=` says that a file is to go, or a folder to be; refused before any work where that cannot be."""
+    if not out:
+        raise UserError(f"out= names nothing: say which {'folder' if folder else 'file'}")
+    path = Path(out).expanduser()
+    try:
+        path.exists()  # what is too long shows here
+        place = next(one for one in ((path, *path.parents) if folder else path.parents) if one.exists())
+        why = "" if place.is_dir() else f"{place} is no folder"
+        if not why and not os.access(place, os.W_OK | os.X_OK):
+            why = f"{place} may not be written to"
+        if not why and not folder and path.is_dir():
+            why = "it is a folder: name a file in it"
+    except OSError as error:
+        why = str(error.strerror)
+    if why:
+        raise UserError(f"out={out}: {why}")
+    return path
 
 
 def cell_of(words: Overrides) -> Cell:

@@ -30,7 +30,7 @@ def plan_of(words: Sequence[str], expand: Expand) -> Plan:
         if named not in configs.names("table"):
             raise unknown("sweep or table", named, [*frozen, *configs.names("table")])
         return of_table(named, own[1:])
-    if not own:
+    if all(word.startswith("results=") for word in own) and not {"-m", "--multirun"} & set(words):
         raise UserError(f"nothing was submitted in {results}: name a table, or -m and the words of a sweep")
     return of_sweep(own, expand)
 

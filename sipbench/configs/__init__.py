@@ -14,11 +14,12 @@ from sipbench.configs.by_hydra import hydra_ready, resolvers
 from sipbench.configs.code_hash import code_hash, without_place
 from sipbench.configs.compose import compose
 from sipbench.configs.composer import Composer, plain
-from sipbench.configs.find import find, folders, is_file_target, names, path_of, plug_in, plugin_folders, root
+from sipbench.configs.find import absent, find, folders, is_file_target, names, path_of, plug_in, plugin_folders, root
 from sipbench.configs.overrides import Overrides
 from sipbench.configs.read import read
 
 __all__ = [
+    "absent",
     "META",
     "Composer",
     "Overrides",

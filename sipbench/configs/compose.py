@@ -16,10 +16,10 @@ from typing import Any
 
 from sipbench.configs.base import Base, Plain, method_node, method_of, parted, room
 from sipbench.configs.by_hydra import by_hydra
-from sipbench.configs.find import folders, is_file_target, names, root
+from sipbench.configs.find import absent, folders, is_file_target, names, root
 from sipbench.configs.main_schema import check_main
 from sipbench.configs.methods import refusal
-from sipbench.configs.quoting import quoted
+from sipbench.configs.quoting import quoted, unreadable
 from sipbench.configs.word import Word
 from sipbench.configs.yaml_file import load
 from sipbench.errors import UserError, unknown
@@ -106,10 +106,24 @@ def _check_choices(overrides: list[str]) -> None:
     """A choice that does not exist; Hydra itself is silent about optional groups."""
     for word in map(Word.of, overrides):
         name = word.plain
+        word.check()
         if word.value is None or not (root() / word.key).is_dir() or is_file_target(name) or name == "null":
             continue
         if name not in names(word.key):
-            raise unknown(word.key, name, names(word.key))
+            raise absent(word.key, name)
+
+
+def _unread(overrides: list[str]) -> UserError | None:
+    """The first word that Hydra's grammar cannot read."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    for word in overrides:
+        try:
+            OverridesParser.create().parse_override(word)
+        except HydraException as error:  # noqa: PERF203
+            return unreadable(word, error)
+    return None
 
 
 def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
@@ -117,7 +131,7 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
     text = " ".join(str(error).split())
     found = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if found is None:
-        return UserError(text.split(" Set the environment variable")[0])
+        return _unread(overrides) or UserError(text.split(" Set the environment variable")[0])
     key = found.group(1)
     others = [o for o in overrides if Word.of(o).key != key]
     if len(others) == len(overrides):

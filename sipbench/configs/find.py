@@ -101,7 +101,7 @@ def find(group: str, name: str) -> Path:
     """
     found = _files(group, name)
     if not found:
-        raise unknown(group, name, names(group))
+        raise absent(group, name)
     if len(found) > 1 and not found[0].is_relative_to(root()):
         raise UserError(
             f"two plugins have a {group} {name!r}: {found[0]} and {found[1]}. Uninstall one, or rename its file and "
@@ -110,6 +110,13 @@ def find(group: str, name: str) -> Path:
     for other in found[1:]:
         _say(f"{other} is passed over: sipbench has a {group} {name!r} of its own; rename the plugin's")
     return found[0]
+
+
+def absent(group: str, name: str) -> UserError:
+    """That a choice is not there: the nearest, or of a file that a function of it is to be named."""
+    if group == "method" and name.endswith(".py"):
+        return UserError(f"which function of {name}? A method of your own is named as {name}:function")
+    return unknown(group, name, names(group))
 
 
 @cache

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+from sipbench.errors import UserError
+
 READABLE = re.compile(r"[\w /+.$%*@?|:\\-]*", re.ASCII)  # what the grammar takes without quotes
+BARE = set("[]{}\"'")
 ITSELF = re.compile(
     r"\w+\(.*\)|.*[][{}\"].*|'.*'|.*\$\{.*", re.ASCII | re.DOTALL
 )  # a function, a list, quotes of one's own
@@ -19,6 +22,17 @@ def quoted(word: str) -> str:
     if not equals or ITSELF.fullmatch(value):
         return word
     return f"{key}={','.join(_quoted(piece) for piece in value.split(','))}"
+
+
+def unreadable(word: str, error: Exception) -> UserError:
+    """What Hydra's grammar could not read, and how it is written where quotes of one's own are needed."""
+    why = " ".join(str(error).split()).split(" See https:")[0]
+    why = "" if "Exception:" in why else f": {why}"
+    key, _, value = word.partition("=")
+    hint = (
+        f"; a value that holds brackets or quotes stands in quotes of its own: {key}='...'" if BARE & set(value) else ""
+    )
+    return UserError(f"{word} cannot be read{why}{hint}")
 
 
 def _quoted(text: str) -> str:

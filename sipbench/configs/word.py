@@ -31,6 +31,14 @@ class Word:
         key = name.lstrip(MARKS)
         return cls(name[: len(name) - len(key)], key, value if equals else None)
 
+    def check(self) -> None:
+        """Refuse a word that sets nothing and takes nothing out."""
+        if (self.value is None and "~" not in self.mark) or not self.key:
+            value = "" if self.value is None else f"={self.value}"
+            raise UserError(
+                f"unknown word {self.mark + self.key + value!r}: options are key=value, such as degradation=sr4"
+            )
+
     @property
     def plain(self) -> str:
         """The value without quotes and backslashes of its own."""

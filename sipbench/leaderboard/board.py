@@ -20,6 +20,7 @@ from sipbench.errors import UserError
 from sipbench.leaderboard.handed import Handed, handed, problem, unlike
 from sipbench.leaderboard.twice import compared
 from sipbench.leaderboard.verify import OURS, Judge, Record, Refused
+from sipbench.safety.text import line
 from sipbench.tables.spec import Entry, Row, TableSpec
 
 NOBODY = "nobody handed it in"
@@ -102,10 +103,10 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     if len(set(paths)) < len(paths):
         raise UserError("the same folder is named twice")
     for n in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ["/".join(path.parts[-n:]) for path in paths]
+        names = [line("/".join(path.parts[-n:])) for path in paths]
         if len(set(names)) == len(names):
             return names
-    return [str(path) for path in paths]
+    return [f"{line(path)} ({k})" for k, path in enumerate(paths, 1)]
 
 
 class Looking:

@@ -11,10 +11,10 @@ from sipbench.errors import UserError
 
 def fit(kind: str, name: str) -> str:
     """The name, refused where it cannot name a module and a function, or is taken."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name) or keyword.issoftkeyword(name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,79}", name) or keyword.iskeyword(name) or keyword.issoftkeyword(name):
         raise UserError(
             f"{name!r} is no name for a {kind}: it names a file and a function, in small letters, digits and _, "
-            "begins with a letter and is no word of Python's, as in my_idea"
+            "at most 80 of them, begins with a letter and is no word of Python's, as in my_idea"
         )
     if name in configs.names(kind) or (kind == "metric" and name in _metrics()):
         raise UserError(f"there is a {kind} {name!r} already: sipbench list {kind}s names them all")

@@ -21,7 +21,7 @@ from sipbench.bench import applies
 from sipbench.bench.run import Bench
 from sipbench.bench.watch import counting
 from sipbench.degradation import Degradation, small
-from sipbench.errors import UserError, unknown
+from sipbench.errors import UserError
 from sipbench.problem import Estimate, Problem
 from sipbench.testing import surroundings
 from sipbench.testing.stand_ins import prior_for, priors_of_theta, remembering, small_cell, unsized, untrained
@@ -93,8 +93,8 @@ class Trial:
     def of(cls, target: str, degradation: str, size: int, options: Mapping[str, Any]) -> Trial:
         """From a method's name, a file path.py:function or a dotted name. NotApplicable says what it lacks."""
         named = target in configs.names("method")
-        if not named and "." not in target:
-            raise unknown("method", target, configs.names("method"))
+        if not named and ("." not in target or target.endswith(".py")):
+            raise configs.absent("method", target)
         method = configs.read("method", target) if named else {"name": target, "solver": {"_target_": target}}
         cell = small_cell(method, configs.read("degradation", degradation), size)
         typed = {**cell.method.get("check", {}), **options}

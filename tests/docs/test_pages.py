@@ -1,5 +1,7 @@
 """What the pages of docs/ say is so: commands are understood, figures are those of the committed tables."""
 
+import re
+
 import pytest
 
 from sipbench.errors import UserError
@@ -58,3 +60,8 @@ def test_the_figures_are_those_of_the_committed_tables(page):
 
 def test_the_families_have_figures():
     assert len(WITH_FIGURES) >= 5
+
+
+def test_figures_of_several_times_claim_no_one_torch():
+    head, _, rest = (commands.ROOT / "docs" / "performance.md").read_text(encoding="utf-8").partition("| what |")
+    assert "2026" in rest and not re.search(r"torch \d", head)

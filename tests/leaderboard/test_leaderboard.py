@@ -12,6 +12,7 @@ from sipbench import cli, configs
 from sipbench.bench import packing, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
+from sipbench.leaderboard.board import names_of
 from sipbench.problem import Estimate
 
 SOLVER = """\
@@ -266,3 +267,10 @@ def test_what_a_stranger_says_of_a_cell_may_be_anything(here):
     assert code == 1 and "pinv" in set(table.method)
     reasons = [one["said"] for one in told["rejected"]]
     assert reasons == ["its cell.json cannot be read"] * len(changes)
+
+
+def test_a_folder_whose_name_is_in_no_encoding_has_one_that_can_be_shown(tmp_path):
+    names = names_of([tmp_path / "a\udcff", tmp_path / "b\x1b[31m", tmp_path / "c\u202e"])
+    assert names == ["a\ufffd", "b\ufffd[31m", "c\ufffd"]
+    names = names_of([tmp_path / "a\udcff", tmp_path / "a\udcfe"])
+    assert len(set(names)) == 2 and all(name.encode() for name in names)

@@ -35,13 +35,13 @@ def page(chromium, made):
     yield from opened(chromium, made)
 
 
-def opened(chromium, path, **context):
+def opened(chromium, path, at="", **context):
     own = chromium.new_context(viewport={"width": 1400, "height": 1000}, **context)
     page, said, asked = own.new_page(), [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(path.as_uri())
+    page.goto(path.as_uri() + at)
     yield page
     assert said == []
     assert [url for url in asked if not url.startswith(("data:", path.as_uri()))] == []

@@ -45,6 +45,13 @@ def test_the_same_data_give_the_same_bytes_and_numbers_survive(tmp_path):
     assert rows[0][1] == 1.5 and rows[1][1] is None and rows[2][1] == "inf"
 
 
+def test_half_a_character_is_no_end_of_the_page(tmp_path):
+    """As of a file whose name is in no encoding."""
+    page = made_page.page(title="a\udcffb")
+    text = save(page, tmp_path / "a.html").read_text(encoding="utf-8")
+    assert data(text)["title"] == "a\udcffb"
+
+
 def test_every_script_is_named_and_no_other():
     there = {path.stem for path in write.ASSETS.glob("*.js")}
     assert there == set(write.SCRIPTS) and len(write.SCRIPTS) == len(there)

@@ -191,6 +191,15 @@ def test_a_damaged_csv_is_one_line(tmp_path):
         find.found(["table1"], ["demo"], tmp_path)
 
 
+def test_a_damaged_csv_keeps_no_other_from_the_page(tmp_path):
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "table1.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "demo" / "elto.csv").write_text("dataset,problem\nfaces,low\n")
+    told = []
+    assert [one.name for one in page([], [], tmp_path, 1.0, told.append).sections] == ["elto"]
+    assert "left out" in told[1] and "table1.csv cannot be read" in told[1]
+
+
 def test_the_page_is_made_of_what_is_there(tmp_path, monkeypatch):
     """From CSVs alone: a listing and its curves."""
     (tmp_path / "demo").mkdir()

@@ -302,3 +302,16 @@ def test_the_table_of_the_docs_is_one(monkeypatch, tmp_path):
 
 def test_a_seed_that_is_typed_twice_counts_once():
     assert tables.load("table1", overrides=["seed=1,0,1"]).seeds == (1, 0)
+
+
+@pytest.mark.parametrize("name", configs.names("table"))
+def test_a_title_claims_no_more_methods_than_the_table_has(name):
+    spec = tables.load(name, next(iter(configs.read("table", name)["profiles"])))
+    if "every method" in spec.title.lower():
+        assert {row.method for row in spec.rows} >= set(configs.names("method"))
+
+
+def test_the_title_of_early_stopping_lists_what_is_in_it():
+    spec = tables.load("early_stopping", "demo")
+    assert {dataset for dataset, _ in spec.pairs} == {"faces", "photos"}
+    assert "four noises at three levels, and photographs" in spec.title

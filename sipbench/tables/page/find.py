@@ -56,12 +56,22 @@ def _of(name: str, profiles: Sequence[str], results: Path, *, named: bool) -> It
         path = results / profile / f"{name}.csv"
         csv, title = path if path.is_file() else None, str(configs.read("table", name).get("title") or name)
         beside = tuple(sorted(path.parent.glob(f"{name}-*.csv")))
-        if csv and not is_long(csv):
+        if csv and not _is_long(csv, named):
             yield Found(name, profile, title, csv, beside, None)
             continue
         spec = tables.load(name, profile, [f"results={results}"])
         if csv or (named and _stored(spec)):
             yield Found(name, profile, title, csv, beside, spec)
+
+
+def _is_long(csv: Path, named: bool) -> bool:
+    """Whether it has the long form. One that cannot be read is left to whoever shows it, unless it was named."""
+    try:
+        return is_long(csv)
+    except UserError:
+        if named:
+            raise
+        return False
 
 
 def _first(names: list[str]) -> list[str]:

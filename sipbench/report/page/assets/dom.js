@@ -53,13 +53,25 @@ function unique(values) {
   return [...new Set(values)];
 }
 
-/** Say something to those who listen to the page, and show it for a moment. */
+/** New children in the place of the old ones; the control that had the focus has it again, found by its name or its place. */
+function renew(box, ...children) {
+  const controls = () => [...box.querySelectorAll("button, select, input, summary")];
+  const name = (e) => `${e.tagName} ${e.dataset.key ?? e.getAttribute("aria-label") ?? e.textContent}`;
+  const old = controls();
+  const place = old.indexOf(document.activeElement);
+  box.replaceChildren(...children);
+  if (place < 0) return;
+  const now = controls();
+  (now.find((e) => name(e) === name(old[place])) || now[place])?.focus({ preventScroll: true });
+}
+
+/** Say something to those who listen to the page, and show it for a moment: in the dialog that is open, if one is. */
 function say(text) {
-  const line = document.getElementById("said");
+  const line = document.querySelector("dialog[open] .said") || document.getElementById("said");
   line.textContent = text;
   line.classList.add("shown");
   clearTimeout(say.timer);
-  say.timer = setTimeout(() => line.classList.remove("shown"), 2600);
+  say.timer = setTimeout(() => { for (const one of document.querySelectorAll(".said")) one.classList.remove("shown"); }, 2600);
 }
 
 /** Draw a part of the page when it comes near the screen. */

@@ -9,7 +9,7 @@ function openEntry(table, row) {
     facts([["family", m.family], ["trained on", m.data], ["told", m.told], ["paper", m.citation], ["against its public code", m.parity], ["status", row.entry.status], ["images", counted(row.entry)], ["not converged", row.entry.unconverged ? `${row.entry.unconverged}` : ""]]),
     row.entry.reason ? h("p", { class: "reason" }, row.entry.reason) : null,
     h("h3", {}, "Scores"), scoresOf(table, row),
-    cells.length ? cells.map(cellOf) : h("p", { class: "legend" }, "There is no cell of it.")));
+    cells.length ? cells.map(cellOf) : h("p", { class: "legend" }, "There is no cell of it.")), h("div", { class: "said", role: "status", "aria-live": "polite" }));
   drawer.showModal();
   drawer.scrollTop = 0;
 }

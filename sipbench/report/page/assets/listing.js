@@ -11,26 +11,27 @@ function listed(listing) {
   const state = { sort: -1, down: false, words: "", wanted: {} };
   const element = h("table", { class: "grid" });
   const count = h("span", { class: "count", role: "status" });
-  const numeric = listing.columns.map((_, i) => listing.rows.every((row) => row[i] === null || typeof row[i] === "number"));
-  const text = (value) => (value === null ? BLANK : typeof value === "number" ? brief(value) : value === "inf" ? "∞" : value === "-inf" ? "−∞" : String(value));
+  const numeric = listing.columns.map((_, i) => listing.rows.every((row) => row[i] === null || typeof number(row[i]) === "number"));
+  const known = (value) => (blank(value) ? null : value);
+  const text = (value) => (blank(value) ? BLANK : Number.isInteger(value) ? fixed(value, 0) : typeof number(value) === "number" ? brief(value) : String(value));
   const rows = () => {
     const words = state.words.toLowerCase().split(/\s+/).filter(Boolean);
-    const there = listing.rows.filter((row) => Object.entries(state.wanted).every(([i, value]) => !value || String(row[i]) === value)
-      && words.every((word) => row.some((value) => String(value).toLowerCase().includes(word))));
+    const there = listing.rows.filter((row) => Object.entries(state.wanted).every(([i, wanted]) => wanted === undefined || known(row[i]) === wanted)
+      && words.every((word) => row.some((value) => `${text(value)} ${value ?? ""}`.toLowerCase().includes(word))));
     return state.sort < 0 ? there : [...there].sort((a, b) => compared(a[state.sort], b[state.sort], state.down));
   };
   function draw() {
     const there = rows();
-    element.replaceChildren(h("caption", { class: "aside" }, listing.title),
+    renew(element, h("caption", { class: "aside" }, listing.title),
       h("thead", {}, h("tr", {}, listing.columns.map((name, i) => h("th", { scope: "col", class: numeric[i] ? "numeric" : "", "aria-sort": state.sort === i ? (state.down ? "descending" : "ascending") : "none" },
-        button([name, state.sort === i ? (state.down ? " ▾" : " ▴") : ""], () => { Object.assign(state, { down: state.sort === i && !state.down, sort: i }); draw(); }))))),
+        button([name, h("span", { class: "arrow", "aria-hidden": "true" }, state.sort === i ? (state.down ? " ▾" : " ▴") : "")], () => { Object.assign(state, { down: state.sort === i && !state.down, sort: i }); draw(); }, { "data-key": i }))))),
       h("tbody", {}, there.slice(0, MOST_ROWS).map((row) => h("tr", {}, row.map((value, i) => h("td", { class: numeric[i] ? "numeric" : "" }, text(value)))))));
     count.textContent = `${there.length} of ${listing.rows.length} rows${there.length > MOST_ROWS ? `, the first ${MOST_ROWS} shown` : ""}`;
   }
   const facets = listing.columns.map((name, i) => {
-    const values = unique(listing.rows.map((row) => String(row[i])));
+    const values = unique(listing.rows.map((row) => known(row[i])));
     if (values.length < 2 || values.length > MOST_VALUES || numeric[i]) return null;
-    return choice(name, [["", "all"], ...values.map((value) => [value, value])], "", (value) => { state.wanted[i] = value; draw(); });
+    return choice(name, [["", "all"], ...values.map((value, k) => [String(k), text(value)])], "", (k) => { state.wanted[i] = k === "" ? undefined : values[k]; draw(); });
   });
   const columns = listing.columns.map((heading, i) => ({ heading, numeric: numeric[i] }));
   draw();

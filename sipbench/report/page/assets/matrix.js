@@ -11,7 +11,7 @@ function matrices(table) {
     const there = table.matrices.filter((m) => m.problem === state.problem);
     const own = there.find((m) => m.measure === state.measure) || there[0];
     const measure = table.measures.find((m) => m.key === own.measure);
-    tools.replaceChildren(
+    renew(tools,
       choice("Problem", unique(table.matrices.map((m) => m.problem)).map((key) => [key, `${at(key).title}, ${at(key).dataset_title}`]), state.problem, (v) => { state.problem = v; draw(); }),
       choice("Of", there.map((m) => [m.measure, table.measures.find((o) => o.key === m.measure).title]), own.measure, (v) => { state.measure = v; draw(); }),
       button("Copy CSV", () => copy(asCsv([["row", "column", "mean difference", "wins", "ties", "losses", "p"], ...own.methods.flatMap((a, i) => own.methods.map((b, j) => [a, b, own.entries[i][j]]).filter((e) => e[2]).map(([, b, e]) => [a, b, e.mean, e.wins, e.ties, e.losses, e.p]))]), "CSV")));

@@ -25,7 +25,7 @@ async function sourceOf(gallery, key, i, map, span) {
     const level = await picture(sprites.residuals[key], i);
     if (!level) return { canvas: null, note: "no residual map: the measurement is no picture, or f is not known" };
     const data = pixels(level);
-    return { canvas: coloured(level.width, level.height, (k) => data[4 * k] / 255), level: (k) => (data[4 * k] / 255) * gallery.span };
+    return { canvas: coloured(level.width, level.height, (k) => data[4 * k] / 255), level: (k) => (data[4 * k] / 255) * gallery.span, last: (k) => data[4 * k] === 255 };
   }
   const own = await picture(sprites.estimates[key], i);
   if (map !== "error" || !own) return { canvas: own, note: own ? "" : "nothing is stored" };
@@ -43,7 +43,7 @@ function valueAt(source, point, unit) {
   const [x, y] = [Math.floor(point[0] * width), Math.floor(point[1] * height)];
   if (x < 0 || y < 0 || x >= width || y >= height) return "";
   const k = y * width + x;
-  if (source.level) return `(${x}, ${y}) ${source.level(k).toPrecision(3)}${unit ? ` ${unit}` : ""}`;
+  if (source.level) return `(${x}, ${y}) ${source.last?.(k) ? "≥ " : ""}${source.level(k).toPrecision(3)}${unit ? ` ${unit}` : ""}`;
   const data = pixels(source.canvas).slice(4 * k, 4 * k + 3);
   const values = data[0] === data[1] && data[1] === data[2] ? [data[0]] : [...data];
   return `(${x}, ${y}) ${values.map((v) => (v / 255).toFixed(3)).join(" ")}`;

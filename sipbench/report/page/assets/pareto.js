@@ -5,6 +5,7 @@ const LEFT = { start: 0, middle: 0.5, end: 1 }; // the part of a label left of i
 function pareto(table, rows) {
   const scores = table.measures.filter((m) => !m.cost && m.better);
   const costs = table.measures.filter((m) => m.cost && m.key !== "residual/sigma");
+  const free = (p, c) => rows.filter((row) => row.problem.key === p && number(row.entry.scores[c.key]?.mean) === 0 && c.key !== "s/image").map((row) => row.method.title);
   const points = (p, m, c) => rows.filter((row) => row.problem.key === p).map((row) => {
     const [score, cost] = [row.entry.scores[m.key], row.entry.scores[c.key]];
     return { title: row.method.title, family: row.method.family, x: number(cost?.mean), y: number(score?.mean), oracle: number(score?.oracle), whole: !row.entry.failed && !row.entry.todo };
@@ -15,7 +16,7 @@ function pareto(table, rows) {
   const stage = h("div", { class: "figure" });
   const csv = () => asCsv([["title", state.cost.title, state.measure.title, "oracle"], ...points(state.problem, state.measure, state.cost).map((d) => [d.title, d.x, d.y, d.oracle])]);
   function draw() {
-    const own = points(state.problem, state.measure, state.cost);
+    const [own, left] = [points(state.problem, state.measure, state.cost), free(state.problem, state.cost)];
     const up = state.measure.better === "higher";
     const labels = { x: state.cost.key === "s/image" ? "seconds an image" : "network evaluations", y: state.measure.title };
     const title = table.problems.find((p) => p.key === state.problem).title;
@@ -34,7 +35,7 @@ function pareto(table, rows) {
         s("circle", { cx: px, cy: py, r: 5, class: "returned" }, s("title", {}, `${d.title}: ${brief(d.y)} at ${brief(d.x)}`))));
     }
     stage.replaceChildren(h("h4", {}, title), svg,
-      h("p", { class: "legend" }, `The line is the front: of those that solved all images, no method is both better and cheaper than those on it. ${state.oracle ? "Hollow: the oracle, picked with the truth in hand." : ""}`));
+      h("p", { class: "legend" }, `The line is the front: of those that solved all images, no method is both better and cheaper than those on it. ${left.length ? `Without one, and not drawn: ${left.join(", ")}. ` : ""}${state.oracle ? "Hollow: the oracle, picked with the truth in hand." : ""}`));
   }
   draw();
   return [h("div", { class: "tools" },

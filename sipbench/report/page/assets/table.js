@@ -22,7 +22,7 @@ function part(title, name, draw) {
   const fill = () => box.append(...[draw(box)].flat().filter(Boolean));
   if (name === "numbers") fill();
   else lazily(box, fill);
-  return h("section", { class: `part ${name}`, "data-part": name, "aria-label": title }, h("h3", {}, title), box);
+  return h("section", { class: `part ${name}`, "data-part": name, "aria-label": title, tabindex: "-1" }, h("h3", {}, title), box);
 }
 
 function grid(table, rows, several) {
@@ -45,7 +45,6 @@ function grid(table, rows, several) {
     const shownColumns = seen();
     const kinds = [];
     for (const c of shownColumns) (kinds.length && kinds.at(-1)[0] === kindOf(c) ? kinds.at(-1)[1]++ : kinds.push([kindOf(c), 1, c.kind]));
-    const focused = document.activeElement && document.activeElement.closest(".grid th") ? document.activeElement.dataset.key : null;
     const head = h("thead", {},
       h("tr", { class: "kinds" }, kinds.map(([text, n, kind]) => h("th", { colspan: n, class: kind, scope: "colgroup", title: KINDS[kind][1] }, text))),
       h("tr", {}, shownColumns.map((c) => h("th", { scope: "col", class: `${c.kind}${c.numeric ? " numeric" : ""} c-${c.key.split(":")[0]}`, "aria-sort": state.sort && state.sort.key === c.key ? (state.down ? "descending" : "ascending") : "none" },
@@ -54,11 +53,10 @@ function grid(table, rows, several) {
       group.title ? h("tr", { class: "problem" }, h("th", { colspan: shownColumns.length, scope: "rowgroup" }, h("span", {}, group.title))) : null,
       group.rows.map((row) => h("tr", { "data-method": row.method.key, "data-problem": row.problem.key },
         shownColumns.map((c) => h(c.key === "method" ? "th" : "td", { scope: c.key === "method" ? "row" : null, class: `${c.kind}${c.numeric ? " numeric" : ""} c-${c.key.split(":")[0]}` }, c.cell(row)))))));
-    element.replaceChildren(h("caption", { class: "aside" }, table.title), head, ...bodies);
+    renew(element, h("caption", { class: "aside" }, table.title), head, ...bodies);
     element.classList.toggle("bare", !state.intervals);
     const n = groups().reduce((sum, g) => sum + g.rows.length, 0);
     count.textContent = n === rows.length ? `${n} rows` : `${n} of ${rows.length} rows`;
-    if (focused) element.querySelector(`button[data-key="${CSS.escape(focused)}"]`)?.focus();
   }
 
   function sort(column) {
@@ -71,7 +69,10 @@ function grid(table, rows, several) {
 
   const lines = () => groups().map((g) => ({ title: g.title, lines: g.rows.map((row) => seen().map((c) => ({ text: (c.text || c.value)(row), best: c.best ? c.best(row) : false }))) }));
   const named = () => seen().map((c) => ({ ...c, heading: ["oracle", "published"].includes(c.kind) ? `${kindOf(c)}: ${c.title}` : c.title }));
-  const csv = () => asCsv([["problem", ...named().map((c) => c.heading)], ...groups().flatMap((g) => g.rows.map((row) => [`${row.problem.title}, ${row.problem.dataset_title}`, ...seen().map((c) => (c.numeric && c.key !== "images" ? c.value(row) : (c.text || c.value)(row)))]))]);
+  const csv = () => {
+    const own = named().filter((c) => c.key !== "problem");
+    return asCsv([["problem", ...own.map((c) => c.heading)], ...groups().flatMap((g) => g.rows.map((row) => [problem.text(row), ...own.map((c) => (c.numeric && c.key !== "images" ? c.value(row) : (c.text || c.value)(row)))]))]);
+  };
   const groupsOf = unique(columns.filter((c) => ["oracle", "published"].includes(c.kind)).map(kindOf));
   const boxes = chooser("Columns",
     columns.filter((c) => !c.always && !groupsOf.includes(kindOf(c))).map((c) => tick(c.title, c.on, (on) => { c.on = on; draw(); })),

@@ -22,6 +22,7 @@ function gallery(table, own) {
     image: 0, mode: "side", map: "image", span: 0.25, by: "index", measure: scores[0], rule: "",
     ...firstTwo(own, scores[0], methods.map(([key]) => key)), chosen: new Set(known.slice(0, FIRST).map(([key]) => key)), flick: 0, sources: {},
   };
+  if (methods.length === 1) state.b = known.find(([key]) => key !== state.a)[0];
   const view = new View(() => paint());
   const strip = h("div", { class: "thumbs", role: "listbox", "aria-label": "Images", tabindex: "0" });
   const area = h("div", { class: "panes", tabindex: "0", role: "group", "aria-label": "Pictures: + and − zoom, arrows move, 0 shows all" });
@@ -90,6 +91,7 @@ function gallery(table, own) {
   }
 
   function paint() {
+    area.classList.toggle("zoomed", view.zoom > 1);
     for (const p of panes) {
       const sources = p.list.map((key) => state.sources[key]?.canvas);
       const shape = sources.find(Boolean);
@@ -105,7 +107,7 @@ function gallery(table, own) {
   }
 
   function tell() {
-    const rule = state.rule ? `, the ${state.rule} of ${own.images.length} for ${titleOf(state.a)} by ${state.measure.title}` : "";
+    const rule = state.rule ? `, the ${state.rule} of ${own.images.filter((_, i) => !Number.isNaN(number(own.values[state.measure.key][state.a]?.[i]))).length} for ${titleOf(state.a)} by ${state.measure.title}` : "";
     told.textContent = `Image ${own.images[state.image]}${rule}. ${own.images.length < own.of ? `${own.images.length} of ${own.of} images are on this page, evenly from the easiest to the hardest. ` : ""}${own.reduced ? `Pictures are ${own.reduced}.` : ""}`;
     scale.replaceChildren(...(state.map === "error" ? [scaleBar(state.span, "", "error, intensities in [0, 1]"), choice("Scale", ERROR_SPANS.map((v) => [String(v), String(v)]), String(state.span), (v) => { state.span = Number(v); draw(); })]
       : state.map === "residual" ? [scaleBar(own.span, own.unit, own.unit ? "residual, in noise levels" : "residual, in the units of y")] : []));
@@ -119,11 +121,11 @@ function gallery(table, own) {
   async function thumbs() {
     const places = ordered(own, state.measure || { key: "" }, state.by, state.a, state.b);
     const sprite = sprites.truth || sprites.measurement;
-    strip.replaceChildren(...places.map((i) => h("div", { class: "thumb", role: "option", id: `${own.pictures}-${i}`, "data-image": i, title: `image ${own.images[i]}`, onclick: () => go(i) }, h("canvas", { width: sprite.width, height: sprite.height, "aria-hidden": "true" }), h("span", {}, own.images[i]))));
+    const canvases = places.map(() => h("canvas", { width: sprite.width, height: sprite.height, "aria-hidden": "true" }));
+    strip.replaceChildren(...places.map((i, k) => h("div", { class: "thumb", role: "option", id: `${own.pictures}-${i}`, "data-image": i, title: `image ${own.images[i]}`, onclick: () => go(i) }, canvases[k], h("span", {}, own.images[i]))));
     for (const [k, i] of places.entries()) {
       const source = await picture(sprite, i);
-      const canvas = strip.children[k]?.querySelector("canvas");
-      if (source && canvas) canvas.getContext("2d").drawImage(source, 0, 0);
+      if (source) canvases[k].getContext("2d").drawImage(source, 0, 0);
     }
     tell();
   }
@@ -141,12 +143,12 @@ function gallery(table, own) {
     const maps = MAPS.filter(([key]) => key === "image" || (key === "error" && sprites.truth) || (key === "residual" && Object.keys(sprites.residuals).length) || (key === "kernel" && Object.keys(sprites.kernels).length));
     const pressed = (text, on, click, extra = {}) => button(text, click, { "aria-pressed": String(on), ...extra });
     const group = (label, ...buttons) => h("span", { class: "group", role: "group", "aria-label": label }, buttons);
-    controls.replaceChildren(...[
+    renew(controls, ...[
       group("How", MODES.map(([key, text]) => pressed(text, state.mode === key, () => set({ mode: key }), { "data-mode": key }))),
       group("What", maps.map(([key, text]) => pressed(text, state.map === key, () => set({ map: key }), { "data-map": key }))),
       scores.length ? choice("By", scores.map((m) => [m.key, m.title]), state.measure.key, (key) => { set({ measure: scores.find((m) => m.key === key), rule: "" }); thumbs(); }) : null,
       choice("A", methods, state.a, (a) => { set({ a, rule: "" }); thumbs(); }),
-      methods.length > 1 ? choice("B", known, state.b, (b) => { set({ b, rule: "" }); thumbs(); }) : null,
+      known.length > 1 ? choice("B", known, state.b, (b) => { set({ b, rule: "" }); thumbs(); }) : null,
       scores.length ? group("Image by rule, for A", ["best", "median", "worst"].map((name) => button(name, () => rule(name), { "data-rule": name, title: `the image where A is ${name === "median" ? "in the middle" : name}` }))) : null,
       choice("Order", [["index", "by number"], ["difficulty", "by difficulty"], ["disagreement", "by disagreement of A and B"]], state.by, (by) => { state.by = by; thumbs(); }),
       group("Zoom", button("−", () => view.zoomBy(1 / 1.5), { "aria-label": "Zoom out" }), button("+", () => view.zoomBy(1.5), { "aria-label": "Zoom in" }), button("all", () => view.reset(), { "aria-label": "Show the whole picture" })),

@@ -1,0 +1,166 @@
+"""Words that were typed wrong, and places that no file can lie in: one line that names them, before any work."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from sipbench.cli import main, tune
+from sipbench.configs import Overrides
+
+LONG = "a" * 300
+
+
+def say(capsys, *words):
+    code = main(list(words))
+    out, err = capsys.readouterr()
+    return code, out, [line for line in err.splitlines() if not line.startswith("[")]
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch):
+    """A folder with a file, an empty folder and a table's CSV in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").write_text("")
+    (tmp_path / "results" / "demo").mkdir(parents=True)
+    (tmp_path / "results" / "demo" / "symmetry.csv").write_text("a,b\n1,2\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report", f"results={LONG}"],
+        ["leaderboard", LONG],
+        ["status", f"results={LONG}"],
+        ["merge", LONG, "empty"],
+        ["clean", f"results={LONG}"],
+        ["doctor", f"results={LONG}"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_place_that_the_file_system_refuses_is_one_line(capsys, there, words):
+    code, _, lines = say(capsys, *words)
+    assert code == 2 and len(lines) == 1 and "File name too long" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("", "out= names nothing"),
+        ("empty", "it is a folder: name a file in it"),
+        ("file.txt/report.html", "file.txt is no folder"),
+        (LONG, "File name too long"),
+    ],
+)
+def test_where_a_file_is_to_go_is_looked_at_first(capsys, there, monkeypatch, out, said):
+    import sipbench.tables.page
+
+    monkeypatch.setattr(sipbench.tables.page, "page", lambda *args: pytest.fail("it has begun"))
+    code, _, lines = say(capsys, "report", "symmetry", f"out={out}")
+    assert code == 2 and len(lines) == 1 and said in lines[0] and "results=" not in lines[0]
+    code, _, lines = say(capsys, "show", "degradation=denoise", "size=32", f"out={out or 'file.txt/x'}")
+    assert code == 2 and len(lines) == 1 and "out=" in lines[0] and "results=" not in lines[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["measure", "degradation=denoise", "size=32"], ["export", "method=pinv", "size=32"], ["leaderboard", "results"]],
+    ids=lambda words: words[0],
+)
+def test_where_a_folder_is_to_be_is_looked_at_first(capsys, there, words):
+    (there / "results" / "runs").mkdir()
+    for out, said in (("file.txt", "file.txt is no folder"), ("file.txt/x", "file.txt is no folder")):
+        code, _, lines = say(capsys, *words, f"out={out}")
+        assert code == 2 and len(lines) == 1 and said in lines[0] and "out=" in lines[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_to_is_said(capsys, there):
+    (there / "empty").chmod(0o500)
+    code, _, lines = say(capsys, "report", "symmetry", "out=empty/report.html")
+    assert code == 2 and "empty may not be written to" in lines[0]
+
+
+def test_a_page_of_nothing_is_not_written(capsys, there, monkeypatch):
+    import sipbench.tables.page
+    from sipbench.report.page.model import Page
+
+    monkeypatch.setattr(sipbench.tables.page, "page", lambda *args: Page("title", "made", (), {}))
+    (there / "report.html").write_text("kept")
+    code, _, lines = say(capsys, "report")
+    assert code == 2 and "no page is written" in lines[-1]
+    assert (there / "report.html").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fetch", "dat=x"], "unknown word 'dat=x'"),
+        (["fetch", "lpips", "dat=x"], "unknown word 'dat=x'"),
+        (["table", "table1", "extra"], "unknown word 'extra'"),
+        (["table", "table1", "--force"], "unknown word '--force'"),
+        (["score", "pinv"], "unknown word 'pinv'"),
+        (["-m", "method=pinv", "tv"], "unknown word 'tv'"),
+        (["method=pinv", "tv"], "unknown word 'tv'"),
+        (["score", "method=pinv", "metrics=[psnr"], "metrics=[psnr cannot be read"),
+        (["check", "mine.py"], "mine.py:"),
+        (["merge", "empty", "file.txt", "into="], "into= names nothing"),
+        (["work"], "nothing was submitted"),
+        (["work", "results=empty"], "nothing was submitted"),
+        (["submit", "+launcher=local", "results=empty"], "nothing was submitted"),
+        (["new", "method", LONG], "no name for a method"),
+        (["--hel"], "unknown flag --hel"),
+        (["=pinv"], "unknown word '=pinv'"),
+        (["method=pinv", 'results=a "b'], "results='...'"),
+        (["show", 'results=a "b'], "results='...'"),
+        (["method=pinv", "results="], "results= names nothing"),
+        (["report", "results="], "results= names nothing"),
+    ],
+)
+def test_a_word_that_says_nothing_is_named(capsys, there, words, said):
+    if words[0] == "work":  # in a process of the worker's own
+        from sipbench.cli.hydra import expand
+        from sipbench.cluster.asked import plan_of
+        from sipbench.errors import UserError
+
+        with pytest.raises(UserError, match=said):
+            plan_of(words[1:], expand)
+        return
+    code, _, lines = say(capsys, *words)
+    assert code == 2 and len(lines) == 1 and said in lines[0]
+    assert "EOF" not in lines[0] and "Lexer" not in lines[0]
+
+
+def test_the_home_folder_may_be_said_as_shells_have_it(capsys, there, monkeypatch):
+    monkeypatch.setenv("HOME", str(there / "home"))
+    code, _, lines = say(capsys, "report", "results=~/mine")
+    assert code == 2 and f"below {there / 'home' / 'mine'}" in lines[0] and not (there / "~").exists()
+
+
+def test_the_command_of_a_search_can_be_typed_again():
+    words = ["method=dps", "images=[0,5]", "+dataset.root=/my images: new", "prior.path=it's"]
+    command = tune._typed(Overrides(words), "ssim")
+    assert shlex.split(command) == ["sipbench", "tune", *words, "by=ssim"]
+    assert yaml.safe_load(f"- command: {tune._scalar(command)}") == [{"command": command}]
+
+
+def test_several_cells_are_told_by_a_command_that_can_be_typed(capsys):
+    words = ["method=pinv,tv", "+dataset.root='my images'", "images=[0,1]"]
+    code, _, lines = say(capsys, *words)
+    assert code == 2 and shlex.split(lines[0].partition("sipbench -m ")[2]) == words
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_terminal_without_unicode_is_told_all_the_same(encoding):
+    done = subprocess.run(
+        [sys.executable, "-m", "sipbench", "--help"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert done.returncode == 0 and b"A\\u207ay" in done.stdout
