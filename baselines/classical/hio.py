@@ -40,6 +40,7 @@ def hio_er(
 
     Args:
         first: share of the steps that pass before the first ER.
+        hio, er: steps of each in a block; no ER at all where `er` is 0.
         restarts: random starts run side by side; that with the smallest residual of the data is returned.
         box: side of the first box in each direction, as a share of the frame.
         shrinkwrap: how the support follows the object where it is not told; None keeps the box.
@@ -50,7 +51,7 @@ def hio_er(
     u, begin = frame.start(), round(first * iterations)
     for k in problem.steps(iterations):
         v = frame.modulus(u)
-        hybrid = k < begin or (k - begin) % (hio + er) < hio
+        hybrid = not er or k < begin or (k - begin) % (hio + er) < hio
         u = torch.where(frame.good(v), v, u - beta * v if hybrid else 0)
         if k == twin:
             u = frame.quadrant(u)

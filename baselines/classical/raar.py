@@ -40,6 +40,7 @@ def raar(
 
     Args:
         first: share of the steps that pass before the first error reduction.
+        raar, er: steps of each in a block; no error reduction at all where `er` is 0.
         restarts: random starts run side by side; that with the smallest residual of the data is returned.
         box: side of the first box in each direction, as a share of the frame.
         shrinkwrap: how the support follows the object where it is not told; None keeps the box.
@@ -49,7 +50,7 @@ def raar(
     u, begin = frame.start(), round(first * iterations)
     for k in problem.steps(iterations):
         v = frame.modulus(u)
-        if k < begin or (k - begin) % (raar + er) < raar:
+        if not er or k < begin or (k - begin) % (raar + er) < raar:
             u = torch.where(frame.good(2 * v - u), v, beta * u + (1 - 2 * beta) * v)
         else:
             u = frame.confine(v)
