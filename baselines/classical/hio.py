@@ -48,10 +48,10 @@ def hio_er(
         tolerance: an image counts as converged where one more step of ER moves it by less than this part; ends nothing.
     """
     frame = Frame(problem, restarts, box)
-    u, begin = frame.start(), round(first * iterations)
+    u, begin = frame.start(), round(first * iterations) if er else iterations
     for k in problem.steps(iterations):
         v = frame.modulus(u)
-        hybrid = not er or k < begin or (k - begin) % (hio + er) < hio
+        hybrid = k < begin or (k - begin) % (hio + er) < hio
         u = torch.where(frame.good(v), v, u - beta * v if hybrid else 0)
         if k == twin:
             u = frame.quadrant(u)

@@ -47,10 +47,10 @@ def raar(
         tolerance: an image counts as converged where one more step of ER moves it by less than this part; ends nothing.
     """
     frame = Frame(problem, restarts, box)
-    u, begin = frame.start(), round(first * iterations)
+    u, begin = frame.start(), round(first * iterations) if er else iterations
     for k in problem.steps(iterations):
         v = frame.modulus(u)
-        if not er or k < begin or (k - begin) % (raar + er) < raar:
+        if k < begin or (k - begin) % (raar + er) < raar:
             u = torch.where(frame.good(2 * v - u), v, beta * u + (1 - 2 * beta) * v)
         else:
             u = frame.confine(v)

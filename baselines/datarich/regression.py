@@ -101,9 +101,10 @@ def tree(y: Tensor, among: Tensor, k: int) -> Tensor:
 
 def neighbours(y: Tensor, among: Tensor, k: int) -> Tensor:
     """The same by all distances, some rows at a time."""
-    exact = {"compute_mode": "donot_use_mm_for_euclid_dist"}  # products of rows far from the origin round too much
+    exact = "donot_use_mm_for_euclid_dist"  # products of rows far from the origin round too much
     rows = y.split(max(1, AT_ONCE // len(among)))
-    return torch.cat([torch.cdist(r, among, **exact).topk(k, dim=1, largest=False).indices for r in rows])
+    distances = (torch.cdist(r, among, compute_mode=exact) for r in rows)
+    return torch.cat([d.topk(k, dim=1, largest=False).indices for d in distances])
 
 
 def _rows(problem: Problem) -> Tensor:
