@@ -40,13 +40,14 @@ def raar(
 
     Args:
         first: share of the steps that pass before the first error reduction.
+        raar, er: steps of each in a block; no error reduction at all where `er` is 0.
         restarts: random starts run side by side; that with the smallest residual of the data is returned.
         box: side of the first box in each direction, as a share of the frame.
         shrinkwrap: how the support follows the object where it is not told; None keeps the box.
         tolerance: an image counts as converged where one more step of ER moves it by less than this part; ends nothing.
     """
     frame = Frame(problem, restarts, box)
-    u, begin = frame.start(), round(first * iterations)
+    u, begin = frame.start(), round(first * iterations) if er else iterations
     for k in problem.steps(iterations):
         v = frame.modulus(u)
         if k < begin or (k - begin) % (raar + er) < raar:

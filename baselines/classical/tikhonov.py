@@ -64,7 +64,7 @@ def tikhonov(
     F, r = Cosines.of(m), y - f(m)
     if prior == "white" and f.svd(y.dtype) is not None:
         return _solved(problem, m + std**2 * conditioning(f, y.dtype)(r, std**2, noise))
-    s = F.power(std, exponent, corner) if prior == "power" else y.new_full(y.shape[-2:], std**2)
+    s = F.power(std, exponent, corner) if prior == "power" else m.new_full(m.shape[-2:], std**2)
     if isinstance(f, Denoise):
         return _solved(problem, m + F.filtered(r, s / (s + noise)))
 

@@ -93,4 +93,6 @@ def mixed_norm(u: Tensor, over: tuple[int, ...]) -> Tensor:
 
 def project(u: Tensor, radius: float, over: tuple[int, ...]) -> Tensor:
     """Onto lengths of at most `radius`; u is overwritten."""
+    if radius == 0:
+        return u.zero_()
     return u.div_((lengths(u, over) / radius).clamp_(min=1)) if over else u.clamp_(-radius, radius)

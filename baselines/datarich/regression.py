@@ -101,8 +101,10 @@ def tree(y: Tensor, among: Tensor, k: int) -> Tensor:
 
 def neighbours(y: Tensor, among: Tensor, k: int) -> Tensor:
     """The same by all distances, some rows at a time."""
+    exact = "donot_use_mm_for_euclid_dist"  # products of rows far from the origin round too much
     rows = y.split(max(1, AT_ONCE // len(among)))
-    return torch.cat([torch.cdist(r, among).topk(k, dim=1, largest=False).indices for r in rows])
+    distances = (torch.cdist(r, among, compute_mode=exact) for r in rows)
+    return torch.cat([d.topk(k, dim=1, largest=False).indices for d in distances])
 
 
 def _rows(problem: Problem) -> Tensor:
@@ -118,7 +120,7 @@ def _pairs(problem: Problem, points: int, breaking: bool) -> tuple[Tensor, Tenso
     x = z / z.norm(dim=(2, 3), keepdim=True) * u ** (1 / math.prod(shape))
     x = x.to(problem.y.dtype)
     y = problem.f(x)
-    if problem.noise is not None and problem.noise.sigma:
+    if problem.noise is not None:
         y = problem.noise(y, rng.child("noise").portable)
     x = break_symmetry(x[0][:, None], problem.f.symmetries) if breaking else x[0]
     return y.view(count, -1), x.flatten(1)

@@ -6,6 +6,8 @@ ICML 2024, https://arxiv.org/abs/2402.14017
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -28,6 +30,7 @@ def dflow(
     alpha: float = 0.1,
     lr: float = 1.0,
     history: int = 100,
+    start: Literal["pinv", "adjoint"] = "pinv",
     damping: float = 1e-4,
     checkpointing: bool = False,
 ) -> Tensor:
@@ -46,6 +49,7 @@ def dflow(
 
     Args:
         lr, history: of L-BFGS.
+        start: the image that T^-1 is of: pinv, A^+ y, or adjoint, A^T y as in the public code.
         checkpointing: compute each step's activations again in the backward pass: memory for one step, twice the
             evaluations.
     """
@@ -58,8 +62,9 @@ def dflow(
     n = problem.rng.portable.normal(*prior.shape, dtype=y.dtype)
     z = n
     if f.linear:
-        u = prior.encode(conditioning(problem.linear, y.dtype)(y, 1.0, damping))
-        z = alpha**0.5 * flow(prior, u, taus.flip(0)) / spread + (1 - alpha) ** 0.5 * n
+        A = problem.linear
+        u = A.T(y) if start == "adjoint" else conditioning(A, y.dtype)(y, 1.0, damping)
+        z = alpha**0.5 * flow(prior, prior.encode(u), taus.flip(0)) / spread + (1 - alpha) ** 0.5 * n
     z = z.clone().requires_grad_()
     solver = LBFGS([z], lr=lr, history=history)
     for _ in problem.steps(iterations):

@@ -38,7 +38,7 @@ def diffpir(
         x_s   = alpha_s x0 + sigma_s (sqrt(1 - zeta) e + sqrt(zeta) z)
 
     sigma_n is the noise of intensities on [0, 1], half of that on [-1, 1], and at least 0.001. The last step takes
-    x_hat as it is. It starts at the noised argmin_x || y - A x ||^2 + sigma_n^2 || x ||^2. Cost: `steps` evaluations.
+    x_hat as it is. It starts at the noised argmin_x || y - A x ||^2 + 4 sigma_n^2 || x ||^2. Cost: `steps` evaluations.
     More: docs/notes/diffpir.md.
 
     Args:

@@ -82,5 +82,16 @@ def residual_of(problem: Problem, kind: str) -> Callable[[Tensor], Tensor]:
         return lambda x: (weight * (y - f(x))).flatten(1)
     if not f.linear:
         raise ValueError(f"the residual {kind!r} needs a linear forward map; choose plain")
-    back = problem.linear.pinv if kind == "pinv" else problem.linear.T
-    return lambda x: back(y - f(x)).flatten(1)
+    A = problem.linear
+    if kind == "pinv" and A.exact_pinv and A.svd(y.dtype) is None:
+        return lambda x: projected(A.pinv(y - A(x.detach())), x).flatten(1)
+    back = A.pinv if kind == "pinv" else A.T
+    return lambda x: back(y - A(x)).flatten(1)
+
+
+def projected(r: Tensor, x: Tensor) -> Tensor:
+    """r = A^+ (y - A x) with the gradient -1 in x for -A^+ A: for what only asks for the length of r it is the same.
+
+    A^+ A is an orthogonal projection that leaves r as it is, so an A^+ found step by step need not be differentiated.
+    """
+    return r.detach() - (x - x.detach())

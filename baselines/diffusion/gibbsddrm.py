@@ -74,6 +74,8 @@ def gibbsddrm(
     assert isinstance(f, BlindOperator) and isinstance(blur, BlindBlur)
     frame, etas = Frame.of(blur), (eta_a, eta_b, eta_c, eta_d)
     sigma_h = sigma if sigma_h is None else sigma_h
+    if not sigma_h > 0:
+        raise ValueError(f"the kernel's likelihood needs a noise above zero, not sigma_h={sigma_h}: set sigma_h")
     lr = lr * (sigma_h / 0.04) ** 2 * (256 * 64) ** 2 / math.prod((*blur.shape[-2:], *blur.box))
     k = exponential(blur.box, width, y)
     times = prior.times(steps, spacing)

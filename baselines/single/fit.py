@@ -67,10 +67,13 @@ def weights(G: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def afresh(estimate: Estimate, G: nn.Module, image: Callable[[], Tensor]) -> Estimate:
-    """The image that G makes with the `weights` that were kept: those after the step of the iterate that was chosen."""
+    """The image that G makes with the `weights` that were kept: those after the step of the iterate that was chosen.
+
+    Without an iteration they are the first ones.
+    """
     kept = estimate.theta or {}
     for name, parameter in G.named_parameters():
-        parameter.copy_(kept[name])
+        parameter.copy_(kept.get(name, parameter))
     return Estimate(image(), stopped=estimate.stopped)
 
 

@@ -151,6 +151,8 @@ def spectral_dip(
     where the loss rises by more than `backtrack` dB. An iteration costs a deep image prior's and a singular value of
     each convolution.
     """
+    if input_channels % 2:
+        raise ValueError(f"z has a sine and a cosine of each number: input_channels is even, not {input_channels}")
     if ratio and stop.rule != "fixed":
         raise ValueError(f"ratio ends the fit already: turn it off to stop by {stop.rule}")
     rng, dtype = problem.rng, problem.y.dtype

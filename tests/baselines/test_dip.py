@@ -6,6 +6,8 @@ import torch.nn.functional as F
 
 from baselines.common.stopping import Stop
 from baselines.single import layers
+from baselines.single.conv_decoder import conv_decoder
+from baselines.single.deep_decoder import deep_decoder
 from baselines.single.dip import dip
 from baselines.single.fit import Backtrack
 from baselines.single.hourglass import Hourglass
@@ -34,6 +36,16 @@ def witness(solve):
     found, shown = followed(solve, problem, **SMALL, iterations=1, bypass_f=True, stop=Stop("fixed"))
     torch.testing.assert_close(shown[-1][1], (found.x - problem.y).square().flatten(1).mean(1))
     assert gain(solve, pose(), **FIT) > 5
+
+
+@pytest.mark.parametrize(("solver", "settings"), [
+    (dip, SMALL | {"clean_z": True}), (deep_decoder, {"k": 8, "scales": 2}),
+    (conv_decoder, {"channels": 4, "layers": 3}),
+])  # fmt: skip
+def test_where_the_budget_is_spent_before_the_first_step_the_first_weights_count(solver, settings):
+    problem, _ = pose()
+    first = solver(problem, iterations=0, **settings).x
+    assert first.shape == problem.shape and first.isfinite().all() and first.std() > 0
 
 
 PUBLISHED = {

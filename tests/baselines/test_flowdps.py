@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.diffusion.flowchef import flowchef
 from baselines.diffusion.flowdps import flowdps, shifted
-from sipbench.operators import BicubicDownsampling, Inpainting
+from sipbench.operators import BicubicDownsampling, Inpainting, LinearOperator
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
 from tests.baselines.exact import pose
@@ -58,6 +59,27 @@ def test_it_is_the_algorithm(make, schedule):
 @pytest.mark.parametrize(("residual", "back"), [("pinv", np.linalg.pinv), ("adjoint", np.transpose)])
 def test_the_residuals_of_the_public_code(residual, back):
     witness(flowdps, BicubicDownsampling, residual=residual, back=back)
+
+
+class Stepwise(BicubicDownsampling):
+    """One whose A^+ is found by conjugate gradients, as a motion blur's is."""
+
+    pinv = LinearOperator.pinv
+
+    def svd(self, dtype=torch.float32):
+        return None
+
+
+@pytest.mark.parametrize(("solve", "settings"), [
+    (flowdps, SETTINGS), (flowchef, {"steps": 12, "gradient_scale": 8.0}),
+    (flowchef, {"steps": 12, "gradient_scale": 0.4, "loss": "norm"}),
+])  # fmt: skip
+def test_an_inverse_that_is_found_step_by_step_guides_the_same(solve, settings):
+    closed, stepwise = (
+        solve(pose(make, n=2, shape=SHAPE, schedule="flow"), **settings, residual="pinv")
+        for make in (BicubicDownsampling, Stepwise)
+    )
+    assert gap(stepwise, closed) < 1e-6
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -1,5 +1,6 @@
 """GibbsDDRM against its formulas written out in numpy with complex transforms, and its chain against an exact law."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -164,3 +165,9 @@ def test_it_starts_round_the_centre_of_kernels_as_blind_problems_turn_them(n):
     turned = kernels.gaussian(n, 1.0).flip(-2, -1)
     assert divmod(int(k.argmax()), n) == divmod(int(turned.argmax()), n)
     assert float(k.sum()) == pytest.approx(1)
+
+
+def test_a_likelihood_without_noise_is_refused():
+    problem = replace(pose()[0], noise=Gaussian(0.0))
+    with pytest.raises(ValueError, match="set sigma_h"):
+        gibbsddrm(problem, **OPTIONS | {"sigma_h": None})

@@ -2,6 +2,7 @@
 
 import pytest
 
+from baselines.classical.hio import hio_er
 from baselines.classical.projections import Frame
 from baselines.classical.raar import raar
 from tests.baselines.far import crystal, pose, residual
@@ -27,6 +28,13 @@ def witness(solve, problem=None):
     for first, steps, er in ((12, 0, 1), (5, 3, 2)):
         got = solve(problem, iterations=12, beta=0.85, first=first / 12, raar=steps, er=er, restarts=1).x
         assert (got - reference(problem, 12, 0.85, first, steps, er)).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("solve", [raar, hio_er])
+def test_without_error_reduction_there_is_none(solve):
+    """Neither late nor in blocks: as if the first one came after the last step."""
+    found = [solve(real("unit"), iterations=12, first=first, er=er, restarts=1).x for first, er in ((0.5, 0), (1.0, 5))]
+    assert (found[0] - found[1]).abs().max() == 0
 
 
 @pytest.mark.parametrize("problem", [small("exact"), real("unit"), real("signed")], ids=["complex", "unit", "signed"])

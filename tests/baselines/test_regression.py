@@ -8,7 +8,7 @@ import torch
 from baselines.datarich import regression
 from sipbench.datasets.ball import Ball
 from sipbench.metrics import evaluate, point_error
-from sipbench.noise import Gaussian
+from sipbench.noise import Gaussian, Shot
 from sipbench.operators.phase_random import GaussianMagnitude
 from sipbench.problem import Problem, Rng
 from sipbench.tables.views.symmetry import Space
@@ -79,10 +79,19 @@ def test_pairs_are_as_noisy_as_what_is_measured():
     assert abs(float((noisy - clean).std()) - 0.1) < 0.005
 
 
+def test_pairs_have_the_noise_of_any_kind_that_is_told():
+    problem, _ = pose(points=10)
+    counted = replace(problem, noise=Shot(rate=100.0))
+    clean, noisy = (regression._pairs(p, 1000, True)[0] for p in (problem, counted))
+    expected = counted.noise.std(clean).square().mean().sqrt()
+    assert abs(float((noisy - clean).square().mean().sqrt() / expected) - 1) < 0.05
+
+
 def test_the_tree_and_all_distances_find_the_same():
     y, among = (Rng.of(s, "rows", [0]).normal(n, 8)[0] for s, n in ((0, 40), (1, 300)))
-    for k in (1, 5):
-        assert torch.equal(regression.tree(y, among, k), regression.neighbours(y, among, k))
+    for k, origin in ((1, 0), (5, 0), (5, 1000)):
+        here, there = y + origin, among + origin
+        assert torch.equal(regression.tree(here, there, k), regression.neighbours(here, there, k))
 
 
 def test_the_target_of_complex_pairs_is_unique():

@@ -51,6 +51,11 @@ def assert_is_the_plain_network(make, bound):
         torch.testing.assert_close(network(z)[i : i + 1], conv(network.head, x, i).sigmoid(), rtol=0, atol=1e-10)
 
 
+def test_an_odd_number_of_inputs_is_refused():
+    with pytest.raises(ValueError, match="input_channels is even, not 7"):
+        spectral_dip(pose()[0], **SMALL | {"input_channels": 7})
+
+
 def witness(solve):
     for power, tolerance in ((0, 1e-10), (3, 1e-3)):
         assert_bounds_large_norms_and_leaves_small_ones(part(solve, "Lipschitz")(1.4, power), tolerance)

@@ -53,6 +53,18 @@ def test_it_is_the_formula(name, prior):
     assert far(x, reference(problem, C, 0.1, 0.2)) < 1e-8
 
 
+def test_white_images_may_be_larger_than_their_measurement():
+    """With neither closed form, the variance is that of the image's frequencies."""
+
+    def valid(shape, rng):
+        return Blur(shape, rng, kernel="motion", size=3, boundary="valid")
+
+    problem = pose(valid, size=SIZE)
+    assert problem.y.shape != problem.shape
+    x = tikhonov(problem, prior="white", std=0.4, tolerance=1e-12).x
+    assert far(x, reference(problem, 0.16 * torch.eye(SIZE**2, dtype=torch.float64), 0.0, 0.2)) < 1e-8
+
+
 def test_channels_are_independent():
     problem = pose(Colorize, size=SIZE, channels=3)
     x = tikhonov(problem, exponent=2.0, tolerance=1e-12).x

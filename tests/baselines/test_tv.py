@@ -97,6 +97,16 @@ def test_the_weight_follows_the_noise_where_it_is_told():
     assert far(tv(hidden(problem), c=4.0, lam=0.16).x, told) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("solver", [tv, tgv, wavelet])
+@pytest.mark.parametrize("make", [Denoise, blur("circular", 3)], ids=["denoise", "blur"])
+def test_without_noise_nothing_is_taken_off(solver, make):
+    """lambda = c sigma^2 is zero then: what is left is the data, which this map tells whole."""
+    problem = pose(make, sigma=0.0)
+    x = solver(problem, iterations=200).x
+    assert x.isfinite().all() and (problem.f(x) - problem.y).abs().max() < 1e-2
+    assert far(solver(problem, iterations=200, c=None, lam=0.0).x, x) == 0
+
+
 @pytest.mark.parametrize(("solver", "make"), [
     (tv, Denoise), (tv, motion), (tgv, Denoise), (tgv, Inpainting), (wavelet, Inpainting), (wavelet, motion),
 ])  # fmt: skip

@@ -168,8 +168,8 @@ def flowchef_and_public(solve=flowchef, last=False, ends=False):
     return joined(pairs)
 
 
-def public_dflow(problem, steps, lam, alpha, damping, lr):
-    """Its start from A^+ y and its first step, which the line search may then lengthen.
+def public_dflow(problem, steps, lam, alpha, damping, lr, adjoint):
+    """Its start from A^T y, or from A^+ y, and its first step, which the line search may then lengthen.
 
     Time runs from the noise at 0 to the image at 1, here from 1 - top on, where this suite's does, and z is scaled to
     the spread of the state there.
@@ -187,7 +187,8 @@ def public_dflow(problem, steps, lam, alpha, damping, lr):
             x = x + delta * model_forward(x + delta / 2 * model_forward(x, t), t + delta / 2)
         return x
 
-    x = A.T @ torch.linalg.solve(A @ A.T + damping * torch.eye(len(A), dtype=DTYPE), y.flatten())
+    told = y.flatten()
+    x = A.T @ (told if adjoint else torch.linalg.solve(A @ A.T + damping * torch.eye(len(A), dtype=DTYPE), told))
     z = alpha**0.5 * flow(x.view(problem.shape), 1.0, 1 - top) / spread + (1 - alpha) ** 0.5 * n
     z = z.detach().requires_grad_()
     norm, d = z.square().sum().sqrt(), z.numel()
@@ -198,11 +199,14 @@ def public_dflow(problem, steps, lam, alpha, damping, lr):
     return flow(spread * z, 1 - top, 1.0).detach()
 
 
-def dflow_and_public(solve=dflow, lr=10.0):
+def dflow_and_public(solve=dflow, lr=30.0):
     """With a step that the line search accepts at once."""
-    problem = pose(AveragePooling, flow=True, factor=2)
-    ours = solve(problem, iterations=2, steps=3, lam=0.5, alpha=0.1, damping=1e-4, lr=lr)
-    return ours, alone(public_dflow, problem, 3, 0.5, 0.1, 1e-4, lr)
+    pairs = []
+    for start in ("adjoint", "pinv"):
+        problem = pose(AveragePooling, flow=True, factor=2)
+        ours = solve(problem, iterations=2, steps=3, lam=0.5, alpha=0.1, start=start, damping=1e-4, lr=lr)
+        pairs.append((ours, alone(public_dflow, problem, 3, 0.5, 0.1, 1e-4, lr, start == "adjoint")))
+    return joined(pairs)
 
 
 PEERS: dict[str, Peer] = {
