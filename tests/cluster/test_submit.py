@@ -15,9 +15,10 @@ WORDS = ("-m", "method=pinv", "images=8", "batch_size=1", "size=32", "metrics=[p
 
 @pytest.fixture
 def slurm(here, monkeypatch):
-    """sbatch and scontrol of a cluster whose longest array is 3."""
+    """sbatch, scontrol and srun of a cluster whose longest array is 3."""
     (here / "bin").mkdir()
-    for name, text in {"sbatch": SBATCH, "scontrol": "#!/bin/bash\necho 'MaxArraySize  = 4'\n"}.items():
+    told = {"sbatch": SBATCH, "scontrol": "#!/bin/bash\necho 'MaxArraySize  = 4'\n", "srun": "#!/bin/bash\n"}
+    for name, text in told.items():
         (here / "bin" / name).write_text(text)
         (here / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{here / 'bin'}:{os.environ['PATH']}")
