@@ -14,16 +14,19 @@ pytestmark = [
     pytest.mark.slurm,
     pytest.mark.skipif(bool(slurm.missing()), reason=f"no SLURM here: {', '.join(slurm.missing())} not found"),
 ]
-SLOW = """\
-import time
+HELD = """\
+import pathlib, time
 
-def solve(problem, *, steps=4):
-    for _ in problem.steps(steps):
-        time.sleep(0.5)
+solved = []
+
+def solve(problem):
+    while solved and not pathlib.Path({free!r}).exists():  # from its second image on
+        time.sleep(0.1)
+    solved.append(1)
     return problem.f.pinv(problem.y)
 """
 WORDS = (
-    "-m", "+launcher=slurm", "method=slow.py:solve", "degradation=sr4,inpaint70", "seed=0,1", "size=32",
+    "-m", "+launcher=slurm", "method=held.py:solve", "degradation=sr4,inpaint70", "seed=0,1", "size=32",
     "images=4", "batch_size=1", "metrics=[psnr]", "hydra.launcher.mem_gb=1",
 )  # fmt: skip
 CELLS = 4
@@ -50,21 +53,23 @@ def _files(here: Path) -> dict[Path, int]:
 
 
 def _begun(here: Path) -> bool:
-    """Every job has stored something and none is done."""
+    """Every job has stored its first image."""
     counts = [len(list(cell.glob("rows-*"))) for cell in here.glob("results/runs/*/*/*/*")]
-    assert len(IMAGES) not in counts, "too quick to be killed midway"
-    return len(counts) == CELLS and min(counts) > 0
+    return counts == [1] * CELLS
 
 
 def test_a_killed_sweep_is_finished_by_sending_it_again(here, environment):
+    """Jobs are held at their second image until one of them was killed, however slow the machine."""
     import pandas as pd
 
-    (here / "slow.py").write_text(SLOW)
+    (here / "held.py").write_text(HELD.format(free=str(here / "free")))
     driver = _send(here, environment)
     until(lambda: _begun(here))
     array = _ask(environment, "squeue", "--noheader", "--format=%F").split()[0]
     _ask(environment, "scancel", "--signal=USR2", f"{array}_2")
     _ask(environment, "scancel", f"{array}_1")
+    until(lambda: f"{array}_1" not in _ask(environment, "squeue", "--noheader", "--array", "--format=%i").split())
+    (here / "free").touch()
     _, said = driver.communicate(timeout=180)
     assert driver.returncode == 1, said
     assert "images are missing" in said
