@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from functools import cache
+
 import torch
 
 from sipbench.errors import UserError
@@ -18,6 +21,25 @@ def choose(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {name!r} was asked for, but torch sees no GPU: use device=cpu")
     return device
+
+
+def has_units_for(device: torch.device, precision: str) -> bool:
+    """Whether it calculates in bfloat16 or float16 itself; a CPU that does not takes a hundred times as long."""
+    if device.type != "cpu" or precision not in ("bfloat16", "float16"):
+        return True
+    asked = {"bfloat16": "_is_mkldnn_bf16_supported", "float16": "_is_mkldnn_fp16_supported"}[precision]
+    try:
+        return bool(getattr(torch.ops.mkldnn, asked)())
+    except (AttributeError, RuntimeError):  # of another torch: unknown
+        return True
+
+
+@cache
+def warn_of_emulation(device: torch.device, precision: str) -> None:
+    """A line on standard error, once a process, where a precision that is to save time costs it."""
+    if not has_units_for(device, precision):
+        said = f"this CPU has no {precision} of its own: a network in it can take a hundred times as long as in float32"
+        print(f"sipbench: {said}", file=sys.stderr)
 
 
 def make_deterministic(device: torch.device) -> None:

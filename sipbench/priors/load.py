@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sipbench import checkpoints
+from sipbench.device import warn_of_emulation
 from sipbench.errors import UserError
 from sipbench.priors.latent import Autoencoder, LatentPrior
 from sipbench.priors.network import NetworkPrior
@@ -51,6 +52,7 @@ def diffusers_prior(
     scheduler = _settings(schedule / "scheduler_config.json")
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is not known: use {', '.join(PRECISIONS)}")
+    warn_of_emulation(torch.device(device), precision)
 
     def ready(network: nn.Module) -> nn.Module:
         network = nn.Module.to(network, device, getattr(torch, precision))

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from sipbench import configs
+from sipbench.device import warn_of_emulation
 from sipbench.errors import UserError, unknown
 from sipbench.problem import Rng
 from sipbench.training.state import State, alone, patient, writable
@@ -119,6 +120,7 @@ def fit(
     """
     with alone(folder, report), patient() as interrupted:
         writable(folder)
+        warn_of_emulation(device, schedule.precision)
         network = network.to(device).train()
         average = copy.deepcopy(network).requires_grad_(False).eval()
         optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 import torch
 
+from sipbench import device
 from sipbench.priors.load import PRECISIONS, diffusers_prior
 from sipbench.problem import Rng
 from tests.priors import folders
@@ -109,6 +110,15 @@ def test_compiling_keeps_answers_and_gradients(tmp_path, monkeypatch, backend):
     prior = diffusers_prior(folder, weights="", compile=True)
     assert max(distances(prior, diffusers_prior(folder, weights=""))) < 1e-4
     assert prior.network._compiled_call_impl is not None and torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+
+@pytest.mark.parametrize(("precision", "lacks"), [("bfloat16", True), ("bfloat16", False), ("float32", True)])
+def test_a_precision_that_the_processor_lacks_is_said_in_a_line(load, monkeypatch, capsys, precision, lacks):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: not lacks, raising=False)
+    device.warn_of_emulation.cache_clear()
+    load(precision=precision), load(precision=precision)
+    err = capsys.readouterr().err
+    assert err.count("no bfloat16 of its own") == (lacks and precision == "bfloat16")
 
 
 def test_an_unknown_precision_is_said(load):
