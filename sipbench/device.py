@@ -24,7 +24,7 @@ def choose(name: str) -> torch.device:
 
 
 def has_units_for(device: torch.device, precision: str) -> bool:
-    """Whether it calculates in bfloat16 or float16 itself; a CPU that does not takes a hundred times as long."""
+    """Whether it calculates in bfloat16 or float16 itself; a CPU that does not can take a hundred times as long."""
     if device.type != "cpu" or precision not in ("bfloat16", "float16"):
         return True
     asked = {"bfloat16": "_is_mkldnn_bf16_supported", "float16": "_is_mkldnn_fp16_supported"}[precision]

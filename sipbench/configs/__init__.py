@@ -19,10 +19,10 @@ from sipbench.configs.overrides import Overrides
 from sipbench.configs.read import read
 
 __all__ = [
-    "absent",
     "META",
     "Composer",
     "Overrides",
+    "absent",
     "assembled",
     "build",
     "built",

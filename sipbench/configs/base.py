@@ -79,7 +79,7 @@ class Base:
         from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
         cfg = copy.deepcopy(self.cfg)
-        ConfigLoaderImpl._apply_overrides_to_config([_override(text) for text in texts], cfg)
+        ConfigLoaderImpl._apply_overrides_to_config([override_of(text) for text in texts], cfg)
         return cfg
 
 
@@ -118,11 +118,11 @@ def _sets_a_value(text: str) -> bool:
         return False
     if _is_group(word.key) or "${" in word.value or "hydra" in word.value or word.plain == "???":
         return False
-    return not _override(text).is_sweep_override() and isinstance(value_of(text), str | int | float | None)
+    return not override_of(text).is_sweep_override() and isinstance(value_of(text), str | int | float | None)
 
 
 @lru_cache(KEPT)
-def _override(text: str) -> Any:
+def override_of(text: str) -> Any:
     """A word as Hydra reads it."""
     return _parser().parse_override(quoted(text))
 
@@ -135,7 +135,7 @@ def _parser() -> Any:
 
 
 def value_of(text: str) -> Any:
-    return _override(text).value()
+    return override_of(text).value()
 
 
 def _is_group(key: str) -> bool:

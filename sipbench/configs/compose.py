@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sipbench.configs.base import Base, Plain, method_node, method_of, parted, room
+from sipbench.configs.base import Base, Plain, method_node, method_of, override_of, parted, room
 from sipbench.configs.by_hydra import by_hydra
 from sipbench.configs.find import absent, folders, is_file_target, names, root
 from sipbench.configs.main_schema import check_main
@@ -77,7 +77,7 @@ def _with_method(words: tuple[str, ...], node: Plain) -> Base:
 
 
 @lru_cache(KEPT)
-def _problem(words: tuple[str, ...], stamp: object) -> Base:
+def _problem(words: tuple[str, ...], stamp: int) -> Base:
     """What these choices compose to, while the files are what they were."""
     return Base(by_hydra(words))
 
@@ -87,9 +87,9 @@ def _own_method() -> str:
     return next(entry["method"] for entry in load(root() / "config.yaml")["defaults"] if "method" in entry)
 
 
-def _stamp() -> tuple[object, ...]:
-    """What a composed problem rests on: every config file as it was written, and where relative paths start."""
-    return (os.getcwd(), *(file for folder in folders() for file in _files(folder)))
+def _stamp() -> int:
+    """Of what a composed problem rests on: every config file as it was written, and where relative paths start."""
+    return hash((os.getcwd(), *(file for folder in folders() for file in _files(folder))))
 
 
 def _files(folder: Path) -> Iterator[tuple[object, ...]]:
@@ -115,12 +115,11 @@ def _check_choices(overrides: list[str]) -> None:
 
 def _unread(overrides: list[str]) -> UserError | None:
     """The first word that Hydra's grammar cannot read."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     for word in overrides:
         try:
-            OverridesParser.create().parse_override(word)
+            override_of(word)
         except HydraException as error:  # noqa: PERF203
             return unreadable(word, error)
     return None
