@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sipbench.safety.text import table_row
-from sipbench.tables import growth
+from sipbench.tables import growth, images
 from sipbench.tables.growth import Interval
 from sipbench.tables.learning import Growth, growths, knows, learned_from, title
 from sipbench.tables.spec import TableSpec
@@ -23,7 +23,7 @@ SEGMENTS = ("before", "after")  # the break
 def page(spec: TableSpec) -> str:
     """The page: what was trained how, then a section a problem."""
     found = growths(spec)
-    parts = [f"# {spec.title}", _recipe(spec), *spec.notes]
+    parts = [f"# {spec.title}", _recipe(spec), *spec.notes, *images.kept(spec)]
     if not found:
         return "\n\n".join([*parts, "No curve is there yet."]) + "\n"
     passed, laws = crossings(spec, found), exponents(found)

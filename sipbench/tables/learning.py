@@ -166,7 +166,8 @@ def _point(spec: TableSpec, entry: Entry, cell: Cell, rows: Any, values: Any) ->
     task = spec.tasks[entry.degradation]
     n = next(map(shown, cell.lessons.values()), 0)
     problem = entry.dataset, (task.of or task).name
-    return Point(problem, entry.row, n, cell.seed, values, dict(_facts(rows)) | {"cell": cell.hash})
+    own = rows["cell"].iloc[0] if "cell" in rows else cell.hash
+    return Point(problem, entry.row, n, cell.seed, values, dict(_facts(rows)) | {"cell": own})
 
 
 def _facts(rows: Any) -> Iterator[tuple[str, Any]]:
