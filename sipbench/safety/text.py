@@ -53,7 +53,7 @@ def _held(found: re.Match[str]) -> str:
 
 
 def csv(frame: pd.DataFrame, digits: int = 6) -> str:
-    """A frame as CSV, numbers to so many digits. Text that a spreadsheet would take for a formula gets an apostrophe."""
+    """A frame as CSV, numbers to so many digits; text that a spreadsheet takes for a formula gets an apostrophe."""
     kept = frame.map(cell)  # pyright: ignore
     return kept.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n")
 
