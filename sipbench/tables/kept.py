@@ -32,7 +32,8 @@ def beside(folder: Path, name: str) -> Path:
 def laid(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     """Rows of one cell with the columns that are kept of them; what is said of a training stands once."""
     wanted = [name for name in dict.fromkeys([*NAMES, *KEYS, *columns, *FACTS]) if name in rows]
-    found = rows[wanted].sort_values("image")
+    found: Any = rows[wanted]
+    found = found.sort_values("image")
     if "training" in found:
         found.loc[found.index[1:], "training"] = None
     return found
