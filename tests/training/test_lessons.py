@@ -233,6 +233,22 @@ def test_widths_are_not_chosen_without_looking(tmp_path):
     prepare(cell(tmp_path, "method=unet", "recipe.schedule.validate_every=0", "recipe.widths=[4]"), silent)
 
 
+def test_no_widths_leave_a_network_its_own(tmp_path):
+    one = cell(tmp_path, "method=unet", "recipe.widths=null", "method.networks.net.width=4")
+    prepare(one, silent)
+    (row,) = next(run(one))
+    assert row["status"] == "ok" and checkpoints.read_json(one.weights["net"].with_name("config.json"))["width"] == 4
+
+
+def test_a_training_takes_no_algorithm_that_a_race_chooses(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("sipbench.training.loop.make_deterministic", asked.append)
+    on, schedule = torch.device("cpu"), Schedule(steps=1, warmup=0, batch_size=1)
+    loss = lambda net, x, rng: net(x).square().mean()  # noqa: E731
+    fit(torch.nn.Linear(1, 1), loss, lambda n: torch.ones(1, 1), schedule, tmp_path / "a", device=on, report=silent)
+    assert asked == [on]
+
+
 def test_a_method_that_cannot_do_the_cell_is_not_trained_first(tmp_path, monkeypatch):
     one = cell(tmp_path, "method=unrolled_pgd", "degradation=phase_cdp")
     monkeypatch.setattr("sipbench.training.learned.prepare", lambda *_: pytest.fail("it was trained"))
