@@ -18,7 +18,7 @@ from baselines.single.spectral_dip import spectral_dip
 from tests.baselines.untrained import followed, pose
 
 SOLVERS = {
-    "constrained": partial(constrained, way="penalty"),
+    "constrained": partial(constrained, way="penalty", points=2),
     "conv_decoder": partial(conv_decoder, channels=8, layers=3, in_size=(4, 4), lr=0.3),
     "deep_decoder": partial(deep_decoder, k=8, scales=3, lr=0.3),
     "dip": partial(dip, channels=(8,), skip=(2,), backtrack=1.0, lr=0.3, stop=Stop("loss")),
