@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from baselines.common.algebra import dot, each
+from baselines.diffusion.resample import scaled
 from baselines.diffusion.sampling import Level, clipped, descend, level, start
 from sipbench.priors.schedules import Spacing
 from sipbench.problem import Problem
@@ -33,7 +34,8 @@ def cdim(
         x_s = alpha_s E[x | x_t] + sigma_s e
         while | A x_s - y |^2 > mu_s + c std_s, at most K times:   x_s <- x_s - eta grad_{x_s} | A E[x | x_s] - y |^2
 
-    mu_s and std_s are the mean and deviation of | A x_s - y |^2 if x_s = alpha_s x + sigma_s z and y = A x + noise.
+    mu_s and std_s are the mean and deviation of | A x_s - y |^2 if x_s = alpha_s x + sigma_s z and y = A x + noise,
+    all in the units of a variance-preserving state; others are divided by sqrt(alpha^2 + sigma^2) for it.
     eta is the least step that makes the residual plausible, or as small as it gets: the root of a quadratic. The
     network is evaluated for the images that still need it only. Cost: `steps` evaluations and one more, with a backward
     pass, for each projection, K (steps - 1) at most. More: docs/notes/cdim.md.
@@ -54,7 +56,8 @@ def cdim(
         e = (x_t - now.alpha * x_hat) / now.sigma
         x_t = then.alpha * clipped(x_hat, clip) + then.sigma * e
         if then.sigma > 0:
-            x_t, distance = _project(problem, x_t, then, bound(then), K)
+            x, distance = _project(problem, x_t / then.size, then, bound(scaled(then)), K)
+            x_t = then.size * x
             problem.show(x_hat, loss=distance)
     return x_t
 
@@ -84,7 +87,7 @@ def _gradient(problem: Problem, x: Tensor, at: Level, index: Tensor) -> Tensor:
     """grad_x | A E[x0 | x] - y |^2 of the images of this index, else zero."""
     with torch.enable_grad():
         part = x[index].requires_grad_()
-        x_hat = x.index_copy(0, index, problem.prior.denoise(part, at.t))
+        x_hat = x.index_copy(0, index, problem.prior.denoise(at.size * part, at.t))
         (gradient,) = torch.autograd.grad(_residual(problem, x_hat).square().sum(), part)
     return torch.zeros_like(x).index_copy(0, index, gradient)
 

@@ -33,8 +33,8 @@ def dmps(
         x_hat = E[x | x_t],   x' ~ q(x_s | x_t, x_hat),   S = sigma / alpha
         x_s   = x' + scale alpha_s (S_t^2 - S_s^2) A^T (S_t^2 A A^T + sigma_y^2)^-1 (y - A x~)
 
-    where x~ is x_t / alpha_t in the paper, x' / alpha_t in its code, and x' / alpha_s on its own level. Cost: `steps`
-    evaluations, none with a backward pass. More: docs/notes/dmps.md.
+    where x~ is x_t / alpha_t in the paper, x' / alpha_t in its code, x' in the units of a variance-preserving state,
+    and x' / alpha_s on its own level. Cost: `steps` evaluations, none with a backward pass. More: docs/notes/dmps.md.
 
     Args:
         steps: number of sampling steps.
@@ -50,7 +50,8 @@ def dmps(
         x_hat = clipped(prior.denoise(x_t, now.t), clip)
         x_s = ddim(x_t, x_hat, now, then, rng.normal_like(x_t))
 
-        x_0 = {"code": x_s / now.alpha, "level": x_s / then.alpha, "paper": x_t / now.alpha}[point]
+        published = now.alpha / now.size * then.size
+        x_0 = {"code": x_s / published, "level": x_s / then.alpha, "paper": x_t / now.alpha}[point]
         x_t = x_s + scale * then.alpha * (now.S**2 - then.S**2) * gain(y - f(x_0), now.S**2, variance)
         problem.show(x_hat, loss=norm(y - f(x_hat)))
     return x_t

@@ -21,7 +21,8 @@ def dps(problem: Problem, *, steps: int = 1000, zeta: float = 1.0, clip: bool = 
         x_hat   = E[x | x_t],   x' ~ q(x_s | x_t, x_hat)
         x_s     = x' - zeta grad_{x_t} || y - f(x_hat) ||
 
-    The norm is not squared. Cost: `steps` evaluations, each with one backward pass. More: docs/notes/dps.md.
+    The norm is not squared. The step is in the units of a variance-preserving state; others are scaled by n_s n_t,
+    n^2 = alpha^2 + sigma^2. Cost: `steps` evaluations, each with one backward pass. More: docs/notes/dps.md.
 
     Args:
         steps: number of sampling steps.
@@ -38,6 +39,6 @@ def dps(problem: Problem, *, steps: int = 1000, zeta: float = 1.0, clip: bool = 
             misfit = norm(y - f(x_hat))
             (gradient,) = torch.autograd.grad(misfit.sum(), x_t)
 
-        x_t = ddim(x_t, x_hat, now, then, rng.normal_like(x_t)) - zeta * gradient
+        x_t = ddim(x_t, x_hat, now, then, rng.normal_like(x_t)) - zeta * now.size * then.size * gradient
         problem.show(x_hat, loss=misfit)
     return x_t

@@ -31,8 +31,8 @@ def mcg(
         x_s = x' - A^+ A x' + A^+ y_s,         y_s = alpha_s y + sigma_s A z
 
     The norm is not squared. As A^+ A projects orthogonally, its gradient in x_hat is -r / || r || with
-    r = A^+ (y - A x_hat): A^+ is not differentiated. Cost: `steps` evaluations, each with one backward pass. More:
-    docs/notes/mcg.md.
+    r = A^+ (y - A x_hat): A^+ is not differentiated. zeta is in the units of a variance-preserving state; others are
+    scaled as in `dps`. Cost: `steps` evaluations, each with one backward pass. More: docs/notes/mcg.md.
 
     Args:
         steps: number of sampling steps.
@@ -53,7 +53,7 @@ def mcg(
         slope = -r / each(misfit.clamp(min=torch.finfo(r.dtype).tiny), r)
         (gradient,) = torch.autograd.grad(x_hat, x_t, slope)
 
-        x_t = ddim(x_t, x_hat, now, then, rng.normal_like(x_t)) - zeta * gradient
+        x_t = ddim(x_t, x_hat, now, then, rng.normal_like(x_t)) - zeta * now.size * then.size * gradient
         z = rng.normal_like(y) if measurement_noise else f(rng.normal_like(x_t))
         x_t = x_t + pinv(then.alpha * y + then.sigma * z - f(x_t))
         problem.show(x_hat.detach(), loss=misfit)

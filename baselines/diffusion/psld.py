@@ -34,7 +34,8 @@ def psld(
         z_s   = z' - grad_{z_t} ( omega || y - A x || + gamma || encode(x + A^+ (y - A x)) - z_hat || )
 
     The norms are not squared; the gradient runs through network, decoder and encoder. A^+ = A^T (A A^T + damping I)^-1,
-    which is near the pseudo-inverse. Cost: `steps` evaluations, each with one backward pass. More: docs/notes/psld.md.
+    which is near the pseudo-inverse. The step is in the units of a variance-preserving state; others are scaled as in
+    `dps`. Cost: `steps` evaluations, each with one backward pass. More: docs/notes/psld.md.
 
     Args:
         gamma: weight of the gluing term; omega: of the measurement.
@@ -58,7 +59,7 @@ def psld(
             (gradient,) = torch.autograd.grad((omega * misfit + gamma * glue).sum(), z_t)
 
         z = rng.normal_like(z_t) if eta else None
-        z_t = ddim(z_t, z_hat, now, then, z, eta) - gradient
+        z_t = ddim(z_t, z_hat, now, then, z, eta) - now.size * then.size * gradient
         problem.show(x, loss=misfit)
     return prior.decode(z_t)
 

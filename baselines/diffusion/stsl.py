@@ -31,7 +31,8 @@ def stsl(
         z_t <- z_t - grad_{z_t} ( lam || y - A decode(z_hat) || + eta / d  e^T (s(z_t + e) - s(z_t)) ),   e ~ N(0, I)
 
     with z_hat = E[z_0 | z_t], the score s(z) = (alpha E[z_0 | z] - z) / sigma^2, and d the size of a latent. The second
-    term estimates the trace of the Hessian of log p_t by one draw, which is what the second order adds.
+    term estimates the trace of the Hessian of log p_t by one draw, which is what the second order adds. Steps and e are
+    in the units of a variance-preserving state; on others e is scaled by n = sqrt(alpha^2 + sigma^2), a step by n^2.
 
     A^+ = A^T (A A^T + damping I)^-1. There is no public code. Cost: (2 K + 1) `steps` evaluations, 2 K of them with a
     backward pass. More: docs/notes/stsl.md.
@@ -58,11 +59,11 @@ def stsl(
                 misfit = norm(y - f(x))
                 loss = lam * misfit
                 if eta:
-                    e = rng.normal_like(z_t)
+                    e = now.size * rng.normal_like(z_t)
                     change = score(z_t + e, prior.denoise(z_t + e, now.t), now) - score(z_t, z_hat, now)
                     loss = loss + eta / d * dot(e, change)
                 (gradient,) = torch.autograd.grad(loss.sum(), z_t)
-            z_t = z_t - gradient
+            z_t = z_t - now.size**2 * gradient
             problem.show(x, loss=misfit)
 
         z_t = ddim(z_t, prior.denoise(z_t, now.t), now, then)

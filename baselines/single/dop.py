@@ -13,7 +13,7 @@ from torch import nn
 
 from baselines.common.losses import data_loss
 from baselines.common.stopping import Stop
-from baselines.single.fit import fit
+from baselines.single.fit import fit, measured
 from baselines.single.hourglass import Hourglass
 from baselines.single.inputs import fixed_input, perturbed
 from sipbench.problem import Estimate, Problem
@@ -59,7 +59,7 @@ def dop(
         lambda k: 2 * G(feed()) - 1,
         torch.optim.SGD(groups),
         iterations=iterations,
-        misfit=lambda x: data((problem.f(x) - y) / 2 + g.square() - h.square()),
+        misfit=lambda x: data(measured(problem, (problem.f(x) - y) / 2 + g.square() - h.square())),
         stop=stop,
         ema=ema,
         theta=lambda: {"sparse": 2 * (g.detach().square() - h.detach().square())},

@@ -26,7 +26,7 @@ def double_dip(
     *,
     iterations: int = 5000,
     lr: float = 0.003,
-    lr_kernel: float = 0.1,
+    lr_kernel: float | None = None,
     loss: DataLoss = "mse",
     delta: float = 0.1,
     regulariser: Penalty = "l1_l2",
@@ -49,7 +49,7 @@ def double_dip(
     and the blur, forward and backward. What is published, and what is this project's: docs/notes/double_dip.md.
 
     Args:
-        lr, lr_kernel: step sizes of Adam for the two networks.
+        lr, lr_kernel: step sizes of Adam for the two networks; null is 0.1 for free logits and 1e-4 for a network's.
         loss: mse, l1, huber (beyond `delta`) or rmse.
         regulariser, lam: none, tv or l1_l2 of the image, and its weight.
         sigma_z: the noise on z_x.
@@ -63,6 +63,7 @@ def double_dip(
     own = rng.child("theta").portable
     G_x = Hourglass(own, input_channels, problem.shape[1], channels=channels, skip=skip, dtype=y.dtype)
     G_k = Kernel(problem, kernel, kernel_size, y.dtype)
+    rate = (0.1 if kernel == "free" else 1e-4) if lr_kernel is None else lr_kernel
     now: dict[str, Tensor] = {}
 
     def iterate(_: int) -> Tensor:
@@ -78,7 +79,7 @@ def double_dip(
     return fit(
         problem,
         iterate,
-        torch.optim.Adam([{"params": G_x.parameters()}, {"params": G_k.parameters(), "lr": lr_kernel}], lr=lr),
+        torch.optim.Adam([{"params": G_x.parameters()}, {"params": G_k.parameters(), "lr": rate}], lr=lr),
         iterations=iterations,
         misfit=misfit,
         stop=stop,

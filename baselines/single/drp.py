@@ -61,12 +61,14 @@ def drp(
     skip: Sequence[int] = (4,),
     upsample: str | Sequence[str] = "bilinear",
     sigma_w: float = 0.0,
+    masked: bool = True,
     stop: Stop = Stop("fixed"),
 ) -> Estimate:
     """min over z and the affine parameters of the norms of sqrt(mean |y - f(G(z))|^2) + lam TV(G(z)), by Adam.
 
     TV is the mean of |differences|; both terms double from [0, 1] to [-1, 1], so that the published lam holds. With
-    `sigma_w`, published for inpainting, the frozen convolutions drift by N(0, sigma_w^2) at each iteration. An
+    `sigma_w`, published for inpainting, the frozen convolutions drift by N(0, sigma_w^2) at each iteration. Without
+    `masked` the noise on what is not measured stays under the root, where it makes TV weigh more the better the fit. An
     iteration costs a deep image prior's of one scale; no gradient is taken for the convolutions.
     """
     rng, c, dtype = problem.rng, problem.shape[1], problem.y.dtype
@@ -85,6 +87,6 @@ def drp(
         generate,
         torch.optim.Adam(G.trained(), lr=lr),
         iterations=iterations,
-        misfit=objective(problem, loss, regulariser, lam),
+        misfit=objective(problem, loss, regulariser, lam, masked=masked),
         stop=stop,
     )

@@ -109,10 +109,22 @@ def objective(
     delta: float = 0.1,
     *,
     bypass_f: bool = False,
+    masked: bool = True,
 ) -> Loss:
-    """loss(y - f(x)) + lam R(x) of each image; with `bypass_f`, loss(y - x) + lam R(x)."""
+    """loss(y - f(x)) + lam R(x) of each image; with `bypass_f`, loss(y - x) + lam R(x).
+
+    Entries that are not measured are left out unless `masked` is off; those that are count as parts of them all.
+    """
     data, R = data_loss(loss, delta), penalty(regulariser)
     f = (lambda x: x) if bypass_f else problem.f
-    if not lam:
-        return lambda x: data(f(x) - problem.y)
-    return lambda x: data(f(x) - problem.y) + lam * R(x)
+
+    def residual(x: Tensor) -> Tensor:
+        r = f(x) - problem.y
+        return measured(problem, r) if masked and not bypass_f else r
+
+    return lambda x: data(residual(x)) + lam * R(x) if lam else data(residual(x))
+
+
+def measured(problem: Problem, r: Tensor) -> Tensor:
+    """A residual without the entries of y that say nothing."""
+    return r if problem.f.valid is None else r * problem.f.valid.to(r.dtype)

@@ -161,7 +161,10 @@ class LinearOperator(Operator):
 
 @dataclass(frozen=True)
 class SVD:
-    """A = U diag(s) V^T as functions over a batch; s broadcasts to the spectral coordinates and may hold zeros."""
+    """A = U diag(s) V^T as functions over a batch; s broadcasts to the spectral coordinates and may hold zeros.
+
+    Of three dimensions or more the first runs over the images; with fewer it is the same for all.
+    """
 
     s: Tensor
     U: Callable[[Tensor], Tensor]
@@ -171,6 +174,8 @@ class SVD:
 
 
 def invert(s: Tensor, cutoff: float = 0.0) -> Tensor:
-    """1 / s where s is above the cutoff and not zero to working precision, else 0."""
-    floor = (s.abs().max() * torch.finfo(s.dtype).eps * 10).clamp(min=cutoff)
+    """1 / s where s is above the cutoff and, beside the image's largest, not zero to working precision; else 0."""
+    images = 1 if s.ndim > 2 else 0
+    largest = s.abs().amax(tuple(range(images, s.ndim)), keepdim=True)
+    floor = (largest * torch.finfo(s.dtype).eps * 10).clamp(min=cutoff)
     return torch.where(s.abs() > floor, 1 / s.clamp(min=floor), torch.zeros_like(s))

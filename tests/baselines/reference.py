@@ -12,7 +12,7 @@ from sipbench.operators.separable import GaussianBlur
 from sipbench.priors.base import Prior
 from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.priors.latent import LatentPrior
-from sipbench.priors.schedules import named
+from sipbench.priors.schedules import LINEAR, VariancePreserving, named
 from sipbench.problem import Problem, Rng
 from sipbench.testing.stand_ins import Shuffle
 
@@ -58,6 +58,25 @@ class Known(Prior):
 
     def denoise(self, x_t, t):
         return self.x[: len(x_t)].to(x_t) + 0 * x_t
+
+
+class Rescaled(IsotropicGaussian):
+    """The prior of a variance-preserving schedule whose states are in other units: the noise levels stay."""
+
+    def __init__(self, shape, schedule):
+        super().__init__(shape, MEAN, STD)
+        self.schedule = Units(schedule)
+
+
+class Units(VariancePreserving):
+    def __init__(self, kind):
+        super().__init__(LINEAR)
+        self.kind = kind
+
+    def scales(self, t):
+        alpha, sigma = super().scales(t)
+        n = {"vp": 1.0, "ve": alpha, "flow": alpha + sigma}[self.kind]
+        return alpha / n, sigma / n
 
 
 def pooling(shape, rng):

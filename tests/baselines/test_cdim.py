@@ -40,8 +40,9 @@ def least(distance, bound):
 
 
 def reference(problem, steps, K, c, clip):
-    """One image after another, with the exact traces of a mask."""
-    keep, at, rows = problem.f.mask[0].flatten().numpy().astype(bool), levels(problem, steps), []
+    """One image after another in scaled states, with the exact traces of a mask."""
+    keep, rows = problem.f.mask[0].flatten().numpy().astype(bool), []
+    at = [tuple(at / np.hypot(*at)) for at in levels(problem, steps)]
     m = keep.sum()
     for x, y in zip(at[0][1] * streams(problem)[0], problem.y.flatten(1).numpy()[:, keep], strict=True):
         for (alpha, sigma), (a, s) in pairwise(at):

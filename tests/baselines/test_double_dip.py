@@ -105,3 +105,17 @@ def test_the_regulariser_is_of_the_image():
     problem, *_ = pose(40, size=9)
     rough, smooth = (double_dip(problem, iterations=30, lam=lam, **LAST).x for lam in (0.0, 1.0))
     assert (l1_l2(smooth) < l1_l2(rough)).all()
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_an_image_in_a_batch_is_the_image_alone(net):
+    """Rounding does not grow, as it does where a network's steps are as long as those of free logits."""
+    problem, *_ = pose(40, size=11, dtype=torch.float64)
+    settings = LAST | {"iterations": 20, "kernel": net}
+
+    def apart(**rate):
+        both, alone = (double_dip(p, **settings, **rate) for p in (problem, problem.select(slice(1))))
+        return (both.x[:1] - alone.x).abs().max()
+
+    assert apart() < 1e-10
+    assert net != "siren" or apart(lr_kernel=0.1) > 1e-3

@@ -56,10 +56,12 @@ def test_the_frozen_ones_drift_where_asked():
     assert abs(steps.mean()) < 5 * 0.02 / len(steps) ** 0.5
 
 
-def test_the_objective():
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_objective(masked):
     problem, _ = pose(dtype=torch.float64)
-    found, [(_, loss)] = followed(drp, problem, iterations=1, lam=0.45, **SMALL)
-    expected = (problem.f(found.x) - problem.y).square().flatten(1).mean(1).sqrt() + 0.45 * tv(found.x)
+    found, [(_, loss)] = followed(drp, problem, iterations=1, lam=0.45, masked=masked, **SMALL)
+    residual = (problem.f(found.x) - problem.y) * (problem.f.mask if masked else 1)
+    expected = residual.square().flatten(1).mean(1).sqrt() + 0.45 * tv(found.x)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
 
 

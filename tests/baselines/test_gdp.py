@@ -6,24 +6,10 @@ import pytest
 
 from baselines.diffusion.gdp import gdp
 from sipbench.operators import BicubicDownsampling, Inpainting
-from sipbench.priors.gaussian import IsotropicGaussian
-from sipbench.priors.schedules import Schedule, named
 from tests.baselines.exact import pose
-from tests.baselines.reference import MEAN, STD, ancestral, clipped, ddpm, denoise, gap, images, parts
+from tests.baselines.reference import ancestral, clipped, ddpm, denoise, gap, images, parts
 
 SHAPE = (1, 8, 8)
-
-
-class Exploding(Schedule):
-    """The variance-preserving schedule with its states divided by alpha."""
-
-    def __init__(self):
-        self.vp = named("vp")
-        self.times, self.time_at = self.vp.times, self.vp.time_at
-
-    def scales(self, t):
-        alpha, sigma = self.vp.scales(t)
-        return alpha / alpha, sigma / alpha
 
 
 def reference(problem, steps, scale, clip):
@@ -46,10 +32,3 @@ def witness(solve, make=Inpainting, steps=20, clip=True):
 @pytest.mark.parametrize("make", [Inpainting, BicubicDownsampling])
 def test_it_is_the_algorithm(make, steps, clip):
     witness(gdp, make, steps, clip)
-
-
-def test_it_is_the_same_on_a_scaled_state():
-    prior = IsotropicGaussian(SHAPE, MEAN, STD)
-    prior.schedule = Exploding()
-    scaled, plain = (pose(Inpainting, n=2, shape=SHAPE, prior=p) for p in (prior, None))
-    assert gap(gdp(scaled, steps=20, scale=30.0), gdp(plain, steps=20, scale=30.0)) < 1e-9

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,7 +60,8 @@ def reference(problem, steps, zeta, clip, measurement_noise):
         slope = problem.prior.slope(*now).numpy()
         x_hat, inside = clipped(MEAN + (x - now[0] * MEAN) @ slope, clip)
         pulled = -unit((y - x_hat @ A.T) @ inverse.T) @ (inverse @ A).T  # the norm's gradient in x_hat
-        x = ancestral(x, x_hat, now, then, draw()) - zeta * (inside * pulled) @ slope
+        step = zeta * np.hypot(*now) * np.hypot(*then)
+        x = ancestral(x, x_hat, now, then, draw()) - step * (inside * pulled) @ slope
         z = draw(shape=problem.y.shape[1:]) if measurement_noise else draw() @ A.T
         x = x - x @ A.T @ inverse.T + (then[0] * y + then[1] * z) @ inverse.T
     return images(problem, x)

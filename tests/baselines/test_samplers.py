@@ -4,6 +4,8 @@ from functools import partial
 
 import pytest
 
+from baselines.diffusion.cdim import cdim
+from baselines.diffusion.ddnm import ddnm
 from baselines.diffusion.ddrm import ddrm
 from baselines.diffusion.dds import dds
 from baselines.diffusion.diffpir import diffpir
@@ -15,12 +17,14 @@ from baselines.diffusion.flowdps import flowdps
 from baselines.diffusion.gdp import gdp
 from baselines.diffusion.ilvr import ilvr
 from baselines.diffusion.mcg import mcg
+from baselines.diffusion.mmps import mmps
 from baselines.diffusion.pigdm import pigdm
 from baselines.diffusion.psld import psld
 from baselines.diffusion.reddiff import reddiff
+from baselines.diffusion.stsl import stsl
 from sipbench.operators import Inpainting
 from tests.baselines.exact import frozen, pose
-from tests.baselines.reference import MEAN, OPERATORS, SCHEDULES, STD, pose_latent, residual
+from tests.baselines.reference import MEAN, OPERATORS, SCHEDULES, STD, Rescaled, gap, pose_latent, residual
 
 DIFFERENTIATED = [dps, mcg, pigdm, psld]
 
@@ -31,6 +35,21 @@ def test_one_evaluation_a_step_and_no_graph_where_none_is_needed(solve):
     problem = problem if solve in DIFFERENTIATED else frozen(problem)
     assert not solve(problem, steps=13).requires_grad
     assert problem.prior.evaluations == 13 * 2
+
+
+@pytest.mark.parametrize("schedule", ["ve", "flow"])
+@pytest.mark.parametrize(
+    "solve", [cdim, ddnm, ddrm, dds, diffpir, dmps, dps, gdp, ilvr, mcg, mmps, pigdm, psld, reddiff, stsl]
+)
+def test_the_units_of_the_state_change_nothing(solve, schedule):
+    """At the same noise levels: steps are as long as on a variance-preserving prior."""
+
+    def posed(kind):
+        if solve in (psld, stsl):
+            return pose_latent(OPERATORS["bicubic"], schedule=kind, inner=Rescaled)
+        return pose(OPERATORS["bicubic"], n=2, prior=Rescaled((3, 8, 8), kind))
+
+    assert gap(solve(posed("vp"), steps=9), solve(posed(schedule), steps=9)) < 1e-12
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -157,7 +157,7 @@ def test_the_dual_in_the_unit_box():
     A, b = draw(20, 3, 4), draw(20, 3)
     C = A @ A.mT
     low = torch.tensor([0.0, 0.0, -1.0], dtype=b.dtype)
-    lam = within_box(C, b, low, sweeps=300)
+    lam = within_box(C, b, low)
     slope = torch.einsum("bij,bj->bi", C, lam) - b  # zero inside, not below zero at the least, not above at 1
     assert (lam >= low).all() and lam.max() <= 1 and lam[:, 2].min() < 0
     assert slope[(lam > low) & (lam < 1)].abs().max() < 1e-6
@@ -178,6 +178,49 @@ def test_the_smallest_combination_agrees_with_scipy():
             constraints={"type": "eq", "fun": lambda v: v[:n].sum() - 1}, options={"ftol": 1e-14, "maxiter": 500},
         )  # fmt: skip
         assert float(w[i] @ Q[i] @ w[i]) == pytest.approx(best.fun, rel=1e-5)
+
+
+def programs(b, n=4):
+    """Random convex quadratic programs with two inequalities and an equation, starts, and their ends by scipy."""
+    V = draw(b, 10, n)
+    Q, q, A, E = V[:, :n] @ V[:, :n].mT + 0.3 * torch.eye(n), 2 * V[:, 4], V[:, 5:7], V[:, 7:8]
+    bound, value = V[:, 8, :2].abs(), 0.3 * V[:, 8, 2:3]
+    ends = []
+    for i in range(b):
+        Qi, qi, Ai, bi, Ei, ei = (v[i].numpy() for v in (Q, q, A, bound, E, value))
+        kept = [
+            {"type": "ineq", "fun": lambda v, A=Ai, b=bi: b - A @ v, "jac": lambda v, A=Ai: -A},
+            {"type": "eq", "fun": lambda v, E=Ei, e=ei: E @ v - e, "jac": lambda v, E=Ei: E},
+        ]
+        least = minimize(
+            lambda v, Q=Qi, q=qi: v @ Q @ v / 2 + q @ v, [0.0] * n, jac=lambda v, Q=Qi, q=qi: Q @ v + q,
+            method="SLSQP", constraints=kept, options={"ftol": 1e-14, "maxiter": 500},
+        )  # fmt: skip
+        ends.append(torch.from_numpy(least.x))
+
+    def functions(x):
+        v = x[..., None]
+        f = (x * ((Q @ v)[..., 0] / 2 + q)).sum(1)
+        return f, (A @ v)[..., 0] - bound, (E @ v)[..., 0] - value
+
+    return functions, V[:, 9].tolist(), torch.stack(ends)
+
+
+def test_inequalities_beside_an_equation_agree_with_scipy():
+    functions, starts, ends = programs(24)
+    solver = solve(functions, starts, 100)
+    assert (solver.x - ends).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("condition", [1.0, 1e-6])
+def test_the_box_program_of_nearly_parallel_gradients(condition):
+    A, b = draw(50, 3, 4), draw(50, 3)
+    A = A[:, :1] + condition * A
+    low = torch.tensor([0.0, 0.0, -1.0], dtype=b.dtype)
+    b, C = 1e-2 * b + (A @ draw(50, 4)[..., None])[..., 0], A @ A.mT
+    lam = within_box(C, b, low)
+    slope = (C @ lam[..., None])[..., 0] - b
+    assert slope[(lam > low) & (lam < 1)].abs().max() < 1e-6
 
 
 def test_rounding_does_not_strand_it_on_an_equation():

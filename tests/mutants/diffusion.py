@@ -22,8 +22,11 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "variance": ("b * trace", "2 * b * trace"),
         "deviation": ("c * ANY.sqrt()", "10 * c * ANY.sqrt()"),
         "signal": ("1 - at.alpha", "at.alpha"),
-        "level of the bound": ("bound(then)", "bound(now)"),
-        "level of the network": ("_project(problem, x_t, then, ANY, K)", "_project(problem, x_t, now, ANY, K)"),
+        "level of the bound": ("bound(scaled(then))", "bound(scaled(now))"),
+        "level of the network": (
+            "_project(problem, x_t / then.size, then, ANY, K)",
+            "_project(problem, x_t / then.size, now, ANY, K)",
+        ),
         "unmeasured entries": ("problem.f.valid is None", "True"),
     },
     "daps.daps": {
@@ -110,7 +113,7 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
     "dps.dps": {
         "norm squared": ("norm(ANY)", "ANY.flatten(1).square().sum(1)"),
         "norm over the batch": ONE_NORM,
-        "twice the step": ("zeta * gradient", "2 * zeta * gradient"),
+        "twice the step": ("zeta * now.size", "2 * zeta * now.size"),
         "gradient at x_hat": ("torch.autograd.grad(ANY, x_t)", "torch.autograd.grad(ANY, x_hat)"),
         "too much noise": FRESH,
     },

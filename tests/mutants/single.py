@@ -72,7 +72,7 @@ MUTANTS = [
            "moved(k, by, edge=False)", module="common.shifts"),
     Mutant("both the other way", "single.double_dip.double_dip", "ANY - by[:, axis, None]",
            "ANY + by[:, axis, None]", module="common.shifts"),
-    Mutant("a kernel that is not learnt", "single.double_dip.double_dip", "lr_kernel", "1e-6"),
+    Mutant("a kernel that is not learnt", "single.double_dip.double_dip", "0.1 if ANY else 1e-4", "1e-6"),
     Mutant("no phase", "single.double_dip_phase.double_dip_phase", "a * turn[1]", "0 * turn[1]"),
     Mutant("convolutions that learn", "single.drp.drp", "parameter.requires_grad_(False)", "None"),
     Mutant("norm over the batch", "single.drp.drp", *BATCHED, **HOURGLASS),

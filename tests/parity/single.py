@@ -139,8 +139,16 @@ def dop_and_public(solve=dop):
 
 
 def drp_and_public(solve=drp):
+    """Denoising, and inpainting, whose residual is that of what is left."""
+    holes = pose(size=SIZE, dtype=DTYPE)[0]
+    pairs = [drps(solve, p, keep) for p, keep in ((posed(), torch.ones(2)), (holes, holes.f.mask.double()))]
+    ours, public = (torch.cat(found) for found in zip(*pairs, strict=True))
+    return ours, public
+
+
+def drps(solve, problem, keep):
     """Three times Adam: for the norms of the network, the input and its norm; the frozen weights walk at random."""
-    problem, settings = posed(), {"channels": (8,), "skip": (4,)}
+    settings = {"channels": (8,), "skip": (4,)}
     ours = solve(problem, **settings, iterations=STEPS, sigma_w=0.001).x
     network = RandomProjector(problem.rng, z_of(problem, 3, kind="normal"), drawn(problem, Hourglass, 3, 3, **settings))
     order = [f"{n}.{p}" for n, m in network.network.named_modules() if isinstance(m, Conv) for p in ("weight", "bias")]
@@ -161,7 +169,7 @@ def drp_and_public(solve=drp):
                 adam.zero_grad()
             out = g(norm(v))
             variation = sum(out.diff(dim=d).abs().sum() for d in (2, 3)) / out.numel()
-            (mse(out, y).sqrt() + 0.45 * variation).backward()
+            (mse(keep[i] * out, keep[i] * y).sqrt() + 0.45 * variation).backward()
             for adam in adams[i]:
                 adam.step()
             found.append(2 * out.detach() - 1)
