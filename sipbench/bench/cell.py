@@ -89,6 +89,7 @@ class Cell:
         if plain.get("noise"):
             plain["degradation"] = plain["degradation"] | {"noise": plain["noise"]}
         validate.options(plain)
+        plain |= validate.places(plain)
         keys = configs.Overrides(overrides).leaves
         kind = None if "prior" in keys else plain["method"].get("prior")
         typed = [k.removeprefix("prior.") for k in keys if k.startswith("prior.")]

@@ -55,12 +55,14 @@ COMMANDS = (
     *("fetch", "doctor", "tune", "train", "import-prior"),
 )
 PLACES = ("results=", "data=", "weights=", "into=")
+ENVIRONMENT = ("SIPBENCH_RESULTS", "SIPBENCH_DATA", "SIPBENCH_WEIGHTS")
 ASKS = ("-h", "--help")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; a mistake of the user's is one line and exit code 2."""
     words = [_at_home(word) for word in (sys.argv[1:] if argv is None else argv)]
+    os.environ |= {name: os.path.expanduser(os.environ[name]) for name in ENVIRONMENT if name in os.environ}
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without such a sign, a path in no encoding
     try:
@@ -113,6 +115,9 @@ def _named(words: list[str]) -> None:
     for word in words:
         if word in PLACES:
             raise UserError(f"{word} names nothing: say which folder, or leave it out")
+    for name in ENVIRONMENT:
+        if os.environ.get(name) == "":
+            raise UserError(f"{name} names nothing: say which folder, or unset {name}")
 
 
 def _is_option(word: str) -> bool:

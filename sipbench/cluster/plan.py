@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench import configs
+from sipbench.checkpoints import at_home
 from sipbench.cluster import files
 from sipbench.errors import UserError, unknown
 from sipbench.safety import sizes
@@ -192,7 +193,7 @@ def once_each(cells: Iterable[Planned]) -> list[Planned]:
 def results_of(words: Sequence[str]) -> Path:
     """The results folder that the words, or else the environment, name."""
     named = configs.Overrides([word for word in words if "=" in word]).get("results")
-    return Path(named or os.environ.get("SIPBENCH_RESULTS", "results")).resolve()
+    return at_home(named or os.environ.get("SIPBENCH_RESULTS", "results")).resolve()
 
 
 def load(results: Path, name: str) -> Plan:
