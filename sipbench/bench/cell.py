@@ -305,6 +305,18 @@ class Cell:
         """What its recipe trains, by the part's name."""
         return lessons(self)
 
+    @property
+    def trainings(self) -> dict[str, Node]:
+        """What each lesson that was given told when first asked, by its part: of the weights that were loaded."""
+        for name, lesson in self.lessons.items():
+            if name not in self._trainings and lesson.done(self.results):
+                self._trainings[name] = checkpoints.read_json(lesson.folder(self.results) / "facts.json")
+        return self._trainings
+
+    @cached_property
+    def _trainings(self) -> dict[str, Node]:
+        return {}
+
     def _operator_file(self, name: str, node: Node) -> dict[str, Path]:
         """The checkpoint or the file that an operator is made of, under this name."""
         file = operator_file(node, self.degradation["name"])

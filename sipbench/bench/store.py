@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sipbench.bench import damage, packing, protocol, sealed
+from sipbench.bench import damage, packing, protocol, sealed, trained
 from sipbench.bench.cell import Cell
 from sipbench.bench.damage import HEAVY
 from sipbench.errors import UserError
@@ -52,6 +52,8 @@ def prepare(cell: Cell) -> None:
         "weights": {k: v.name for k, v in cell.weights.items()},
         "origins": cell.origins,
     }
+    if cell.lessons:
+        trained.check(cell, read(cell.folder, ["training"]))
     write_whole(cell.folder / "cell.json", json.dumps(content, indent=2, sort_keys=True).encode())
 
 
