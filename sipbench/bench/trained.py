@@ -34,11 +34,10 @@ def mixed(rows: Any) -> int:
     return sum(n for text, n in texts.items() if any(most[lesson] != w for lesson, w in _told(text).values()))
 
 
-def check(cell: Cell, rows: Any) -> None:
+def check(cell: Cell, stored: list[dict[str, set[str]]]) -> None:
     """Refuse to go on with a cell whose rows were made with other weights than are there now."""
-    stored = hashes(rows)
     for part, facts in cell.trainings.items():
-        if others := stored.get(part, set()) - {facts["sha256"]}:
+        if others := set[str]().union(*(one.get(part, ()) for one in stored)) - {facts["sha256"]}:
             now = f"than lie in {cell.lessons[part].folder(cell.results)} now ({facts['sha256'][:8]})"
             hint = f"remove {cell.folder} and run it again, or put back what it was made with"
             raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -56,6 +57,7 @@ COMMANDS = (
 )
 PLACES = ("results=", "data=", "weights=", "into=")
 ENVIRONMENT = ("SIPBENCH_RESULTS", "SIPBENCH_DATA", "SIPBENCH_WEIGHTS")
+FULL = "nothing more can be written"
 ASKS = ("-h", "--help")
 
 
@@ -78,9 +80,9 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # of a place that was named: too long, not to be read, gone meanwhile
-        if error.filename is None:
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        print(f"sipbench: {visible(error.filename)}: {error.strerror}", file=sys.stderr)
+        print(f"sipbench: {visible(error.filename or FULL)}: {error.strerror}", file=sys.stderr)
         return 2
 
 

@@ -1,5 +1,6 @@
 """Words that were typed wrong, and places that no file can lie in: one line that names them, before any work."""
 
+import errno
 import os
 import shlex
 import subprocess
@@ -136,6 +137,21 @@ def test_a_word_that_says_nothing_is_named(capsys, there, words, said):
     code, _, lines = say(capsys, *words)
     assert code == 2 and len(lines) == 1 and said in lines[0]
     assert "EOF" not in lines[0] and "Lexer" not in lines[0]
+
+
+def test_a_full_disk_is_one_line_whoever_notices_it(capsys, there, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sipbench.cli.clean.main", full)
+    code, _, lines = say(capsys, "clean")
+    assert code == 2 and lines == ["sipbench: nothing more can be written: No space left on device"]
+
+
+@pytest.mark.parametrize("words", [["-m"], ["submit", "-m", "+launcher=local"], ["status", "-m"], ["method=tv"]])
+def test_a_sweep_over_nothing_is_named(capsys, there, words):
+    code, _, lines = say(capsys, *words, "seed=range(0,0)", "size=32")
+    assert code == 2 and len(lines) == 1 and "make no cell" in lines[0]
 
 
 def test_the_home_folder_may_be_said_as_shells_have_it(capsys, there, monkeypatch):

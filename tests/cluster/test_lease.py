@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from sipbench.cluster import clean, files, hand, lease, presence, supervisor
+from sipbench.cluster import clean, files, hand, lease, presence, share, supervisor
 from sipbench.cluster.presence import Presence, Watch
 
 
@@ -234,6 +234,15 @@ def test_what_a_process_of_several_had_just_taken_is_given_back(tmp_path, folder
 
 def _sleeping(popen, command, **more):
     return popen(["/bin/sleep", "9"], **more)
+
+
+def test_a_workers_file_that_says_nonsense_is_of_nobody(tmp_path, folder, watch):
+    for n, odd in enumerate(({"beats": "x"}, {"expiry": []}, {"doing": 5}, {"expiry": "x", "beats": 1})):
+        files.write(presence.file_of(tmp_path, f"w{n}"), {"worker": f"w{n}", "place": presence.place(), **odd})
+        assert lease.claim(folder, f"00000{n}-a", f"w{n}", watch)
+        assert lease.claim(folder, f"00000{n}-a", "other", watch) is None
+    assert presence.everybody(tmp_path) == [] and share.threads(tmp_path, 1, None) >= 1
+    assert not list(clean.leftovers(tmp_path))
 
 
 def test_a_workers_name_leads_to_no_file_of_another(tmp_path, watch):

@@ -251,6 +251,22 @@ def test_workers_of_two_batch_sizes_take_no_image_twice(here, plan):
     assert len(images) == len(set(images)) and all(agenda.left() for agenda in agendas)
 
 
+def test_a_sweep_that_is_not_shown_yet_is_waited_for(here, plan, monkeypatch):
+    """A task of an array may begin before its node's NFS shows what was frozen on another one."""
+    made = plan("-m", "method=pinv", "images=1")
+    hidden = made.folder.rename(here / "hidden")
+    monkeypatch.setattr(plans.time, "sleep", lambda _: hidden.rename(made.folder))
+    plans.wait_for(made.results, made.name)
+    monkeypatch.setattr(plans, "names", lambda results: [])  # a listing may be a minute old
+    assert plan_of([made.name], expand) == plans.load(made.results, made.name)
+
+
+def test_a_word_that_names_no_sweep_is_not_waited_for(here, monkeypatch):
+    monkeypatch.setattr(plans.time, "sleep", lambda _: pytest.fail("waited"))
+    for name in ("tabel1", "-m", "results=x", "../table1-demo-1a2b3c4d"):
+        plans.wait_for(here / "results", name)
+
+
 def test_what_is_asked_for_again_was_submitted_last(here, plan):
     first, second = plan("-m", "method=pinv", "images=1"), plan("-m", "method=pinv", "images=2")
     for made, at in ((first, 10), (second, 20)):
