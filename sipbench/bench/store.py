@@ -200,9 +200,9 @@ def _end(path: Path) -> _End | None:
         rows = _table(path, [*SETTLES, "training"])
         if rows is None:
             return None
-        ok = rows["status"] == "ok"
-        images = (frozenset(map(int, rows["image"][which])) for which in (ok, ~ok))
-        known = _ends[path] = _End(mark, *images, bool(_stale(rows).any()), trained.hashes(rows))
+        good = rows["status"] == "ok"
+        ok, failed = (frozenset(map(int, rows["image"][which])) for which in (good, ~good))
+        known = _ends[path] = _End(mark, ok, failed, bool(_stale(rows).any()), trained.hashes(rows))
     return known
 
 
