@@ -119,6 +119,12 @@ def holder(folder: Path, key: str, images: Collection[int] = ()) -> str:
     return own or next(_sharers(folder, key, images), "")
 
 
+def images_of(folder: Path, key: str) -> set[int]:
+    """The images of a batch that is held, as its lease tells them."""
+    held = (files.read(folder / f"{key}.{_newest(folder, key)}.lease") or {}).get("images")
+    return {image for image in held if isinstance(image, int)} if isinstance(held, list) else set()
+
+
 def tidy(results: Path, worker: str, watch: Watch) -> None:
     """Give back what the dead held, and forget those of them that held nothing."""
     for cell, held in holders(results).items():
@@ -151,10 +157,8 @@ def _sharers(folder: Path, key: str, images: Collection[int]) -> Iterator[str]:
     own = {*images}
     others = {name.split(".")[0] for name in files.listed(folder) if own and name.endswith(".lease")} - {key}
     for other in sorted(others):
-        said = files.read(folder / f"{other}.{_newest(folder, other)}.lease") or {}
-        held = said.get("images")
-        if isinstance(held, list) and any(isinstance(image, int) and image in own for image in held):
-            yield str(said.get("worker", ""))
+        if own & images_of(folder, other):
+            yield holder(folder, other)
 
 
 def _made(lease: Lease) -> bool:

@@ -18,6 +18,7 @@ from sipbench.cluster.agenda import Agenda
 from sipbench.cluster.asked import of_table, plan_of
 from sipbench.cluster.labour import Labour
 from sipbench.cluster.presence import Presence
+from sipbench.cluster.status import status
 from sipbench.errors import UserError
 
 BAD = """\
@@ -249,6 +250,7 @@ def test_workers_of_two_batch_sizes_take_no_image_twice(here, plan):
     taken = [job for _ in range(3) for agenda in agendas if (job := agenda.next()) is not None]
     images = [image for job in taken for image in job.images]
     assert len(images) == len(set(images)) and all(agenda.left() for agenda in agendas)
+    assert [status(agenda.plan).total("running") for agenda in agendas] == [len(images)] * 2
 
 
 def test_a_sweep_that_is_not_shown_yet_is_waited_for(here, plan, monkeypatch):
