@@ -21,7 +21,7 @@ WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 
 def places(name: str, weights: str | Path) -> list[Path]:
     """Where a checkpoint of this name is looked for, in this order."""
-    own = [Path(name).expanduser(), Path(weights).expanduser() / name, SHIPPED / name]
+    own = [at_home(name), at_home(weights) / name, SHIPPED / name]
     return [*own, *_hub_snapshots(name)]
 
 
@@ -37,7 +37,7 @@ def find(name: str, weights: str | Path, how: str = "") -> Path:
 def alike(name: str, part: str, weights: str | Path) -> list[str]:
     """The checkpoints here, shipped or of one's own, that are called as `name` is as far as `part` in it."""
     first, found, _ = name.partition(part)
-    folders = [own for place in (Path(weights).expanduser(), SHIPPED) for own in place.glob(f"{glob.escape(first)}-*")]
+    folders = [own for place in (at_home(weights), SHIPPED) for own in place.glob(f"{glob.escape(first)}-*")]
     return sorted({own.name for own in folders if found and any((own / file).is_file() for file in WEIGHTS)})
 
 
@@ -62,9 +62,18 @@ def own_name(name: object, folder: str | Path, else_: str = "") -> str:
     return name
 
 
+def at_home(place: str | Path) -> Path:
+    """A path whose first part may be `~` or `~NAME`, a home folder, as shells have it."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        who = Path(place).parts[0]
+        raise UserError(f"{place}: there is no home folder {who} on this machine: name the whole path") from error
+
+
 def existing(path: str, who: str) -> Path:
     """A file that a config names, or an error in a line."""
-    found = Path(path).expanduser()
+    found = at_home(path)
     if not found.is_file():
         raise UserError(f"{who}: no file {found.absolute()}")
     return found
@@ -74,7 +83,7 @@ def made_elsewhere(path: str | None, weights: str | Path, who: str, how: str = "
     """A network's file that was made elsewhere: as named or below the weights, or an error that says how to get it."""
     if not path:
         raise UserError(f"{who} is a network made elsewhere: name its file, as in path=network.pth")
-    own = [Path(path).expanduser(), Path(weights).expanduser() / path]
+    own = [at_home(path), at_home(weights) / path]
     found = next((place for place in own if place.is_file()), None)
     if found is None:
         looked = " and ".join(dict.fromkeys(map(str, own)))
@@ -141,11 +150,11 @@ def write(folder: Path, network: Any, config: dict[str, Any]) -> None:
 
 
 def save_half(network: Any, path: Path) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in network.cpu().state_dict().items()}
     with whole(path, shared=False) as beside:
-        save_file(state, beside)
+        beside.write_bytes(save(state))  # so that what the file system refuses is an OSError
         os.chmod(beside, 0o644)
 
 

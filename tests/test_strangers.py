@@ -117,6 +117,7 @@ def test_names_lead_to_no_other_folder(cell, tmp_path, capsys):
         folder = cell(f"degradation.name='{name}'").folder.resolve()
         assert tmp_path / "results" / "runs" in folder.parents, name
         assert text.file_word(name).strip(".") == text.file_word(name) != ""
+    assert len(text.file_word("日本" * 200).encode()) <= 250 and text.file_word("日本" * 20) == "日本" * 20
     for words in (
         ["train", "prior", "name=../x"],
         ["train", "net", "method=unet", "name=/tmp/x"],

@@ -89,6 +89,7 @@ class Cell:
         if plain.get("noise"):
             plain["degradation"] = plain["degradation"] | {"noise": plain["noise"]}
         validate.options(plain)
+        plain |= validate.places(plain)
         keys = configs.Overrides(overrides).leaves
         kind = None if "prior" in keys else plain["method"].get("prior")
         typed = [k.removeprefix("prior.") for k in keys if k.startswith("prior.")]
@@ -303,6 +304,18 @@ class Cell:
     def lessons(self) -> dict[str, Lesson]:
         """What its recipe trains, by the part's name."""
         return lessons(self)
+
+    @property
+    def trainings(self) -> dict[str, Node]:
+        """What each lesson that was given told when first asked, by its part: of the weights that were loaded."""
+        for name, lesson in self.lessons.items():
+            if name not in self._trainings and lesson.done(self.results):
+                self._trainings[name] = checkpoints.read_json(lesson.folder(self.results) / "facts.json")
+        return self._trainings
+
+    @cached_property
+    def _trainings(self) -> dict[str, Node]:
+        return {}
 
     def _operator_file(self, name: str, node: Node) -> dict[str, Path]:
         """The checkpoint or the file that an operator is made of, under this name."""

@@ -135,12 +135,12 @@ class Lesson:
         """Its facts are written last: where they are, all is."""
         return (self.folder(results) / "facts.json").is_file()
 
-    def trained(self, results: str | Path) -> Path:
-        """The folder with what was trained: its weights are the ones that its facts tell of."""
-        folder = self.folder(results)
-        told = checkpoints.read_json(folder / "facts.json").get("sha256")
-        file = self.weights(results)
-        if not file.is_file() or checkpoints.sha256(file) != told:
+    def trained(self, results: str | Path, told: Node) -> Path:
+        """The folder with what was trained: its weights are the ones that were told of."""
+        folder, file = self.folder(results), self.weights(results)
+        if not file.is_file() or checkpoints.sha256(file) != told.get("sha256"):
+            if self.done(results) and checkpoints.read_json(folder / "facts.json") != told:
+                raise UserError(f"the weights in {folder} were replaced while this ran: run it again")
             raise UserError(f"{folder} does not hold the weights that were trained: delete it, and they are made anew")
         return folder
 

@@ -21,7 +21,7 @@ def load_prior(cell: Cell, device: torch.device) -> Any:
     if lesson is None:
         return _ready(cell, node, device)
     if lesson.done(cell.results):
-        return _ready(cell, node | {"path": str(lesson.trained(cell.results))}, device)
+        return _ready(cell, node | {"path": str(lesson.trained(cell.results, cell.trainings["prior"]))}, device)
     from sipbench.priors.network import NetworkPrior
 
     return NetworkPrior(configs.build(lesson.network).eval().to(device), lesson.scheduler or {})
@@ -66,7 +66,8 @@ def load_networks(cell: Cell, device: torch.device) -> dict[str, torch.nn.Module
             found[name] = configs.build(own).eval().to(device)
             continue
         if lesson is not None:  # of several widths the best was taken; no code is named by what lies beside weights
-            laid_down = checkpoints.read_json(lesson.trained(cell.results) / "config.json")
+            folder = lesson.trained(cell.results, cell.trainings[name])
+            laid_down = checkpoints.read_json(folder / "config.json")
             own |= {k: laid_down[k] for k in ("width",) if k in own and k in laid_down}
         found[name] = _network(json.dumps(own, sort_keys=True), str(file), checkpoints.sha256(file), device)
     return found

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sipbench import checkpoints, configs, device, metrics
+from sipbench import configs, device, metrics
 from sipbench.bench import guard, packing, protocol
 from sipbench.bench.cell import Cell
 from sipbench.bench.probe import Seen
@@ -29,9 +29,6 @@ from sipbench.safety.text import line
 
 RESERVED = {*metrics.METRICS, *(f"oracle_{name}" for name in metrics.METRICS), "kept", "png", "estimate"}
 """Columns of every cell that some rows have not: a probe's may not stand in their place."""
-
-
-TOLD = ("name", "sha256", "step", "best", "best_step", "seconds", "widths", "parameters")  # of a training, in a row
 
 
 class Unfit(Exception):
@@ -158,15 +155,13 @@ def learned(cell: Cell) -> dict[str, Any]:
     """What the training of its parts took, of a cell with a recipe: the sums over its parts."""
     if not cell.lessons:
         return {}
-    facts = [checkpoints.read_json(one.folder(cell.results) / "facts.json") for one in cell.lessons.values()]
-    said = {
-        name: {k: v for k, v in fact.items() if k != "name"} for name, fact in zip(cell.lessons, facts, strict=True)
-    }
+    facts = cell.trainings
+    said = {name: {k: v for k, v in fact.items() if k != "name"} for name, fact in facts.items()}
     one = next(iter(cell.lessons.values()))
     return {
         "training_images": one.images,
         "training_subset": one.subset,
-        "training_seconds": sum(fact["seconds"] for fact in facts),
+        "training_seconds": sum(fact["seconds"] for fact in facts.values()),
         "training": json.dumps(said, sort_keys=True),
     }
 

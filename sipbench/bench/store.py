@@ -16,11 +16,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sipbench.bench import damage, packing, protocol, sealed
+from sipbench.bench import damage, packing, protocol, sealed, trained
 from sipbench.bench.cell import Cell
 from sipbench.bench.damage import HEAVY
 from sipbench.errors import UserError
@@ -34,6 +35,26 @@ if TYPE_CHECKING:
 Opened = TypeVar("Opened")
 SETTLES = ("image", "status", "kept", "metrics_version")
 _verified: set[tuple[Path, sizes.Stamp]] = set()
+
+
+@dataclass(frozen=True)
+class _End:
+    """What came of the images of a file.
+
+    Attributes:
+        mark: of the file, and the version of the metrics that it was looked at with.
+        stale: whether something in it does not count any more.
+        weights: that its rows were made with, where a recipe trained them, by part.
+    """
+
+    mark: tuple[sizes.Stamp, int]
+    ok: frozenset[int]
+    failed: frozenset[int]
+    stale: bool
+    weights: dict[str, set[str]]
+
+
+_ends: dict[Path, _End] = {}
 
 
 def prepare(cell: Cell) -> None:
@@ -52,6 +73,8 @@ def prepare(cell: Cell) -> None:
         "weights": {k: v.name for k, v in cell.weights.items()},
         "origins": cell.origins,
     }
+    if cell.lessons:
+        trained.check(cell, [end.weights for end in _ends_in(cell.folder)])
     write_whole(cell.folder / "cell.json", json.dumps(content, indent=2, sort_keys=True).encode())
 
 
@@ -143,13 +166,44 @@ def kept(cell: Cell, images: Sequence[int]) -> dict[int, bytes]:
 
 def done(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> set[int]:
     """The images of a cell that need no more work of its solver; of its rows, if they were read already."""
-    return settled(read(cell.folder, [*SETTLES]) if rows is None else rows, retry_failed=retry_failed)
+    if rows is None:
+        return settled_in(cell.folder, retry_failed=retry_failed)
+    return settled(rows, retry_failed=retry_failed)
+
+
+def settled_in(folder: Path, *, retry_failed: bool = False) -> set[int]:
+    """Those of a cell's folder; a file is read once by a process, however often it asks, until it is another one."""
+    ends = _ends_in(folder)
+    if any(end.stale for end in ends):
+        return settled(read(folder, [*SETTLES]), retry_failed=retry_failed)
+    kept = [end.ok for end in ends] + [end.failed for end in ends if not retry_failed]
+    return set().union(*kept)
 
 
 def settled(rows: Any, *, retry_failed: bool = False) -> set[int]:
     """The images of these rows that need no more work; they have the columns SETTLES, where there are such."""
     kept = rows[rows["status"] == "ok"] if retry_failed else rows
     return {int(i) for i in kept["image"][~_stale(kept)]}
+
+
+def _ends_in(folder: Path) -> list[_End]:
+    return [end for path in files(folder, "rows") if (end := _end(path)) is not None]
+
+
+def _end(path: Path) -> _End | None:
+    try:
+        mark = sizes.stamp(path), protocol.versions()["metrics"]
+    except FileNotFoundError:  # set aside by another process
+        return None
+    known = _ends.get(path)
+    if known is None or known.mark != mark:
+        rows = _table(path, [*SETTLES, "training"])
+        if rows is None:
+            return None
+        good = rows["status"] == "ok"
+        ok, failed = (frozenset(map(int, rows["image"][which])) for which in (good, ~good))
+        known = _ends[path] = _End(mark, ok, failed, bool(_stale(rows).any()), trained.hashes(rows))
+    return known
 
 
 def _stale(rows: Any) -> Any:
@@ -175,7 +229,12 @@ def missing(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> list
 
 def files(folder: Path, kind: str = "*") -> list[Path]:
     """The files of a cell in order: its rows, its scores, or both."""
-    return sorted(path for path in folder.glob(f"{kind}-*.parquet") if path.name.startswith(("rows-", "scores-")))
+    begins = ("rows-", "scores-") if kind == "*" else (f"{kind}-",)
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+    return [folder / name for name in sorted(names) if name.startswith(begins) and name.endswith(".parquet")]
 
 
 def cells(results: Path) -> Iterator[Path]:

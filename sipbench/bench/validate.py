@@ -8,6 +8,7 @@ from typing import Any
 
 from sipbench import metrics
 from sipbench.bench import memory
+from sipbench.checkpoints import at_home
 from sipbench.configs.keys import check
 from sipbench.configs.schema import Recipe
 from sipbench.datasets import Dataset
@@ -85,6 +86,11 @@ def folders(cfg: Mapping[str, Any]) -> None:
     for name in FOLDERS:
         if not isinstance(cfg.get(name, ""), str):
             raise UserError(f"{name} is a folder, not {cfg[name]!r}; a number is quoted: {name}=\"'{cfg[name]}'\"")
+
+
+def places(cfg: Mapping[str, Any]) -> dict[str, str]:
+    """The folders of a config, with the home folder in the place of `~`."""
+    return {name: str(at_home(cfg[name])) for name in FOLDERS if name in cfg}
 
 
 def _how(cfg: Mapping[str, Any]) -> None:

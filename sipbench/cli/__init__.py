@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -55,12 +56,15 @@ COMMANDS = (
     *("fetch", "doctor", "tune", "train", "import-prior"),
 )
 PLACES = ("results=", "data=", "weights=", "into=")
+ENVIRONMENT = ("SIPBENCH_RESULTS", "SIPBENCH_DATA", "SIPBENCH_WEIGHTS")
+FULL = "nothing more can be written"
 ASKS = ("-h", "--help")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; a mistake of the user's is one line and exit code 2."""
     words = [_at_home(word) for word in (sys.argv[1:] if argv is None else argv)]
+    os.environ |= {name: os.path.expanduser(os.environ[name]) for name in ENVIRONMENT if name in os.environ}
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without such a sign, a path in no encoding
     try:
@@ -76,9 +80,9 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # of a place that was named: too long, not to be read, gone meanwhile
-        if error.filename is None:
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        print(f"sipbench: {visible(error.filename)}: {error.strerror}", file=sys.stderr)
+        print(f"sipbench: {visible(error.filename or FULL)}: {error.strerror}", file=sys.stderr)
         return 2
 
 
@@ -113,6 +117,9 @@ def _named(words: list[str]) -> None:
     for word in words:
         if word in PLACES:
             raise UserError(f"{word} names nothing: say which folder, or leave it out")
+    for name in ENVIRONMENT:
+        if os.environ.get(name) == "":
+            raise UserError(f"{name} names nothing: say which folder, or unset {name}")
 
 
 def _is_option(word: str) -> bool:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipbench.checkpoints import at_home
 from sipbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def images(*files: Path) -> tuple[Tensor, ...]:
     """The pictures, each (1, C, H, W) in [-1, 1]: in one channel where all of them are grey."""
     from sipbench.datasets.reading import read_whole
 
-    found = [read_whole(file.expanduser())[None] for file in files]
+    found = [read_whole(at_home(file))[None] for file in files]
     sizes = [f"{file} is {x.shape[-1]} x {x.shape[-2]}" for file, x in zip(files, found, strict=True)]
     if len({x.shape for x in found}) > 1:
         raise UserError(f"images of one size can be compared; {' and '.join(sizes)}")

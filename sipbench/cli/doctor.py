@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from sipbench import configs
+from sipbench.checkpoints import at_home
 from sipbench.cli.things import Finding, findings
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
@@ -109,7 +109,7 @@ def _device() -> Iterator[str]:
 
 def _folders(cfg: Any) -> Iterator[str]:
     for key in ("data", "weights", "results"):
-        folder = Path(cfg[key]).expanduser()
+        folder = at_home(cfg[key])
         state = "present" if folder.is_dir() else "not there"
         yield f"{key:<8} {folder.resolve()}: {state} (change it with {key}=... or SIPBENCH_{key.upper()})"
     from sipbench.metrics import backbones
@@ -117,7 +117,8 @@ def _folders(cfg: Any) -> Iterator[str]:
     files = [path.name for net in backbones.BACKBONES if (path := backbones.present(net))]
     state = ", ".join(files) or "no backbone: sipbench fetch lpips"
     yield f"LPIPS    {backbones.folder()}: {state} (TORCH_HOME moves it)"
-    existing = next(p for p in (Path(cfg["results"]).resolve(), *Path(cfg["results"]).resolve().parents) if p.exists())
+    results = at_home(cfg["results"]).resolve()
+    existing = next(p for p in (results, *results.parents) if p.exists())
     yield f"free disk for results: {shutil.disk_usage(existing).free / 2**30:.0f} GiB"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sipbench import configs
+from sipbench.checkpoints import at_home
 from sipbench.cli.things import KINDS, Finding, findings, look, models
 from sipbench.configs import Overrides
 from sipbench.errors import UserError, unknown
@@ -162,7 +163,7 @@ def _thing(kind: str, name: str, cfg: Any) -> Iterator[str]:
     found = look(kind, name, cfg)
     if found is not None and not found.present and (address := _address(kind, name)):
         try:
-            _download(configs.read(kind, name)["path"], address, Path(cfg["weights"]).expanduser())
+            _download(configs.read(kind, name)["path"], address, at_home(cfg["weights"]))
         except UserError as error:
             mirror = "; HF_ENDPOINT names a mirror" if "hub" in address else ""
             yield f"{kind} {name} did not come: {error}{mirror}"
@@ -198,7 +199,7 @@ def _network(name: str, address: dict[str, Any], folder: str) -> str:
     from sipbench import checkpoints
     from sipbench.fetch import hub
 
-    weights = Path(folder).expanduser()
+    weights = at_home(folder)
     try:
         print(f"network {name}: here: {checkpoints.find(name, weights)}")
         return ""

@@ -21,7 +21,10 @@ def expand(words: list[str]) -> list[list[str]]:
     """The overrides of each job of a sweep, in Hydra's order."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-    return BasicSweeper.split_arguments(_parsed(words), None)[0]
+    jobs = BasicSweeper.split_arguments(_parsed(words), None)[0]
+    if not jobs:
+        raise UserError("these words make no cell: one of them sweeps over nothing, as range(0,0) does")
+    return jobs
 
 
 def as_sweep(words: list[str]) -> list[str]:

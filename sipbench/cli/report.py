@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
+from sipbench.checkpoints import at_home
 from sipbench.cli.words import outlet
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
@@ -31,7 +32,7 @@ def main(words: list[str]) -> int:
     """Write the page, and say where and how large it is."""
     names = [word for word in words if "=" not in word]
     profiles, rest = Overrides([word for word in words if "=" in word]).take("profile", "")
-    results, rest = rest.take("results", "results")
+    results, rest = rest.take("results", os.environ.get("SIPBENCH_RESULTS", "results"))
     out, rest = rest.take("out", "report.html")
     limit, rest = rest.take("limit", "20")
     if len(rest):
@@ -49,7 +50,7 @@ def main(words: list[str]) -> int:
     from sipbench.tables.page import page
 
     chosen = [name.strip() for name in profiles.split(",") if name.strip()]
-    found = page(names, chosen, Path(results), size, lambda said: print(visible(said), file=sys.stderr, flush=True))
+    found = page(names, chosen, at_home(results), size, lambda said: print(visible(said), file=sys.stderr, flush=True))
     if not found.sections:
         raise UserError("none of these tables can be shown, as said above: no page is written")
     save(found, path)

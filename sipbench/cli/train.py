@@ -51,6 +51,7 @@ def main(words: list[str]) -> int:
         cfg["typed"] = typed(cfg["method"].get("solver", {}), configs.Overrides(words[1:]).leaves)  # pyright: ignore
     validate.shared(cfg)  # pyright: ignore
     validate.plain_name(cfg.get("name"))
+    cfg |= validate.places(cfg)  # pyright: ignore
     from sipbench.training.recipes import TRAINEES
 
     TRAINEES[words[0]](cfg)  # pyright: ignore

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sipbench.checkpoints import at_home
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
 
@@ -34,7 +35,7 @@ def outlet(out: str, *, folder: bool = False) -> Path:
     """Where `out=` says that a file is to go, or a folder to be; refused before any work where that cannot be."""
     if not out:
         raise UserError(f"out= names nothing: say which {'folder' if folder else 'file'}")
-    path = Path(out).expanduser()
+    path = at_home(out)
     try:
         path.exists()  # what is too long shows here
         place = next(one for one in ((path, *path.parents) if folder else path.parents) if one.exists())

@@ -43,9 +43,11 @@ def _process(words: list[str]) -> int:
     from pathlib import Path
 
     from sipbench.cli.hydra import expand
+    from sipbench.cluster import plan as plans
     from sipbench.cluster.asked import plan_of
     from sipbench.cluster.labour import labour
 
+    plans.wait_for(plans.results_of(words), next(iter(words), ""))
     plan = plan_of(words, expand)
     if Path(plan.started_in).is_dir():
         os.chdir(plan.started_in)

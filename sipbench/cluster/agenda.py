@@ -119,7 +119,8 @@ class Agenda:
         left = self.landed.left(cell)
         for batch in cell.batches:
             if self._open(cell, batch, left):
-                held = lease.claim(self.plan.results / "leases" / cell.hash, key_of(batch), self.worker, self.watch)
+                folder = self.plan.results / "leases" / cell.hash
+                held = lease.claim(folder, key_of(batch), self.worker, self.watch, batch)
                 if held is None:
                     continue
                 todo = tuple(i for i in batch if i in self.landed.left(cell))  # it may have landed just before

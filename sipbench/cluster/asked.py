@@ -22,7 +22,9 @@ def plan_of(words: Sequence[str], expand: Expand) -> Plan:
     results, own = results_of(words), [word for word in words if word not in ("-m", "--multirun")]
     frozen = plans.names(results)
     named = own[0] if own and "=" not in own[0] else ""
-    if named in frozen or (not named and all(word.startswith("results=") for word in own) and frozen):
+    if (named and plans.frozen(results, named)) or (
+        not named and all(word.startswith("results=") for word in own) and frozen
+    ):
         if len(own) > 1 + any(word.startswith("results=") for word in own):
             raise UserError(f"{named} is frozen as it was submitted: it takes no further words but results=")
         return plans.load(results, named or frozen[-1])

@@ -35,8 +35,7 @@ class Landed:
         return set(cell.images) - self._done[cell.hash]
 
     def _read(self, cell: Planned) -> set[int]:
-        rows = store.read(self._results / cell.folder, [*store.SETTLES])
-        return store.settled(rows, retry_failed=cell.retry_failed)
+        return store.settled_in(self._results / cell.folder, retry_failed=cell.retry_failed)
 
     def forget(self, cell: Planned) -> None:
         """Look at its files anew: one of them was written once more, or removed."""

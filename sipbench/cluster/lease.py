@@ -2,6 +2,7 @@
 
 A lease is made by linking a finished file to its name, which one process of many can do, on NFS too. One that a dead
 worker left is not removed, which two could do one after the other, but followed by the next number of the same batch.
+It tells its images: another batch that shares one with it, as where sizes differ, is not held beside it.
 
     leases/CELL/000000-1a2b3c4d.0.lease      the batch that begins with image 0, first held
     leases/CELL/000000-1a2b3c4d.1.lease      taken over from a dead worker
@@ -16,7 +17,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,14 @@ class Lease:
     Attributes:
         folder, key: where its leases lie, and how they begin.
         number: 0, or one more than that of the dead worker before.
+        images: of the batch; none of a training.
     """
 
     folder: Path
     key: str
     number: int
     worker: str
+    images: tuple[int, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -60,18 +63,23 @@ class Lease:
             self.folder.rmdir()
 
 
-def claim(folder: Path, key: str, worker: str, watch: Watch) -> Lease | None:
-    """Hold a batch, or None where another worker does."""
+def claim(folder: Path, key: str, worker: str, watch: Watch, images: Collection[int] = ()) -> Lease | None:
+    """Hold a batch, or None where another worker does, or holds one that shares some of its images.
+
+    Of two that share some, who makes his lease looks after that whether the other one did: both may let go of theirs,
+    and ask again.
+    """
     newest, before = _newest(folder, key), ""
     if newest >= 0:
         before = _owner(folder / f"{key}.{newest}.lease")
         if not watch.dead(before or f"{folder.name}-{key}-{newest}"):
             return None
-    lease = Lease(folder, key, newest + 1, worker)
-    if not _made(lease):
+    lease = Lease(folder, key, newest + 1, worker, tuple(images))
+    if _shared(lease, watch) or not _made(lease):
         return None
-    if _newest(folder, key) > lease.number or (newest >= 0 and _owner_changed(lease, before)):
-        lease.path.unlink(missing_ok=True)  # somebody began anew meanwhile
+    anew = _newest(folder, key) > lease.number or (newest >= 0 and _owner_changed(lease, before))
+    if anew or _shared(lease, watch):  # somebody began meanwhile
+        lease.path.unlink(missing_ok=True)
         return None
     return lease
 
@@ -105,9 +113,16 @@ def holders(results: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def holder(folder: Path, key: str) -> str:
-    """Who holds a batch now, or held it when he died; nobody where it is free."""
-    return _owner(folder / f"{key}.{_newest(folder, key)}.lease")
+def holder(folder: Path, key: str, images: Collection[int] = ()) -> str:
+    """Who holds a batch now or some of its images, or held it when he died; nobody where it is free."""
+    own = _owner(folder / f"{key}.{_newest(folder, key)}.lease")
+    return own or next(_sharers(folder, key, images), "")
+
+
+def images_of(folder: Path, key: str) -> set[int]:
+    """The images of a batch that is held, as its lease tells them."""
+    held = (files.read(folder / f"{key}.{_newest(folder, key)}.lease") or {}).get("images")
+    return {image for image in held if isinstance(image, int)} if isinstance(held, list) else set()
 
 
 def tidy(results: Path, worker: str, watch: Watch) -> None:
@@ -132,6 +147,20 @@ def of_worker(results: Path, worker: str, pid: int | None = None) -> Iterator[Le
                 yield found
 
 
+def _shared(lease: Lease, watch: Watch) -> bool:
+    """Whether somebody who is alive holds another batch that has some of the same images."""
+    return any(not watch.dead(owner) for owner in _sharers(lease.folder, lease.key, lease.images))
+
+
+def _sharers(folder: Path, key: str, images: Collection[int]) -> Iterator[str]:
+    """Who holds or held other batches that have some of these images."""
+    own = {*images}
+    others = {name.split(".")[0] for name in files.listed(folder) if own and name.endswith(".lease")} - {key}
+    for other in sorted(others):
+        if own & images_of(folder, other):
+            yield holder(folder, other)
+
+
 def _made(lease: Lease) -> bool:
     """Make the lease's file, unless there is one."""
     for _ in range(3):
@@ -148,7 +177,7 @@ def _made(lease: Lease) -> bool:
 
 
 def _said(lease: Lease) -> dict[str, Any]:
-    return {"worker": lease.worker, "pid": os.getpid(), "since": time.time()}
+    return {"worker": lease.worker, "pid": os.getpid(), "since": time.time(), "images": lease.images}
 
 
 def _linked(temporary: Path, lease: Lease) -> bool:

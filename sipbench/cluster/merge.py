@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sipbench.bench import sealed, store
+from sipbench.bench import sealed, store, trained
 from sipbench.bench.identity import digest
 from sipbench.errors import UserError
 from sipbench.safety import sizes
@@ -42,16 +43,16 @@ def merge(sources: list[Path], into: Path) -> Joined:
     for source in sources:
         if source.resolve() == into.resolve():
             continue
-        for cell in store.cells(source):
-            _join(cell, into / cell.relative_to(source), joined)
         for folder in sorted((source / TRAINED).glob("*/facts.json")):
             _trained(folder.parent, into / TRAINED / folder.parent.name, joined)
+        for cell in store.cells(source):
+            _join(cell, into / cell.relative_to(source), joined)
     return joined
 
 
 def _join(cell: Path, target: Path, joined: Joined) -> None:
     """One cell: its identity, then each of its files."""
-    if why := _unlike(cell, target):
+    if why := _unlike(cell, target) or _otherwise_trained(cell, target):
         joined.refused.append(f"{cell}: {why}")
         return
     before = joined.files
@@ -96,6 +97,29 @@ def _unlike(cell: Path, target: Path) -> str:
     return ""
 
 
+def _otherwise_trained(cell: Path, target: Path) -> str:
+    """Why rows do not stand beside those that are there: they were made with other weights of one lesson.
+
+    A lesson's folder ends with the hash of what makes it, which the identity of the cell has too.
+    """
+    identity = told(cell)[0]["identity"]
+    learned = identity.get("trained") if isinstance(identity, dict) else None
+    if not isinstance(learned, dict):
+        return ""
+    own = [trained.hashes(store.read(folder, ["training"])) for folder in (cell, target)]
+    lessons = target.parents[4] / TRAINED
+    for part, name in learned.items():
+        found = {weights for one in own for weights in one.get(part, ())}
+        found |= {_weights(path.parent) for path in lessons.glob(f"*-{glob.escape(str(name)[:12])}/facts.json")}
+        if len(found) > 1:
+            shas = ", ".join(sorted(one[:8] for one in found))
+            return (
+                f"its rows or those of {target} were made with other weights of {part} than are there ({shas}), and "
+                f"a cell is of one training: to keep these, remove {target} and its network in {lessons}"
+            )
+    return ""
+
+
 def damage(file: Path, name: str) -> str:
     """Why a file cannot be trusted: all of it is read, and its checksums compared."""
     from pyarrow import parquet
@@ -134,24 +158,37 @@ def _new(file: Path, target: Path) -> tuple[str, bytes] | None:
 
 def _trained(folder: Path, target: Path, joined: Joined) -> None:
     """What a recipe trained, with the weights that its facts tell of."""
-    if (target / "facts.json").is_file():
-        joined.kept += 1
-        return
     from sipbench import checkpoints
 
     try:
-        told = checkpoints.read_json(folder / "facts.json").get("sha256")
-        sound = told == checkpoints.sha256(checkpoints.weight_file(folder))
+        sound = _weights(folder) == checkpoints.sha256(checkpoints.weight_file(folder))
     except (UserError, OSError):
         sound = False
     if not sound:
         joined.refused.append(f"{folder}: it does not hold the weights that its facts.json tells of")
+        return
+    if (target / "facts.json").is_file():
+        if _weights(folder) == _weights(target):
+            joined.kept += 1
+        else:
+            hint = f"to keep this one, remove {target} and the cells that were made with it"
+            joined.refused.append(f"{folder}: {target} is another training of the same: {hint}")
         return
     target.mkdir(parents=True, exist_ok=True)
     for file in sorted(_plain(folder), key=lambda path: path.name == "facts.json"):  # last: where it is, all is
         with whole(target / file.name, shared=False) as beside:
             shutil.copyfile(file, beside)
         joined.files += 1
+
+
+def _weights(folder: Path) -> str:
+    """The hash of the weights that the facts of a training tell of."""
+    from sipbench import checkpoints
+
+    try:
+        return str(checkpoints.read_json(folder / "facts.json").get("sha256"))
+    except UserError:
+        return "unreadable facts"
 
 
 def _plain(folder: Path) -> Iterator[Path]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench import configs
+from sipbench.checkpoints import at_home
 from sipbench.cluster import files
 from sipbench.errors import UserError, unknown
 from sipbench.safety import sizes
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 
 MOST = 10**6  # images of a cell
+OF_A_SWEEP = re.compile(r"[^/]+-[0-9a-f]{8}")  # how a plan is called
+PATIENCE, PAUSE = 90.0, 1.0  # seconds: NFS may take a minute to show what another machine wrote
 
 
 @dataclass(frozen=True)
@@ -192,7 +197,7 @@ def once_each(cells: Iterable[Planned]) -> list[Planned]:
 def results_of(words: Sequence[str]) -> Path:
     """The results folder that the words, or else the environment, name."""
     named = configs.Overrides([word for word in words if "=" in word]).get("results")
-    return Path(named or os.environ.get("SIPBENCH_RESULTS", "results")).resolve()
+    return at_home(named or os.environ.get("SIPBENCH_RESULTS", "results")).resolve()
 
 
 def load(results: Path, name: str) -> Plan:
@@ -208,6 +213,21 @@ def load(results: Path, name: str) -> Plan:
         return Plan(name, typed, results.resolve(), cells, str(about["source"]), made, str(about["started_in"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"damaged sweep {folder}: {error}. Submit it again.") from error
+
+
+def frozen(results: Path, name: str) -> bool:
+    """Whether a sweep of this name is there: asked by its name, as NFS may list a folder as it was a minute ago."""
+    return _is_word(name) and (results / "sweeps" / name / "plan.json").is_file()
+
+
+def wait_for(results: Path, name: str) -> None:
+    """Until a sweep is there that was frozen on another machine a moment ago; a word that names none is no such."""
+    if not OF_A_SWEEP.fullmatch(name) or frozen(results, name):
+        return
+    print(f"{name} is not in {results} yet: waiting {PATIENCE:g} s for it to be shown", file=sys.stderr, flush=True)
+    end = time.monotonic() + PATIENCE
+    while not frozen(results, name) and time.monotonic() < end:
+        time.sleep(PAUSE)
 
 
 def names(results: Path) -> list[str]:

@@ -23,6 +23,7 @@ from sipbench.cluster import files
 
 BEAT = 10.0  # seconds from one sign of life to the next
 EXPIRY = 150.0  # and after so many without one the worker is dead: NFS may show an old file for 60
+KINDS = {"beats": int, "expiry": (int, float), "doing": list}  # of what others ask of a worker's file
 SHORTEST = "SIPBENCH_EXPIRY"  # in the environment: another expiry, such as for tests
 
 
@@ -85,8 +86,14 @@ def file_of(results: Path, worker: str) -> Path:
 def everybody(results: Path) -> list[dict[str, Any]]:
     """What each worker said last."""
     names = sorted(name for name in files.listed(results / "workers") if name.endswith(".json"))
-    found = ((name, files.read(results / "workers" / name)) for name in names)
-    return [one for name, one in found if one and one.get("worker") == name[:-5]]  # no name leads to another file
+    found = ((name, said(results, name[:-5])) for name in names)
+    return [one for name, one in found if one.get("worker") == name[:-5]]  # no name leads to another file
+
+
+def said(results: Path, worker: str) -> dict[str, Any]:
+    """What a worker said last; nothing where there is none, or where it is nonsense."""
+    found = files.read(file_of(results, worker)) or {}
+    return found if all(isinstance(found[name], kind) for name, kind in KINDS.items() if name in found) else {}
 
 
 def gone(said: dict[str, Any]) -> bool:
@@ -108,15 +115,15 @@ class Watch:
 
     def dead(self, worker: str) -> bool:
         """Whether what this worker holds may be taken over."""
-        said = files.read(file_of(self._results, worker)) or {}
-        if said and gone(said):
+        last = said(self._results, worker)
+        if last and gone(last):
             return True
-        beats, now = int(said.get("beats", -1)), time.monotonic()
+        beats, now = last.get("beats", -1), time.monotonic()
         known = self._seen.get(worker)
         if known is None or known[0] != beats:
             self._seen[worker] = (beats, now)
             return False
-        return now - known[1] > max(float(said.get("expiry", 0.0)), expiry())
+        return now - known[1] > max(last.get("expiry", 0.0), expiry())
 
 
 def started(pid: int) -> int | None:

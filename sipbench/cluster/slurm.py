@@ -61,7 +61,7 @@ def _options(plan: Plan, options: Mapping[str, str]) -> list[str]:
         "time": str(minutes),
         "signal": f"B:USR2@{warned}",
         "open-mode": "append",
-        "output": str(plan.folder / "logs" / "%A_%a.log"),
+        "output": str(plan.folder / "logs").replace("%", "%%") + "/%A_%a.log",
         "nodes": "1",
         "ntasks": "1",
         "cpus-per-task": options.get("cpus", "4"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from sipbench.bench import index, store
 from sipbench.cluster import files, lease, presence
-from sipbench.cluster.agenda import TRAINING, key_of
+from sipbench.cluster.agenda import TRAINING
 from sipbench.cluster.plan import Plan, Planned
 from sipbench.safety.text import line
 
@@ -115,11 +115,13 @@ def status(plan: Plan) -> Status:
     notes = plan.notes()
     folders = {one.hash: plan.results / one.folder for one in plan.cells}
     rows = index.read(plan.results, folders.values())
-    cells = [_standing(one, rows[folders[one.hash]], live, notes) for one in plan.cells]
+    cells = [_standing(plan.results / "leases", one, rows[folders[one.hash]], live, notes) for one in plan.cells]
     return Status(plan.name, cells, workers)
 
 
-def _standing(one: Planned, rows: Any, live: Mapping[str, set[str]], notes: Mapping[str, Any]) -> Standing:
+def _standing(
+    leases: Path, one: Planned, rows: Any, live: Mapping[str, set[str]], notes: Mapping[str, Any]
+) -> Standing:
     same: dict[str, Any] = {"label": line(one.label), "seed": one.seed, "hash": one.hash, "images": len(one.images)}
     if one.refused:
         return Standing(**same, state="mistake", reason=line(one.refused))
@@ -128,7 +130,7 @@ def _standing(one: Planned, rows: Any, live: Mapping[str, set[str]], notes: Mapp
     bad, good = rows[rows["status"] != "ok"], rows[rows["status"] == "ok"]
     left = set(one.images) - have
     mine = live.get(one.hash, set())
-    running = left & {i for batch in one.batches if key_of(batch) in mine for i in batch}
+    running = left & {i for key in mine for i in lease.images_of(leases / one.hash, key)}
     note = notes.get(one.hash) or {}
     training = left and any(TRAINING in live.get(name, set()) for name in one.lessons)
     state = "done" if not left else "running" if running or training else "missing"

@@ -90,11 +90,11 @@ class Turn:
     def _held(self, cell: Cell, batch: Sequence[int]) -> Lease | None:
         folder, key, told = self.results / "leases" / cell.hash, key_of(batch), False
         while True:
-            held = lease.claim(folder, key, self.presence.worker, self.watch)
+            held = lease.claim(folder, key, self.presence.worker, self.watch, batch)
             if held is not None or not self.waits:
                 return held
             if not told:
-                told = self._tell(named(cell.label, cell.seed, batch), lease.holder(folder, key))
+                told = self._tell(named(cell.label, cell.seed, batch), lease.holder(folder, key, batch))
             time.sleep(PAUSE)
 
     def _tell(self, what: str, worker: str) -> bool:

@@ -6,9 +6,9 @@ import importlib
 import inspect
 import traceback
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, get_origin
 
+from sipbench.checkpoints import at_home
 from sipbench.configs.annotation import PLAIN, hint, refusal
 from sipbench.configs.find import is_file_target
 from sipbench.configs.own_module import module_from_file
@@ -21,7 +21,7 @@ def locate(target: str) -> Any:
     """The object that `package.module.name` or `path/to/file.py:name` names."""
     if is_file_target(target):
         path, _, name = target.rpartition(":")
-        module = module_from_file(Path(path).expanduser().resolve())
+        module = module_from_file(at_home(path).resolve())
     else:
         path, _, name = target.rpartition(".")
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sipbench.checkpoints import at_home
 from sipbench.configs.methods import filled
 from sipbench.configs.source_text import Module, functions
 from sipbench.errors import UserError
@@ -13,7 +14,7 @@ from sipbench.errors import UserError
 def describe(target: str, base: Path) -> dict[str, Any]:
     """The method config of `path/to/file.py:function`; a relative path is relative to `base`."""
     place, _, function = target.rpartition(":")
-    path = (base / Path(place).expanduser()).resolve()
+    path = (base / at_home(place)).resolve()
     module = Module(path.stem, path, path.parent)
     if module.find(function) is None:
         own = ", ".join(functions(module)) or "none"

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from sipbench.checkpoints import at_home
 from sipbench.datasets import layouts
 from sipbench.datasets.base import Dataset, Split
 from sipbench.datasets.layouts import FFHQ_TRAIN, Listing
@@ -45,7 +46,7 @@ class _Images(Dataset):
         if not self.root:
             raise UserError(f"{self.name}: no folder is named. {self.how}")
         try:
-            self._listing = self._list(Path(self.root).expanduser())
+            self._listing = self._list(at_home(self.root))
         except UserError as error:
             raise UserError(f"{self.name}: {error} {self.how}") from error
         except OSError as error:

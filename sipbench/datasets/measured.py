@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sipbench.checkpoints import at_home
 from sipbench.datasets.base import Dataset
 from sipbench.datasets.layouts import SUFFIXES, natural, regular
 from sipbench.datasets.reading import BadImage, read_whole
@@ -48,7 +49,7 @@ class Measured(Dataset):
     name, measured = "measured", True
 
     def __init__(self, root: str, split: str = "test", size: int | None = None) -> None:
-        folder = Path(root).expanduser()
+        folder = at_home(root)
         if not folder.is_dir():
             raise UserError(f"measured: no folder {folder.absolute()}: name one with dataset.root=FOLDER")
         found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES | ARRAYS and regular(p)]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sipbench.checkpoints import at_home
 from sipbench.datasets.arrays import Place, kernel, picture, pixels, shades, variable
 from sipbench.datasets.base import Dataset
 from sipbench.datasets.layouts import SPLITS
@@ -46,7 +47,7 @@ class Pairs(Dataset):
         self.layout, self.kind, self.crop, self.split = layout, LAYOUTS[layout], crop, split
         self.grey = self.kind.grey if grey is None else grey
         self._kernels: dict[int, Tensor] = {}
-        self.root = _folder(Path(root).expanduser(), split)
+        self.root = _folder(at_home(root), split)
         try:
             self.pairs = list(self.kind.pairs(self.root))
         except UserError as error:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sipbench.checkpoints import at_home
 from sipbench.safety import sizes
 
 KINDS = "a picture (.png, .tif, .jpg, ...), .npy, .pt or .safetensors"
@@ -20,7 +21,7 @@ def read(path: str) -> Tensor:
     A picture is one kernel, its colours averaged. An array has the shape (kh, kw), (N, kh, kw) or (N, 1, kh, kw); of a
     file of named arrays the one called `kernel` is taken, or the only one.
     """
-    file = Path(path).expanduser()
+    file = at_home(path)
     if not file.is_file():
         raise ValueError(f"no file {file} to read a kernel from: give {KINDS}")
     try:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 
+from sipbench.checkpoints import at_home
 from sipbench.problem import Rng
 from sipbench.safety import sizes
 
@@ -119,7 +120,7 @@ def picture(shape: tuple[int, ...], rng: Rng, path: str | None, threshold: float
     b, _, h, w = shape
     if not 0 < threshold < 1:
         raise ValueError(f"the threshold is a grey between 0 (black) and 1 (white), not {threshold}")
-    grey = _ring(h, w) if path is None else _read(Path(path).expanduser())
+    grey = _ring(h, w) if path is None else _read(at_home(path))
     if grey.shape != (h, w):
         raise ValueError(f"the mask {path} is {grey.shape[0]} x {grey.shape[1]}, but the images are {h} x {w}")
     if not (grey >= threshold).any():

@@ -58,7 +58,9 @@ def import_prior(
     source = checkpoints.existing(file, "import-prior")
     name = name or NAMES.get(source.stem, source.stem.replace("_", "-"))
     target = (
-        Path(out).expanduser() if out else Path(weights).expanduser() / checkpoints.own_name(name, weights, ELSEWHERE)
+        checkpoints.at_home(out)
+        if out
+        else checkpoints.at_home(weights) / checkpoints.own_name(name, weights, ELSEWHERE)
     )
     if target.exists() and not force and (target.is_file() or any(target.iterdir())):
         raise UserError(f"{target} is there already: say force=true to write over it, or name=... for another")

@@ -13,6 +13,7 @@ from sipbench.bench import packing, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
+from sipbench.checkpoints import at_home
 from sipbench.errors import UserError, unknown
 from sipbench.problem import Estimate
 from sipbench.report import png
@@ -53,7 +54,7 @@ def export(cell: Cell, folder: str | Path, kind: str = "png") -> list[Path]:
         raise unknown("format", kind, FORMATS)
     stem = file_name(cell)
     return [
-        store.write_whole(Path(folder).expanduser() / f"{stem}-{image:06d}{ending}", content)
+        store.write_whole(at_home(folder) / f"{stem}-{image:06d}{ending}", content)
         for image, estimate in kept(cell).items()
         for ending, content in _files(estimate, kind).items()
     ]

@@ -34,7 +34,8 @@ def line(text: object) -> str:
 
 def file_word(name: object) -> str:
     """A name as one word that every file system takes, and that leads to no other folder."""
-    return re.sub(r"^\.+|[^\w.+-]", "_", str(name))[:120] or "_"
+    word = re.sub(r"^\.+|[^\w.+-]", "_", str(name))[:120]
+    return word.encode()[:240].decode(errors="ignore") or "_"
 
 
 def markdown(text: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sipbench.bench import store
+from sipbench.bench import store, trained
 from sipbench.bench.cell import Cell
 from sipbench.tables import images, paired
 from sipbench.tables.measures import COSTS, Measure
@@ -38,7 +38,7 @@ KINDS = {
     **dict.fromkeys(("mean", "ci95", "oracle_mean", "published", "low", "high", *COMPARED), "float64"),
     "best_group": "bool",
 }
-CHANGED = "source_changed"  # a column where there is any
+CHANGED, MIXED = "source_changed", "other_weights"  # columns where there is any
 ORIGINS = ("config", "paper", "searched", "demo", "hand")
 NAN = float("nan")
 
@@ -56,7 +56,8 @@ def collect(spec: TableSpec) -> pd.DataFrame:
 
     `best_group` and what stands beside it compare the complete rows of a problem over the same images: see `paired`.
     `p_holm` is corrected over all comparisons of the table. Where the table sweeps, the swept values are columns; where
-    code changed after it was submitted, `source_changed` counts the runs that were done by other code.
+    code changed after it was submitted, `source_changed` counts the runs that were done by other code; where a network
+    was trained twice, `other_weights` counts those that were made with another than most.
     """
     import pandas as pd
 
@@ -64,9 +65,9 @@ def collect(spec: TableSpec) -> pd.DataFrame:
     records = [record for entry in spec.entries() for record in _measured(spec, entry, kept.get(entry.key))]
     _compare(spec, records, kept)
     more = dict.fromkeys(name for task in spec.tasks.values() for name in task.swept)
-    more |= dict.fromkeys(name for name in (CHANGED,) if any(record.get(name) for record in records))
-    df: Any = pd.DataFrame([*records, *_published(spec)], columns=[*COLUMNS, *more])
-    return df.astype(KINDS | ({CHANGED: "Int64"} if CHANGED in more else {}))
+    marks = dict.fromkeys(name for name in (CHANGED, MIXED) if any(record.get(name) for record in records))
+    df: Any = pd.DataFrame([*records, *_published(spec)], columns=[*COLUMNS, *more, *marks])
+    return df.astype(KINDS | dict.fromkeys(marks, "Int64"))
 
 
 def summary(values: Any) -> tuple[float, float]:
@@ -163,6 +164,7 @@ def _state(cells: tuple[Cell, ...], rows: Any) -> dict[str, Any]:
         "todo": todo,
         "unconverged": int((rows["converged"] == False).sum()) if "converged" in rows else 0,  # noqa: E712
         CHANGED: store.changed(rows),
+        MIXED: trained.mixed(rows),
         "settings": settings(cells[0]),
         "device": " + ".join(sorted(set(rows["device"].dropna()))) if "device" in rows else "",
         "cell": " ".join(answered.get(cell.seed, cell.hash) for cell in cells),

@@ -30,11 +30,11 @@ def beside(folder: Path, name: str) -> Path:
 
 
 def laid(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
-    """Rows of one cell with the columns that are kept of them; what is said of a training stands once."""
+    """Rows of one cell with the columns that are kept of them; what all say of a training stands once."""
     wanted = [name for name in dict.fromkeys([*NAMES, *KEYS, *columns, *FACTS]) if name in rows]
     found: Any = rows[wanted]
     found = found.sort_values("image")
-    if "training" in found:
+    if "training" in found and found["training"].nunique() < 2:
         found.loc[found.index[1:], "training"] = None
     return found
 

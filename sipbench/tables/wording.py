@@ -135,6 +135,7 @@ def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         *images.kept(spec),
         *_unfinished(spec, entries),
         *_other_code(spec, entries),
+        *_other_weights(spec, entries),
         *_fewer(spec, rows),
         *_not_stored(spec, rows),
         *(line for name, key in spec.metrics.items() for line in _blank(spec, rows, name, key)),
@@ -175,6 +176,12 @@ def _other_code(spec: TableSpec, entries: Iterable[Record]) -> Iterator[str]:
     """Which scores are by code that was changed after it had been submitted."""
     if found := _counted(spec, entries, "source_changed", "n", "failed"):
         yield f"done by other code than was submitted: {found}; the column source_changed of their rows says which."
+
+
+def _other_weights(spec: TableSpec, entries: Iterable[Record]) -> Iterator[str]:
+    """Which scores are of one network that was trained twice, as where folders of two machines were copied together."""
+    if found := _counted(spec, entries, "other_weights", "n", "failed"):
+        yield f"made with several trainings of one network: {found}; the column training of their rows says which."
 
 
 def _counted(spec: TableSpec, entries: Iterable[Record], what: str, *of: str) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 from sipbench import checkpoints, device
 from sipbench.bench.cell import Cell
 from sipbench.bench.lesson import Lesson
+from sipbench.bench.store import writing
 from sipbench.errors import UserError
 from sipbench.safety.text import file_word
 from sipbench.safety.whole import whole
@@ -67,12 +68,13 @@ def _laid_down(lesson: Lesson, results: Path, on: str, report: Report) -> Path:
         "made_of": lesson.made_of,
     }
     said["parameters"] = sum(p.numel() for p in network.parameters())
-    checkpoints.write(folder, network, architecture(network, best.network))
-    if lesson.scheduler:
-        checkpoints.write_json(folder / "scheduler_config.json", lesson.scheduler)
-    said["sha256"] = checkpoints.sha256(checkpoints.weight_file(folder))
-    with whole(folder / "facts.json", shared=False) as beside:
-        checkpoints.write_json(beside, said)
+    with writing(folder):
+        checkpoints.write(folder, network, architecture(network, best.network))
+        if lesson.scheduler:
+            checkpoints.write_json(folder / "scheduler_config.json", lesson.scheduler)
+        said["sha256"] = checkpoints.sha256(checkpoints.weight_file(folder))
+        with whole(folder / "facts.json", shared=False) as beside:
+            checkpoints.write_json(beside, said)
     for one, _, _ in runs:  # what is done needs not be gone on with
         place = results / "training" / file_word(one.name)
         with alone(place, report):

@@ -19,6 +19,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 
+from sipbench.bench.store import writing
 from sipbench.errors import UserError
 from sipbench.safety import sizes
 from sipbench.safety.whole import whole
@@ -69,15 +70,20 @@ class State:
         saved = {"facts": dict(facts), "about": json.dumps(plain(self.about), sort_keys=True)}
         saved |= {"network": self.network.state_dict(), "average": self.average.state_dict()}
         saved |= {"optimiser": self.optimiser.state_dict(), "best": self.best}
-        with whole(self.folder / "state.pt", shared=False) as beside:
-            torch.save(saved, beside)
+        with writing(self.folder), whole(self.folder / "state.pt", shared=False) as beside, open(beside, "wb") as file:
+            try:
+                torch.save(saved, file)
+            except RuntimeError as error:  # what the file system refused stands behind torch's words
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from error
+                raise
         self.facts = dict(facts)
         self.tell("log.csv", facts)
 
     def tell(self, name: str, facts: Mapping[str, Any]) -> None:
         """A line more in a CSV of the folder."""
         new = not (self.folder / name).exists()
-        with open(self.folder / name, "a", newline="") as file:
+        with writing(self.folder), open(self.folder / name, "a", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(facts))
             if new:
                 writer.writeheader()

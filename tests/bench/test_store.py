@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import shutil
 
 import pandas as pd
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sipbench.bench import store
+from sipbench.bench import protocol, sealed, store
+from sipbench.bench.run import run
 from sipbench.errors import UserError
 
 
@@ -114,6 +116,35 @@ def test_of_a_batch_that_two_have_done_no_success_is_lost(cell):
     store.write(c, [row(0, "failed"), row(1, value=2.0), row(2, "failed")])
     rows = store.read(c.folder)
     assert (rows["status"].tolist(), rows["psnr"].tolist()[:2]) == (["ok", "ok", "failed"], [1.0, 2.0])
+
+
+def test_what_needs_no_more_work_is_what_the_rows_say_whatever_lies_in_the_files(cell, monkeypatch):
+    """It is told by file, and asked for after each that lands."""
+    monkeypatch.setattr(protocol, "versions", lambda: {"metrics": 2})
+    c, draw = cell("method=pinv", "images=8"), random.Random(0)
+    folder = c.folder
+    for _ in range(60):
+        images = draw.sample(range(8), draw.randint(1, 4))
+        status, version, kept = draw.choice(["ok", "failed"]), draw.choice([1, 2, 2]), draw.choice([True, None])
+        rows = [{"image": i, "status": status, "metrics_version": version, "kept": kept} for i in images]
+        store._land(c, rows, store.file_of(images))
+        rows = store.read(folder, [*store.SETTLES])
+        for again in (False, True):
+            assert store.done(c, retry_failed=again) == store.settled(rows, retry_failed=again)
+        if draw.random() < 0.3:
+            draw.choice(store.files(folder)).unlink()
+
+
+def test_of_a_long_cell_a_file_is_read_once(cell, monkeypatch):
+    """Not with each batch that lands: of 100,000 images that took longer than any solver."""
+    c = cell("method=pinv", "images=9", "batch_size=1", "metrics=[psnr]")
+    list(run(c, images=range(8)))
+    read, own = [], sealed.read
+    store.prepare(c)  # each is looked at once for damage
+    assert store.missing(c) == [8]
+    monkeypatch.setattr(sealed, "read", lambda path, *rest: read.append(path) or own(path, *rest))
+    list(run(c, images=[8]))
+    assert store.missing(c) == [] and set(read) == {store.files(c.folder)[-1]}
 
 
 def test_a_row_by_older_metrics_that_cannot_be_scored_anew_stands_behind_one_that_was_done_again(cell, monkeypatch):

@@ -1,5 +1,6 @@
 """Words that were typed wrong, and places that no file can lie in: one line that names them, before any work."""
 
+import errno
 import os
 import shlex
 import subprocess
@@ -8,8 +9,10 @@ import sys
 import pytest
 import yaml
 
+from sipbench.bench.cell import Cell
+from sipbench.bench.cells import Cells
 from sipbench.cli import main, tune
-from sipbench.configs import Overrides
+from sipbench.configs import Overrides, compose
 
 LONG = "a" * 300
 
@@ -136,10 +139,62 @@ def test_a_word_that_says_nothing_is_named(capsys, there, words, said):
     assert "EOF" not in lines[0] and "Lexer" not in lines[0]
 
 
+def test_a_full_disk_is_one_line_whoever_notices_it(capsys, there, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sipbench.cli.clean.main", full)
+    code, _, lines = say(capsys, "clean")
+    assert code == 2 and lines == ["sipbench: nothing more can be written: No space left on device"]
+
+
+@pytest.mark.parametrize("words", [["-m"], ["submit", "-m", "+launcher=local"], ["status", "-m"], ["method=tv"]])
+def test_a_sweep_over_nothing_is_named(capsys, there, words):
+    code, _, lines = say(capsys, *words, "seed=range(0,0)", "size=32")
+    assert code == 2 and len(lines) == 1 and "make no cell" in lines[0]
+
+
 def test_the_home_folder_may_be_said_as_shells_have_it(capsys, there, monkeypatch):
     monkeypatch.setenv("HOME", str(there / "home"))
     code, _, lines = say(capsys, "report", "results=~/mine")
     assert code == 2 and f"below {there / 'home' / 'mine'}" in lines[0] and not (there / "~").exists()
+
+
+def test_the_home_folder_may_stand_in_the_environment(capsys, there, monkeypatch):
+    """No shell expands it there; a folder that is called ~ is nobody's wish."""
+    monkeypatch.setenv("HOME", str(there / "home"))
+    for name in ("DATA", "WEIGHTS", "RESULTS"):
+        monkeypatch.setenv(f"SIPBENCH_{name}", f"~/{name.lower()}")
+    for words, said in {"report": "results", "status": "results", "dataset=celeba method=pinv": "data"}.items():
+        code, _, lines = say(capsys, *words.split())
+        assert code == 2 and str(there / "home" / said) in lines[0]
+    assert say(capsys, "method=pinv", "size=32", "images=1", "metrics=[psnr]")[0] == 0
+    assert (there / "home" / "results" / "runs").is_dir() and not (there / "~").exists()
+
+
+def test_an_empty_place_in_the_environment_is_named(capsys, there, monkeypatch):
+    monkeypatch.setenv("SIPBENCH_RESULTS", "")
+    code, _, lines = say(capsys, "status")
+    assert code == 2 and len(lines) == 1 and lines[0].startswith("sipbench: SIPBENCH_RESULTS names nothing")
+
+
+def test_the_home_folder_may_stand_in_a_config(there, monkeypatch):
+    monkeypatch.setenv("HOME", str(there / "home"))
+    words = [f"{name}=~/{name}" for name in ("data", "weights", "results")]
+    cell = Cell.of(compose(words), words)
+    places = [cell.data, cell.weights_folder, cell.results, Cells().of(words).results]
+    assert list(map(str, places)) == [f"{there}/home/{name}" for name in ("data", "weights", "results", "results")]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["results=", "weights=", "data=", "dataset=folder dataset.root=", "method=external path=", "method="],
+)
+def test_the_home_of_nobody_is_named(capsys, there, word):
+    words = f"{word}~stranger/mine.py{':solve' * (word == 'method=')}".split()
+    code, _, lines = say(capsys, *words, "size=32", "images=1")
+    assert code == 2 and len(lines) == 1 and "no home folder ~stranger" in lines[0]
+    assert not (there / "~stranger").exists()
 
 
 def test_the_command_of_a_search_can_be_typed_again():

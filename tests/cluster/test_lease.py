@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from sipbench.cluster import clean, files, hand, lease, presence, supervisor
+from sipbench.cluster import clean, files, hand, lease, presence, share, supervisor
 from sipbench.cluster.presence import Presence, Watch
 
 
@@ -113,6 +113,35 @@ def test_a_file_system_without_links_has_leases_too(folder, watch, monkeypatch):
     assert lease.claim(folder, "000000-a", "b", watch) is None
 
 
+def test_a_batch_of_another_size_waits_for_whom_it_shares_an_image_with(tmp_path, folder, watch):
+    Presence("big").beat(tmp_path)
+    big = lease.claim(folder, "000000-a", "big", watch, range(4))
+    assert lease.claim(folder, "000002-b", "small", watch, [2, 3]) is None
+    assert lease.holder(folder, "000002-b", [2, 3]) == "big"
+    assert lease.claim(folder, "000004-b", "small", watch, [4, 5])
+    big.release()
+    assert lease.claim(folder, "000002-b", "small", watch, [2, 3])
+    files.write(presence.file_of(tmp_path, "small"), {"worker": "small", "ended": True})
+    assert lease.claim(folder, "000000-c", "late", watch, range(8))
+
+
+def test_of_batches_that_share_an_image_one_is_held(tmp_path, folder):
+    """By many at once, of all sizes; a lease that tells of no images, or of odd ones, is of nobody's images."""
+    files.write(folder / "000000-odd.0.lease", {"worker": "odd", "images": [["x"], None]})
+    for n in range(8):
+        Presence(f"w{n}").beat(tmp_path)
+    batches = [range(i, i + size) for size in (1, 2, 3, 4, 6) for i in range(0, 12, size)]
+
+    def ask(n):
+        turn = [*batches[n * 3 :], *batches[: n * 3]]
+        return [(lease.claim(folder, f"{b[0]:06d}-{len(b)}", f"w{n}", Watch(tmp_path), b), b) for b in turn]
+
+    with ThreadPoolExecutor(8) as pool:
+        held = [batch for found in pool.map(ask, range(8)) for one, batch in found if one]
+    images = [image for batch in held for image in batch]
+    assert images and len(images) == len(set(images))
+
+
 def test_who_looked_before_a_batch_was_given_back_does_not_hold_it_beside_its_next_holder(tmp_path, folder):
     """One sees the dead one's second lease; meanwhile another takes over and gives back, and a third begins."""
     files.write(presence.file_of(tmp_path, "dead"), {"worker": "dead", "ended": True})
@@ -205,6 +234,15 @@ def test_what_a_process_of_several_had_just_taken_is_given_back(tmp_path, folder
 
 def _sleeping(popen, command, **more):
     return popen(["/bin/sleep", "9"], **more)
+
+
+def test_a_workers_file_that_says_nonsense_is_of_nobody(tmp_path, folder, watch):
+    for n, odd in enumerate(({"beats": "x"}, {"expiry": []}, {"doing": 5}, {"expiry": "x", "beats": 1})):
+        files.write(presence.file_of(tmp_path, f"w{n}"), {"worker": f"w{n}", "place": presence.place(), **odd})
+        assert lease.claim(folder, f"00000{n}-a", f"w{n}", watch)
+        assert lease.claim(folder, f"00000{n}-a", "other", watch) is None
+    assert presence.everybody(tmp_path) == [] and share.threads(tmp_path, 1, None) >= 1
+    assert not list(clean.leftovers(tmp_path))
 
 
 def test_a_workers_name_leads_to_no_file_of_another(tmp_path, watch):

@@ -7,13 +7,15 @@ import threading
 
 import pyarrow as pa
 import pytest
+from safetensors.torch import load_file, save_file
 
-from sipbench import cli, configs
+from sipbench import checkpoints, cli, configs
 from sipbench.bench import sealed, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
 from sipbench.cluster import clean, merge
 from sipbench.tables.spec import TableSpec
+from sipbench.training.learned import prepare
 
 MOODY = """\
 from pathlib import Path
@@ -81,6 +83,54 @@ def test_a_better_row_is_never_overwritten(here, cell):
     assert list(store.read(good.folder)["status"]) == ["ok"]
     assert cli.main(["merge", "b", "a"]) == 0
     assert list(store.read(here / "b" / good.folder.relative_to(good.results))["status"]) == ["ok"]
+
+
+SHORT = ("recipe=tradeoff", "recipe.images=2", "recipe.schedule.steps=2", "recipe.schedule.validate_every=0",
+         "recipe.widths=[4]", "recipe.validation=1", "method=unet", "images=2")  # fmt: skip
+
+
+@pytest.fixture
+def twice(here, cell):
+    """One lesson, learned on two machines, and an image that each has solved with its own weights."""
+    made = Cell.of(configs.compose(words := [*SHORT, "size=32", "results=a"]), words)
+    prepare(made, lambda said: None)
+    shutil.copytree("a/trained", "b/trained")
+    (file,) = (here / "b").glob("trained/*/*.safetensors")
+    save_file({name: part + 1 for name, part in load_file(file).items()}, file)
+    facts = file.parent / "facts.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"sha256": checkpoints.sha256(file)}))
+    return cell("a", *SHORT, images=[0]), cell("b", *SHORT, images=[1])
+
+
+def test_of_two_trainings_of_one_lesson_one_is_kept_and_the_other_named(here, twice, capsys):
+    a, b = twice
+    for order in (("a", "b"), ("b", "a"), ("a", "b", "into=c")):
+        assert cli.main(["merge", *order]) == 1
+        trained, rows = capsys.readouterr().err.splitlines()
+        assert "is another training" in trained and "to keep this one, remove" in trained
+        assert "other weights of net" in rows and str(a.hash) in rows
+    (one,) = (here / "c").glob("runs/*/*/*/*")
+    assert a.hash == b.hash and list(store.read(one)["image"]) == [0]
+    shutil.rmtree("a/trained")
+    shutil.rmtree(a.folder)
+    assert cli.main(["merge", "a", "b"]) == 0 and list(store.read(a.folder)["image"]) == [1]
+
+
+def test_rows_without_their_training_are_held_against_those_that_are_there(here, twice, capsys):
+    shutil.rmtree("a/trained")
+    shutil.rmtree("b/trained")
+    assert cli.main(["merge", "a", "b"]) == 1
+    assert "other weights of net" in capsys.readouterr().err
+
+
+def test_the_same_weights_of_two_machines_are_joined(here, cell, capsys):
+    made = Cell.of(configs.compose(words := [*SHORT, "size=32", "results=a"]), words)
+    prepare(made, lambda said: None)
+    shutil.copytree("a/trained", "c/trained")
+    cell("a", *SHORT, images=[0])
+    cell("c", *SHORT, images=[1])
+    assert cli.main(["merge", "a", "c"]) == 0
+    assert sorted(store.read(made.folder)["image"]) == [0, 1]
 
 
 def test_what_nothing_asks_for_is_shown_and_then_removed(here, cell, plan, capsys, monkeypatch):

@@ -14,8 +14,11 @@ from sipbench.bench.run import run
 from sipbench.cli.hydra import expand
 from sipbench.cluster import labour, lease, telling
 from sipbench.cluster import plan as plans
+from sipbench.cluster.agenda import Agenda
 from sipbench.cluster.asked import of_table, plan_of
 from sipbench.cluster.labour import Labour
+from sipbench.cluster.presence import Presence
+from sipbench.cluster.status import status
 from sipbench.errors import UserError
 
 BAD = """\
@@ -236,6 +239,34 @@ def test_a_training_is_under_no_budget_of_a_solver(here, plan, teller, monkeypat
     assert job is not None and job.lesson
     work._do(job)
     assert {"limit": None} in teller.said
+
+
+def test_workers_of_two_batch_sizes_take_no_image_twice(here, plan):
+    agendas = []
+    for size in (2, 3):
+        made = plan("-m", "method=pinv", "images=6", f"batch_size={size}")
+        Presence(f"w{size}").beat(made.results)
+        agendas.append(Agenda(made, f"w{size}"))
+    taken = [job for _ in range(3) for agenda in agendas if (job := agenda.next()) is not None]
+    images = [image for job in taken for image in job.images]
+    assert len(images) == len(set(images)) and all(agenda.left() for agenda in agendas)
+    assert [status(agenda.plan).total("running") for agenda in agendas] == [len(images)] * 2
+
+
+def test_a_sweep_that_is_not_shown_yet_is_waited_for(here, plan, monkeypatch):
+    """A task of an array may begin before its node's NFS shows what was frozen on another one."""
+    made = plan("-m", "method=pinv", "images=1")
+    hidden = made.folder.rename(here / "hidden")
+    monkeypatch.setattr(plans.time, "sleep", lambda _: hidden.rename(made.folder))
+    plans.wait_for(made.results, made.name)
+    monkeypatch.setattr(plans, "names", lambda results: [])  # a listing may be a minute old
+    assert plan_of([made.name], expand) == plans.load(made.results, made.name)
+
+
+def test_a_word_that_names_no_sweep_is_not_waited_for(here, monkeypatch):
+    monkeypatch.setattr(plans.time, "sleep", lambda _: pytest.fail("waited"))
+    for name in ("tabel1", "-m", "results=x", "../table1-demo-1a2b3c4d"):
+        plans.wait_for(here / "results", name)
 
 
 def test_what_is_asked_for_again_was_submitted_last(here, plan):

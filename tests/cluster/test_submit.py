@@ -38,6 +38,11 @@ def test_an_array_of_equal_workers_is_sent(here, slurm, capsys):
     assert f"work {script.parent.name} results={here / 'results'} workers_per_gpu=2" in script.read_text()
 
 
+def test_a_percent_sign_in_a_folders_name_is_no_pattern_of_slurm(here, slurm):
+    assert cli.main(["submit", *WORDS, "+launcher=slurm", f"results={here}/50%j of ü"]) == 0
+    assert f"--output={here}/50%%j of ü/sweeps/" in slurm()[0] and "%A_%a.log" in slurm()[0]
+
+
 @pytest.mark.parametrize(
     "words, says",
     [

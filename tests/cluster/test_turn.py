@@ -22,7 +22,7 @@ TABLE = "table", "table1", "method=pinv", "degradation=sr4", "images=2", "size=3
 def held(results, cell, batch, worker="node7-99-abc"):
     """A lease of a worker that is alive: it says that it is this process."""
     Presence(worker).beat(results)
-    return lease.claim(results / "leases" / cell.hash, key_of(batch), worker, Watch(results))
+    return lease.claim(results / "leases" / cell.hash, key_of(batch), worker, Watch(results), batch)
 
 
 @pytest.fixture
@@ -52,6 +52,15 @@ def test_what_another_has_is_left_to_it_and_then_waited_for(cell, meanwhile, cap
     said = capsys.readouterr().err
     assert "faces / sr4 / pinv, seed 0, image 1: node7-99-abc is at work on it; waiting for that" in said
     assert not store.missing(c) and not files.listed(c.results / "leases")
+
+
+def test_another_batch_size_is_waited_for_too(cell, meanwhile, capsys):
+    c = cell(*SMALL, "images=4", "batch_size=2")
+    own, mine = held(c.results, c, [1, 2, 3]), Turn.of(c.results)
+    assert images_of(run(c, turn=mine)) == [] and mine.left == {c.hash: [0, 1, 2, 3]}
+    meanwhile(own, lambda: list(run(c, images=[1, 2])))
+    assert images_of(run(c, turn=mine.patient())) == [0, 3]
+    assert "images 0 to 1: node7-99-abc is at work on it" in capsys.readouterr().err
 
 
 def test_what_the_dead_held_is_taken_over(cell):

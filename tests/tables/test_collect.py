@@ -1,6 +1,8 @@
 """Averages over stored rows, and what is said where there are none."""
 
+import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,6 +153,27 @@ def test_what_other_code_has_done_than_was_submitted_is_counted_and_said(tmp_pat
     df = tables.collect(spec)
     assert [int(one(df, name)["source_changed"]) for name in ("pinv", "dip")] == [2, 0]
     said = "done by other code than was submitted: A⁺y (faces, sr4: 2 of 4); the column source_changed of their rows"
+    assert said in tables.render_markdown(spec, df)
+
+
+def test_rows_of_several_trainings_of_one_network_are_counted_and_said(tmp_path):
+    """Where folders were copied together; each seed has a training of its own, and what tells of none is of none."""
+
+    def told(made_of, weights):
+        return json.dumps({"net": {"made_of": {"subset": made_of}, "sha256": weights}})
+
+    spec = load(tmp_path, "method=pinv,dip")
+    fill(spec, {"pinv": 20, "dip": 30})
+    for texts, count in (
+        ([told(0, "a"), told(1, "b"), "[]", None], 0),
+        ([told(0, "a"), told(0, "a"), told(0, "b"), '{"net": {"sha256": "c"}}'], 1),
+    ):
+        shutil.rmtree(pinv_cell(spec).folder)
+        put(pinv_cell(spec), [row(i, training=texts[i]) for i in range(4)])
+        df = tables.collect(spec)
+        assert ("other_weights" in df) == bool(count)
+    assert [int(one(df, name)["other_weights"]) for name in ("pinv", "dip")] == [1, 0]
+    said = "made with several trainings of one network: A⁺y (faces, sr4: 1 of 4); the column training of their rows"
     assert said in tables.render_markdown(spec, df)
 
 

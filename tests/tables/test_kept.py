@@ -9,6 +9,7 @@ import pytest
 
 from sipbench import configs, tables
 from sipbench.errors import UserError
+from sipbench.tables import kept
 from sipbench.tables.measures import COSTS
 from sipbench.tables.run import run_table
 from sipbench.tables.views import show
@@ -112,3 +113,10 @@ def test_each_committed_mean_is_that_of_its_lines(path):
         column = rows[said["method"]].column(headings[said["metric"]], lines)
         found = own[own["status"] == "ok"].groupby("image")[column].mean()
         assert found.mean() == pytest.approx(said["mean"], rel=1e-5), f"{said['degradation']}/{said['method']}"
+
+
+def test_what_rows_say_of_several_trainings_is_kept_of_each():
+    """Else a table that is drawn without its store would not tell of them."""
+    for said, stays in (("aaa", ["a", None, None]), ("aab", ["a", "a", "b"])):
+        rows = pd.DataFrame({"image": [0, 1, 2], "training": list(said)})
+        assert [one or None for one in kept.laid(rows, []).training.fillna("")] == stays

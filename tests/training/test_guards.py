@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from sipbench.errors import UserError
 from sipbench.training import folder as laid_down
 from sipbench.training import recipes
 from sipbench.training.loop import Schedule, fit
+from sipbench.training.state import State
 from tests.training.test_train import train
 
 NET = ["degradation=inpaint70", "method.networks.net.width=8", "method.networks.net.levels=2"]
@@ -199,3 +201,20 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_training(tmp_path, w
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=f"cannot be written: Not a directory. Choose another with {word}="):
         train("net", tmp_path, 1, *NET, f"{word}={tmp_path}/file/inside")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_one_line_in_a_training_too(tmp_path):
+    """Libraries say it in words of their own."""
+    net = torch.nn.Linear(99, 99)
+    state = State(tmp_path, {}, net, net, torch.optim.Adam(net.parameters()))
+    (tmp_path / ".state.pt.tmp").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="the disk is full"):
+        state.save({"step": 1})
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "log.csv").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="the disk is full"):
+        state.tell("log.csv", {"step": 1})
+    (tmp_path / ".x.safetensors.tmp").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save_half(net, tmp_path / "x.safetensors")

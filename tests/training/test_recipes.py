@@ -2,14 +2,17 @@
 
 import json
 import re
+import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from sipbench import checkpoints, configs
 from sipbench.bench.cell import Cell, NotApplicable
-from sipbench.bench.run import run
+from sipbench.bench.run import Bench, run
 from sipbench.cli import cell as cell_command
 from sipbench.datasets.faces import Faces
 from sipbench.errors import UserError
@@ -47,6 +50,42 @@ def test_a_cell_trains_its_network_and_tells_of_it(tmp_path):
     assert not wanted([one]) and not wanted([cell(tmp_path, "method=unet", "seed=3", "recipe.subset=0")])
     (other,) = wanted([cell(tmp_path, "method=unet", "seed=3")])
     assert other.subset == 3
+
+
+def replaced(lesson, folder):
+    """The lesson as another machine would have learned it; the hash of its weights."""
+    file = lesson.weights(folder)
+    state = {name: part + 1 for name, part in load_file(file).items()}
+    save_file(state, file)
+    facts = lesson.folder(folder) / "facts.json"
+    told = checkpoints.read_json(facts) | {"sha256": checkpoints.sha256(file)}
+    checkpoints.write_json(facts, told)
+    return told["sha256"]
+
+
+def test_rows_of_two_trainings_do_not_come_into_one_cell(tmp_path):
+    one = cell(tmp_path, "method=unet")
+    prepare(one, silent)
+    list(run(one))
+    replaced(one.lessons["net"], tmp_path)
+    more = cell(tmp_path, "method=unet", "images=2")
+    for isolate in (False, True):
+        with pytest.raises(UserError, match=f"other weights of net .*: remove {one.folder}"):
+            list(run(replace(more, isolate=isolate)))
+    shutil.rmtree(one.folder)
+    assert len([row for rows in run(more) for row in rows]) == 2
+
+
+def test_rows_tell_of_the_weights_that_solved_them(tmp_path):
+    """Not of those that lie there by then."""
+    one = cell(tmp_path, "method=unet")
+    prepare(one, silent)
+    bench, before = Bench.of(one), checkpoints.sha256(one.lessons["net"].weights(tmp_path))
+    replaced(one.lessons["net"], tmp_path)
+    (row,) = bench.rows([0], None)
+    assert json.loads(row["training"])["net"]["sha256"] == before
+    with pytest.raises(UserError, match="were replaced"):
+        Bench.of(one)
 
 
 def test_its_name_is_known_before_it_is_trained(tmp_path):
