@@ -71,7 +71,7 @@ def _command(name: str, words: list[str]) -> None:
         return
     if name == "table":
         profile, rest = Overrides(words[1:]).take("profile", "demo")
-        own = re.compile("compute=|jobs=|measured=(all|none)$")
+        own = re.compile("compute=|jobs=|kept=|measured=(all|none)$")
         shown, rest = rest.take("views", "")
         assert set(shown.split(",")) <= {"", *views.names()}, shown
         spec = tables.load(words[0], profile, Overrides(word for word in rest if not own.match(word)))
