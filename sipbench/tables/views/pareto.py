@@ -80,8 +80,8 @@ def _draw(spec: TableSpec, problems: list[list[Point]], path: Path) -> list[Path
                 axes.set_yscale("log")
             axes.set_xlabel("seconds an image")
             axes.set_ylabel(measure.title)
-            axes.set_title(spec.problem_title(*pair))
-        _legend(figure, families)
+            axes.set_title(figures.heading(spec.problem_title(*pair), wide))
+        _legend(figure, families, few=not all(whole for _, points in shown for *_, whole in points))
         figure.canvas.draw()  # from here on everything has its place
         figure.set_layout_engine("none")
         for axes, points in drawn:
@@ -95,9 +95,11 @@ def _far_apart(values: list[float]) -> bool:
     return min(values) > 0 and max(values) > FAR * min(values)
 
 
-def _legend(figure: Any, families: Mapping[str, str]) -> None:
-    """A dot a family, below all panels."""
+def _legend(figure: Any, families: Mapping[str, str], *, few: bool) -> None:
+    """A dot a family, below all panels, and a hollow one where a row has not all images."""
     from matplotlib.lines import Line2D
 
     dots = [Line2D([], [], ls="", marker="o", color=colour, label=family) for family, colour in families.items()]
+    if few:
+        dots.append(Line2D([], [], ls="", marker="o", color="0.3", mfc="none", label="not all images, on no front"))
     figure.legend(handles=dots, loc="outside lower center", ncols=len(dots), frameon=False, handletextpad=0.1)
