@@ -133,6 +133,11 @@ def regular(path: str | os.PathLike[str]) -> bool:
     return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
 
 
+def no_folder(path: Path) -> str:
+    """What is said of a path that is no folder."""
+    return f"{path.absolute()} is a file, not a folder" if path.exists() else f"no folder {path.absolute()}"
+
+
 def _partition(path: Path, split: str) -> Iterator[str]:
     """The file names of a split, in the order of CelebA's partition file."""
     wanted = str(SPLITS.index(split))
