@@ -53,7 +53,7 @@ def export(cell: Cell, folder: str | Path, kind: str = "png") -> list[Path]:
         raise unknown("format", kind, FORMATS)
     stem = file_name(cell)
     return [
-        store.write_whole(Path(folder).expanduser() / f"{stem}-{image:06d}{ending}", content)
+        store.write_whole(Path(folder).expanduser() / f"{stem}-{image:06d}{ending}", content, "out")
         for image, estimate in kept(cell).items()
         for ending, content in _files(estimate, kind).items()
     ]
