@@ -152,6 +152,9 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
     from omegaconf import OmegaConf
 
     text = " ".join(str(error).split())
+    if twice := re.search(r"Multiple values for (\w+)\. To override a value use 'override \1: (\S+)'", text):
+        group, name = twice.groups()
+        return UserError(f"{group} is chosen already: {group}={name}, without the +")
     found = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if found is None:
         return _unread(overrides) or UserError(text.split(" Set the environment variable")[0])

@@ -26,6 +26,8 @@ from sipbench.errors import UserError
         (["dataset=folder", "root=mine"], "unknown option 'root'. Did you mean dataset.root\\?"),
         (["sigma=0.1"], "unknown option 'sigma'. Did you mean degradation.noise.sigma\\?"),
         (["+sedd=3"], "unknown option 'sedd'. Did you mean seed\\?"),
+        (["+probe=clock"], "^probe is chosen already: probe=clock, without the \\+$"),
+        (["+recipe=tradeoff", "method=unet"], "^recipe is chosen already: recipe=tradeoff, without the \\+$"),
         (["++sedd.x=3"], "unknown option 'sedd'. Did you mean seed\\?"),
     ],
 )
