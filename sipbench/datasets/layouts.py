@@ -58,7 +58,7 @@ def plain(root: Path, split: str, recursive: bool = False) -> Listing:
         raise UserError(f"{_where(root)} is all split 'test'; put the images of split {split!r} in {root / split}.")
     names = sorted(_images(folder, recursive), key=natural)
     if not names:
-        deeper = "" if recursive else " itself (images in its sub-folders count with recursive=true)"
+        deeper = "" if recursive else " itself (images in its sub-folders count with dataset.recursive=true)"
         raise UserError(f"no images in {_where(folder)}{deeper}.")
     return Listing(folder, tuple(names), frozenset(names))
 
