@@ -12,7 +12,7 @@ from typing import Any
 
 from sipbench import checkpoints, configs
 from sipbench.bench import validate
-from sipbench.bench.identity import digest, identity
+from sipbench.bench.identity import digest, identity, question
 from sipbench.bench.lesson import Lesson, lessons, operator_file
 from sipbench.bench.needs import wants_prior
 from sipbench.bench.options import Options, resolve
@@ -336,6 +336,11 @@ class Cell:
     @cached_property
     def hash(self) -> str:
         return digest(self.identity)
+
+    @cached_property
+    def asked(self) -> str:
+        """A hash of what is asked; cells that differ in nothing but the code that answers have the same."""
+        return question(self)
 
     @property
     def folder(self) -> Path:

@@ -63,6 +63,20 @@ def check_code(cell: Any) -> None:
         raise CodeChanged.of(cell)
 
 
+def question(cell: Any) -> str:
+    """A digest of what is asked, whatever code answers it: the identity without versions and without code."""
+    found = {k: v for k, v in cell.identity.items() if k not in ("protocol", "code")}
+    name, target, _, options = found["method"]
+    found["method"] = [name, target, options]
+    if cell.lessons:
+        code = ("version", "protocol", "code")
+        lessons = {
+            name: {k: v for k, v in lesson.made_of.items() if k not in code} for name, lesson in cell.lessons.items()
+        }
+        found["trained"] = lessons
+    return digest(found)
+
+
 def digest(identity: Any) -> str:
     """A short name of plain data."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

@@ -14,6 +14,8 @@ sipbench table NAME [profile=demo] [key=value ...]     compute what a table lack
   results=FOLDER              where results lie and the table is written: FOLDER/PROFILE/NAME.md, .csv, .tex, .png
   device= batch_size= wandb.mode= retry_failed=true     how it is run
   compute=false               write what is there; nothing is computed
+  kept=true                   cells that are not stored here are shown by the scores beside the table, NAME-images.csv,
+                              where these answer the same question
   views=strip,zoom,errors     how it is shown, in the place of its own views: grid, pairs, glance, pareto, curve, ...,
                               strip (pictures), zoom (with insets where methods disagree most), errors (|x_hat - x|)
   measured=none               the published numbers alone, as they were published: NAME-published.md, .csv, .tex

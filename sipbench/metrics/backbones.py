@@ -33,13 +33,13 @@ class Backbone:
     """One network.
 
     Attributes:
-        weights: torchvision's name of its weights.
+        file: torchvision's name of it, written here: to import torchvision takes as long as torch does.
         member: its file in the package.
         layers: of the network's `features`, those with weights.
         tensors: the hash of its features' names, shapes and values.
     """
 
-    weights: str
+    file: str
     member: str
     layers: tuple[int, ...]
     tensors: str
@@ -47,20 +47,18 @@ class Backbone:
     @property
     def url(self) -> str:
         """Where torchvision publishes it."""
-        import torchvision.models
-
-        return getattr(torchvision.models, self.weights).IMAGENET1K_V1.url
+        return f"https://download.pytorch.org/models/{self.file}"
 
 
 BACKBONES = {
     "alex": Backbone(
-        "AlexNet_Weights",
+        "alexnet-owt-7be5be79.pth",
         "alexnet",
         (0, 3, 6, 8, 10),
         "dad556f11d2a50ed4dc90e8eebf7ef8d3494e51dc5dda06d7972984533778242",
     ),
     "vgg": Backbone(
-        "VGG16_Weights",
+        "vgg16-397923af.pth",
         "vgg16",
         (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
         "461dbd04e503516e496eecc969d40548b096ba63f8a5f4eb0a15941f8aadc796",

@@ -52,10 +52,10 @@ def _held(found: re.Match[str]) -> str:
     return 2 * found[1] + r"\|"
 
 
-def csv(frame: pd.DataFrame) -> str:
-    """A frame as CSV. Text that a spreadsheet would take for a formula gets an apostrophe in front."""
+def csv(frame: pd.DataFrame, digits: int = 6) -> str:
+    """A frame as CSV, numbers to so many digits; text that a spreadsheet takes for a formula gets an apostrophe."""
     kept = frame.map(cell)  # pyright: ignore
-    return kept.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return kept.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n")
 
 
 def cell(value: Any) -> Any:

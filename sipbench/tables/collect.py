@@ -154,6 +154,7 @@ def _state(cells: tuple[Cell, ...], rows: Any) -> dict[str, Any]:
     failed = rows[rows["status"] != "ok"]
     todo = sum(len(cell.images) for cell in cells) - len(rows)
     reasons = "; ".join(dict.fromkeys(failed["reason"])) if len(failed) else ""
+    answered = dict(zip(rows["seed"], rows["cell"], strict=True)) if "cell" in rows else {}  # some by other code
     status = "incomplete" if todo else "failed" if len(failed) == len(rows) else "ok"
     return {
         "status": status,
@@ -164,7 +165,7 @@ def _state(cells: tuple[Cell, ...], rows: Any) -> dict[str, Any]:
         CHANGED: store.changed(rows),
         "settings": settings(cells[0]),
         "device": " + ".join(sorted(set(rows["device"].dropna()))) if "device" in rows else "",
-        "cell": " ".join(cell.hash for cell in cells),
+        "cell": " ".join(answered.get(cell.seed, cell.hash) for cell in cells),
     }
 
 

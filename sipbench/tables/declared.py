@@ -14,7 +14,7 @@ from sipbench.tables.place import is_partial
 from sipbench.tables.published import Published
 from sipbench.tables.spec import Row, TableSpec, Task, Theory
 
-VIEWS = ("grid", "pairs", "strip")
+VIEWS = ("grid", "pairs", "strip", "by_image")
 KEYS = ("title", "headings", "metrics", "seeds", "profiles", "rows")
 
 

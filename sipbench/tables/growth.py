@@ -8,7 +8,9 @@ subsets and images, drawn as lines in log n.
                 their spread is known from as few. Of a single subset only the images vary; of a single image of it
                 nothing does, and no interval is a number.
     crossing    the n from which on a difference stays above 0: between two n by interpolation in log n. `START` where
-                it is above from the smallest n on, `NEVER` where it is not at the largest.
+                it is above from the smallest n on, `NEVER` where it is not at the largest. Its interval is between
+                those of the two ends of the band: what lies in it is 0 within its own interval. (Crossings of the
+                draws themselves come too late: one of the later n dips in the sample, and one more in each draw.)
     power law   PSNR = beta n^alpha by two segments that meet at one of the n, the one with the smallest squared
                 residuals in log PSNR (Klug and Heckel, ICLR 2023); one segment for fewer than four n.
 """
@@ -82,12 +84,9 @@ def band(values: Array, count: int = DRAWS) -> tuple[Array, Array]:
 def crossing(n: Array, difference: Array, count: int = DRAWS) -> Interval:
     """From how many images on a difference (k, s, i) is above 0."""
     difference = np.asarray(difference, float)
-    value = float(_crossings(n, difference.mean((1, 2))[None])[0])
-    if _alone(difference):
-        return Interval(value, NAN, NAN)
-    found = np.sort(_crossings(n, draws(difference, count)))
-    low, high = (found[round(q * (count - 1))] for q in (LEVEL / 2, 1 - LEVEL / 2))
-    return Interval(value, float(low), float(high))
+    low, high = band(difference, count)
+    value, first, last = map(float, _crossings(n, np.stack([difference.mean((1, 2)), high, low])))
+    return Interval(value, NAN, NAN) if _alone(difference) else Interval(value, first, last)
 
 
 def _alone(values: Array) -> bool:

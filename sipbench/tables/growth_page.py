@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sipbench.safety.text import table_row
-from sipbench.tables import growth
+from sipbench.tables import growth, images
 from sipbench.tables.growth import Interval
 from sipbench.tables.learning import Growth, growths, knows, learned_from, title
 from sipbench.tables.spec import TableSpec
@@ -23,7 +23,7 @@ SEGMENTS = ("before", "after")  # the break
 def page(spec: TableSpec) -> str:
     """The page: what was trained how, then a section a problem."""
     found = growths(spec)
-    parts = [f"# {spec.title}", _recipe(spec), *spec.notes]
+    parts = [f"# {spec.title}", _recipe(spec), *spec.notes, *images.kept(spec)]
     if not found:
         return "\n\n".join([*parts, "No curve is there yet."]) + "\n"
     passed, laws = crossings(spec, found), exponents(found)
@@ -52,7 +52,18 @@ def _recipe(spec: TableSpec) -> str:
         f"One recipe for all that is trained, whatever n is: {s['steps']} steps of {s['batch_size']} images, Adam at "
         f"{s['lr']} ({falls}), weights averaged with {s['ema']}; of the averaged network the best of {looks}; width "
         f"{widths}, the best on these images. Restoration networks make the {recipe['error']} error small. A seed is a "
-        "subset, the smaller ones within the larger, and a draw of the noise of the test images."
+        f"subset, the smaller ones within the larger, and a draw of the noise of the test images. {_begun(spec)}"
+    )
+
+
+def _begun(spec: TableSpec) -> str:
+    """Whether subsets differ in more than their images."""
+    seeds = {cell.recipe["schedule"].get("seed", 0) for entry in spec.planned for cell in entry.cells if cell.recipe}
+    if len(seeds) > 1:
+        return "Each subset begins with weights of its own."
+    return (
+        "On every subset a method begins with the same weights and sees the same noise: how far another training of "
+        "the same images would lie is in no interval."
     )
 
 
@@ -65,7 +76,7 @@ def _means(spec: TableSpec, grown: list[Growth]) -> str:
         low, high = growth.band(values)
         said = [_mean(v, (b - a) / 2) for v, a, b in zip(values.mean((1, 2)), low, high, strict=True)]
         at = dict(zip(g.n, said, strict=True)) if g.trained else dict.fromkeys(numbers, said[0])
-        widths = " ".join(f"{w:.0f}" for w in g.mean_fact("width") if w) if g.trained else ""
+        widths = " ".join(g.widths()) if g.trained else ""
         lines.append(
             [g.row.title, learned_from(g.row), knows(g.row), *(at.get(n, BLANK) for n in numbers), widths or BLANK]
         )
@@ -160,8 +171,7 @@ def _passing(spec: TableSpec, grown: list[Growth], own: pd.DataFrame) -> str:
     lines = [["From how many images it passes", *(row.title for row in references)]]
     for g in (g for g in grown if any(method == g.row.name for method, _ in said)):
         lines += [[g.row.title, *(said.get((g.row.name, row.name), BLANK) for row in references)]]
-    last = f"{max(n for g in grown for n in g.n if g.trained):,}"
-    note = f"In brackets the 95 % interval{_of_images(grown)}; “never” is not up to n = {last}."
+    note = f"In brackets the 95 % interval{_of_images(grown)}; “never” is not above at the largest n."
     return f"{_markdown(lines)}\n\n{note}"
 
 

@@ -24,11 +24,12 @@ Rows = dict[tuple[str, str, str], Any]
 def stored(spec: TableSpec, *, along: bool = False) -> Rows:
     """The rows of every entry that can run here, for the images that it asks for, all seeds together.
 
-    `along` brings the lists of what was shown along the runs, too, and all texts: these are in the files alone.
+    `along` brings the lists of what was shown along the runs, too, and all texts: these are in the files alone. A cell
+    that is not done takes the rows that the table keeps of it.
     """
     cells = {cell.hash: cell for entry in spec.entries() for cell in entry.cells}.values()
     rows = {cell.folder: store.read(cell.folder) for cell in cells} if along else index.stored(cells)
-    return {entry.key: _rows(entry, rows) for entry in spec.entries() if entry.cells}
+    return {entry.key: _rows(spec, entry, rows) for entry in spec.entries() if entry.cells}
 
 
 def values(rows: Any, column: str) -> Any:
@@ -44,6 +45,20 @@ def values(rows: Any, column: str) -> Any:
     good = (rows["status"].to_numpy() == "ok") & (number == number)
     found = pd.Series(number[good], index=pd.Index(image[good], name="image"), name=column)
     return found if found.index.is_unique and found.index.is_monotonic_increasing else found.groupby(level=0).mean()
+
+
+def kept(spec: TableSpec) -> list[str]:
+    """What a table says of the cells that it shows as they were kept, where other code answered them."""
+    if not spec.keeps:
+        return []
+    named = {cell.hash for entry in spec.entries() for cell in entry.cells}
+    shown = {name for rows in stored(spec).values() if "cell" in rows for name in rows["cell"]}
+    if not (others := len(shown - named)):
+        return []
+    return [
+        f"kept: {others} of {len(shown)} cells are shown as they were when this table was last written; the code has "
+        "changed since, what they were asked has not."
+    ]
 
 
 def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Measure, pd.DataFrame]]:
@@ -93,14 +108,17 @@ def _runs(rows: Any, column: str) -> set[tuple[int, int]]:
     return set(zip(good["image"], good["seed"], strict=True))
 
 
-def _rows(entry: Entry, found: Mapping[Path, Any]) -> Any:
+def _rows(spec: TableSpec, entry: Entry, found: Mapping[Path, Any]) -> Any:
+    """With the seed, and where some may be kept ones with the name of the cell that they are of."""
     import pandas as pd
 
     frames = []
     for cell in entry.cells:
         rows = found[cell.folder]
         wanted = rows if list(rows["image"]) == cell.images else rows[rows["image"].isin(cell.images)]
-        frames.append(wanted if "seed" in wanted else wanted.assign(seed=cell.seed))
+        own = spec.kept_of(entry.row, cell) if len(wanted) < len(cell.images) else None
+        wanted = wanted if "seed" in wanted else wanted.assign(seed=cell.seed)
+        frames.append((wanted.assign(cell=cell.hash) if spec.keeps else wanted) if own is None else own)
     kept = [frame for frame in frames if len(frame)]
     return pd.concat(kept, ignore_index=True) if len(kept) > 1 else (kept or frames)[0]
 

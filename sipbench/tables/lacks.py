@@ -17,7 +17,7 @@ def missing(spec: TableSpec) -> list[str]:
     """
     users: dict[str, list[str]] = {}
     for entry in spec.planned:
-        for cell in entry.cells:
+        for cell in (c for c in entry.cells if spec.kept_of(entry.row, c) is None):
             for line in files(cell, waiting=False):
                 users.setdefault(line, []).append(cell.label)
     return [f"{line} Needed by {some(list(dict.fromkeys(labels)))}." for line, labels in users.items()]
@@ -34,7 +34,12 @@ def pending(spec: TableSpec) -> list[tuple[Cell, int]]:
 
     All that a first seed needs comes before the next, so that a table that was ended has whole curves.
     """
-    placed = [(i, cell) for entry in spec.entries() for i, cell in enumerate(entry.cells)]
+    placed = [
+        (i, cell)
+        for entry in spec.entries()
+        for i, cell in enumerate(entry.cells)
+        if spec.kept_of(entry.row, cell) is None
+    ]
     cells = {cell.hash: cell for _, cell in sorted(placed, key=lambda one: one[0])}.values()
     rows = stored(cells)
     return [(cell, count) for cell in cells if (count := left(cell, rows[cell.folder]))]

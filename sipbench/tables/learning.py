@@ -81,6 +81,12 @@ class Growth:
         found = {(p.n, p.subset): p.values.sort_index().to_numpy() for p in self.points}
         return np.array([[found[k if self.trained else 0, s] for s in subsets] for k in n])
 
+    def widths(self) -> list[str]:
+        """Of each n the width that was chosen, or those of the subsets where these differ: `8/16/16`."""
+        facts = {(p.n, p.subset): p.facts.get("width") for p in self.points}
+        chosen = [[str(facts[n, s]) for s in self.subsets if facts[n, s]] for n in self.n]
+        return ["/".join(own if len(set(own)) > 1 else own[:1]) for own in chosen if own]
+
     def mean_fact(self, name: str) -> list[float]:
         """Of each n, over the subsets."""
         facts = {(p.n, p.subset): p.facts.get(name) or 0.0 for p in self.points}
@@ -139,10 +145,15 @@ def table(spec: TableSpec) -> pd.DataFrame:
 
 
 def shown(lesson: Lesson) -> int:
-    """How many training images: of all as many as there are, or as it is shown where they are drawn without end."""
+    """How many training images: of all as many as there are, or as it is shown where they are drawn without end.
+
+    A memory has as many as it is made for.
+    """
     if lesson.images is not None:
         return lesson.images
     count, schedule = len(lesson.split("train")), Schedule.of(lesson.schedule)
+    if lesson.objective == "memory":
+        return min(int(lesson.network["count"]), count)
     return count if count < ENDLESS else schedule.steps * schedule.batch_size
 
 
@@ -166,7 +177,8 @@ def _point(spec: TableSpec, entry: Entry, cell: Cell, rows: Any, values: Any) ->
     task = spec.tasks[entry.degradation]
     n = next(map(shown, cell.lessons.values()), 0)
     problem = entry.dataset, (task.of or task).name
-    return Point(problem, entry.row, n, cell.seed, values, dict(_facts(rows)) | {"cell": cell.hash})
+    own = rows["cell"].iloc[0] if "cell" in rows else cell.hash
+    return Point(problem, entry.row, n, cell.seed, values, dict(_facts(rows)) | {"cell": own})
 
 
 def _facts(rows: Any) -> Iterator[tuple[str, Any]]:

@@ -35,12 +35,15 @@ def run_table(name: str, words: list[str], turns: Callable[[Path], Turn] = lambd
     jobs, others = others.take("jobs", "auto")
     compute, others = others.take("compute", "true")
     measured, others = others.take("measured", "all")
+    keeps, others = others.take("kept", "false")
     if compute not in ("true", "false"):
         raise UserError(f"compute is true or false, not {compute!r}")
     if measured not in ("all", "none"):
         raise UserError(f"measured is all or none, not {measured!r}; none shows the published numbers alone")
+    if keeps not in ("true", "false"):
+        raise UserError(f"kept is true or false, not {keeps!r}")
     chosen, others = others.take("views", "")
-    spec = tables.load(name, profile, others)
+    spec = replace(tables.load(name, profile, others), keeps=keeps == "true")
     if chosen:
         spec = replace(spec, views=tuple(_view(word.strip()) for word in chosen.split(",")))
     if measured == "none":

@@ -13,6 +13,7 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
 from sipbench.bench.index import stored
 from sipbench.bench.lacks import absent, files, unfit
+from sipbench.tables import kept
 from sipbench.tables.measures import Measure
 from sipbench.tables.place import place
 from sipbench.tables.published import Published
@@ -143,6 +144,7 @@ class TableSpec:
         references: the rows that a view asks of every other row when it passes them.
         overrides: what was typed beyond the table's own choices.
         partial: whether something that was typed changes what it shows.
+        keeps: whether cells that the store has not are shown by the scores that lie beside the table.
     """
 
     name: str
@@ -161,6 +163,7 @@ class TableSpec:
     views: tuple[str, ...] = ("grid",)
     references: tuple[str, ...] = ()
     partial: bool = False
+    keeps: bool = False
 
     @property
     def metrics(self) -> dict[str, str]:
@@ -226,6 +229,15 @@ class TableSpec:
         """Where the rendered table goes."""
         return place(self.setting(*self.pairs[0]).results, self.profile, self.partial)
 
+    def kept_of(self, row: Row, cell: Cell) -> Any:
+        """The rows that lie beside the table and answer what a cell asks, where there is one for every image."""
+        return kept.of(self._kept, row.name, cell) if self.keeps else None
+
+    @cached_property
+    def _kept(self) -> kept.Lines:
+        whole = place(self.setting(*self.pairs[0]).results, self.profile, partial=False)
+        return kept.read(kept.beside(whole, self.name))
+
     @cached_property
     def _settings(self) -> dict[tuple[str, str], Cell]:
         more = [f"seed={self.seeds[0]}", *self.overrides]
@@ -257,7 +269,8 @@ class TableSpec:
             return lacks[id(cell)] or unfit(cell, rows[cell.folder])
 
         def checked(entry: Entry) -> Entry:
-            reason = next(filter(None, map(why, entry.cells)), None)
+            asked = (cell for cell in entry.cells if self.kept_of(entry.row, cell) is None)
+            reason = next(filter(None, map(why, asked)), None)
             return replace(entry, cells=(), status="n/a", reason=reason) if reason else entry
 
         return tuple(map(checked, self.planned))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
+from sipbench.tables import images
 from sipbench.tables.measures import SECONDS
 from sipbench.tables.place import telling
 from sipbench.tables.sheets import Record, records
@@ -131,6 +132,7 @@ def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         *_together(
             spec, [r | {"reason": "run the table again to go on"} for r in entries if r["todo"]], "to do", "todo"
         ),
+        *images.kept(spec),
         *_unfinished(spec, entries),
         *_other_code(spec, entries),
         *_fewer(spec, rows),

@@ -27,10 +27,15 @@ class Effects:
 
 
 @contextmanager
-def guarded(problem: Problem, networks: Mapping[str, nn.Module], seed: int) -> Iterator[Effects]:
-    """Watch the surroundings of a run that starts with the global generators at this seed, and put them back."""
+def guarded(
+    problem: Problem, networks: Mapping[str, nn.Module], seed: int, *, watched: bool = True
+) -> Iterator[Effects]:
+    """Put back the surroundings of a run that starts with the global generators at this seed, and say what moved.
+
+    Of one that is not watched the inputs are not looked at, which for large ones takes as long as to solve.
+    """
     effects = Effects([], [], [])
-    outside, before, owned = random_states(), settings(), belongings(problem, networks)
+    outside, before, owned = random_states(), settings(), belongings(problem, networks) if watched else {}
     lazy = {f"problem.f.{name}" for name, buffer in problem.f._buffers.items() if buffer is None}
     seed_globals(seed)
     states = random_states()
@@ -40,7 +45,8 @@ def guarded(problem: Problem, networks: Mapping[str, nn.Module], seed: int) -> I
         effects.random.extend(differences(states, random_states()))
         restore_random(outside)
         effects.settings.extend(restore(before))
-        effects.written.extend(differences(owned, _without(lazy, belongings(problem, networks))))
+        if watched:
+            effects.written.extend(differences(owned, _without(lazy, belongings(problem, networks))))
 
 
 def seed_globals(seed: int) -> None:

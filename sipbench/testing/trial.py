@@ -80,7 +80,7 @@ class Trial:
     """A solver and two images to try it on; each kind of run is done once, when a check asks for it.
 
     Attributes:
-        traced: whether the first run is followed call by call, which takes twice as long.
+        traced: whether the first run is followed call by call, which takes twice as long, and what it leaves is seen.
         memory: the pseudo-inverses that its runs have asked for.
     """
 
@@ -130,6 +130,18 @@ class Trial:
         return [self.run(self.problem.select(slice(i, i + 1))) for i in range(2)]
 
     @cached_property
+    def swapped(self) -> Problem:
+        """The same two images in the other order."""
+        posed = self.pose([1, 0])
+        return replace(posed, y=posed.y.to(self.problem.y.dtype))
+
+    @cached_property
+    def after_a_loud_one(self) -> Run:
+        """The same with the measurement that comes first ten times as loud."""
+        y = self.swapped.y
+        return self.run(replace(self.swapped, y=torch.cat([10 * y[:1], y[1:]])))
+
+    @cached_property
     def precise(self) -> Trial | None:
         """The same trial in double precision; None where the solver cannot run in it."""
         networks = {name: copy.deepcopy(net).double() for name, net in self.bench.networks.items()}
@@ -153,7 +165,7 @@ class Trial:
                 network.requires_grad_(False)
 
     def run(self, problem: Problem, *, seed: int = 0, limit: int | None = None, traced: bool = False) -> Run:
-        """Run the solver once on a copy of the problem, with everything around it watched and put back."""
+        """Run the solver once on a copy of the problem, with everything around it put back, and watched if traced."""
         meter, trace, printed = Meter(limit), Trace(), io.StringIO()
         following = trace if traced else contextlib.nullcontext()
         networks, priors = self.bench.networks, self.bench.priors
@@ -165,7 +177,7 @@ class Trial:
         began = time.perf_counter()
         try:
             counter = counting(posed, networks, priors.values())
-            with surroundings.guarded(posed, networks, seed) as effects, counter as evaluations:
+            with surroundings.guarded(posed, networks, seed, watched=traced) as effects, counter as evaluations:
                 with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), following:
                     result = solver(posed)
                     device.wait(self.bench.device)

@@ -52,7 +52,7 @@ def train(lesson: Lesson, results: str | Path, on: str = "auto", report: Report 
 
 def _laid_down(lesson: Lesson, results: Path, on: str, report: Report) -> Path:
     at, schedule, runs, folder = device.choose(on), Schedule.of(lesson.schedule), [], lesson.folder(results)
-    for width in lesson.widths if "width" in lesson.network else (None,):
+    for width in (lesson.widths or (None,)) if "width" in lesson.network else (None,):
         own = lesson if width is None else replace(lesson, network=lesson.network | {"width": width}, widths=())
         report(f"training {lesson.name}" + ("" if width is None else f", width {width}"))
         place = results / "training" / file_word(own.name)

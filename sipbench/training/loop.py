@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from sipbench import configs
-from sipbench.device import warn_of_emulation
+from sipbench.device import make_deterministic, warn_of_emulation
 from sipbench.errors import UserError, unknown
 from sipbench.problem import Rng
 from sipbench.training.state import State, alone, patient, writable
@@ -121,6 +121,7 @@ def fit(
     with alone(folder, report), patient() as interrupted:
         writable(folder)
         warn_of_emulation(device, schedule.precision)
+        make_deterministic(device)
         network = network.to(device).train()
         average = copy.deepcopy(network).requires_grad_(False).eval()
         optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)

@@ -36,6 +36,13 @@ def hub(tmp_path, monkeypatch):
     perception._network.cache_clear()
 
 
+def test_their_addresses_are_torchvision_s():
+    from torchvision import models
+
+    known = {"alex": models.AlexNet_Weights.IMAGENET1K_V1.url, "vgg": models.VGG16_Weights.IMAGENET1K_V1.url}
+    assert {name: backbone.url for name, backbone in backbones.BACKBONES.items()} == known
+
+
 @pytest.fixture
 def server(site, monkeypatch):
     """A server in the place of torch.hub's."""

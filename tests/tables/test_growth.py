@@ -69,6 +69,14 @@ def test_intervals_hold_the_crossing_as_often_as_they_say(spread):
     assert np.mean(held) >= 0.91
 
 
+@pytest.mark.parametrize("subsets", [2, 3])
+def test_intervals_hold_the_crossing_of_a_curve_that_stays_near_what_it_passed(subsets):
+    """Any later n of a sample may dip below by chance: what draws say of the last dip is that, once too often."""
+    n, curve = [4, 16, 64, 256, 1024, 4096], [-2.0, -0.5, 0.2, 0.5, 0.6, 0.65]
+    found = (growth.crossing(n, sampled(curve, k, subsets, of_subset=0.6, of_image=0.2), 400) for k in range(300))
+    assert np.mean([c.low <= 16 * 4 ** (5 / 7) <= c.high for c in found]) >= 0.91
+
+
 def test_intervals_hold_the_exponent():
     n = np.array([4, 16, 64, 256, 1024.0])
     curve = np.where(n <= 64, 20 * n**0.06, 20 * 64**0.06 * (n / 64) ** 0.01)

@@ -80,6 +80,9 @@ def test_all_images_are_as_many_as_there_are_or_as_are_shown(tmp_path):
         (root / split).mkdir(parents=True)
         for i in range(3):
             Image.new("RGB", (32, 32), (i, 0, 0)).save(root / split / f"{i}.png")
+    kept = load(tmp_path, "method=nearest_neighbour", *words[1:], "method.networks.memory.count=5")
+    (memory,) = kept.planned[0].cells[0].lessons.values()
+    assert learning.shown(memory) == 5  # as many as it is made for, however long others are trained
     lesson = next(iter(spec.planned[0].cells[0].lessons.values()))
     node = {"name": "folder", "_target_": "sipbench.datasets.folder.Folder", "root": str(root)}
     assert learning.shown(replace(lesson, dataset=node)) == 3
@@ -122,10 +125,7 @@ def test_while_one_trains_the_next_that_can_be_done_is(tmp_path):
 
 
 def test_curves_and_crossings_that_are_known(tmp_path):
-    """The U-Net     assert "over the images alone" not in page and "“never” is not up to n = 4,096" in page
-        one = tradeoff.text(load(tmp_path, FEW, "images=3", "degradation=sr4", "seed=0"), pd.DataFrame())
-        assert one.count("over the images alone, since one subset does not tell") == 2
-    gains 2 dB with each fourfold n from 20 dB at 4, and TV has 25: it passes half way from 64 to 256."""
+    """The U-Net gains 2 dB with each fourfold n from 20 dB at 4, and TV has 25: it passes half way from 64 to 256."""
     spec = load(tmp_path, FEW, "images=3", "degradation=sr4", "seed=0,1")
     fill(spec, lambda name, n, seed: 25.0 if name == "tv" else 20.0 + 2 * np.log2(n / 4) / 2)
     written = {path.name: path for path in tradeoff.write(spec, pd.DataFrame())}
@@ -139,6 +139,37 @@ def test_curves_and_crossings_that_are_known(tmp_path):
     assert passed.loc["unet", "value"] == pytest.approx(128) and str(passed.loc["unet", "said"]) == "128"
     page = written["tradeoff.md"].read_text()
     assert "| U-Net | 128 |" in page and "n = 4,096" in page and "One recipe for all" in page
+    assert "over the images alone" not in page
+    one = tradeoff.text(load(tmp_path, FEW, "images=3", "degradation=sr4", "seed=0"), pd.DataFrame())
+    assert one.count("over the images alone, since one subset does not tell") == 2
+
+
+def test_a_curve_that_passed_and_fell_back_is_not_said_to_have_never_passed(tmp_path):
+    """It is above from 16 to 1,024 images, and below at 4 and 4,096."""
+    spec = load(tmp_path, FEW, "images=3", "degradation=sr4", "seed=0")
+    fill(spec, lambda name, n, seed: 25.0 if name == "tv" else 26.0 if 4 < n < 4096 else 24.0)
+    page = tradeoff.text(spec, pd.DataFrame())
+    assert "| U-Net | never |" in page and "“never” is not above at the largest n" in page
+
+
+def test_the_page_says_whether_trainings_share_their_random_numbers(tmp_path):
+    """Of subsets that all begin with one set of weights the spread is that of the images alone."""
+    words = ["method=unet", "degradation=sr4-images4", "seed=0,1"]
+    one, own = (
+        tradeoff.text(load(tmp_path, *words, *more), pd.DataFrame()) for more in (["recipe.schedule.seed=0"], [])
+    )
+    assert "same weights" in one and "another training" in one
+    assert "same weights" not in own and "weights of its own" in own
+
+
+def test_the_widths_of_each_subset_are_told_and_no_mean_of_them(tmp_path):
+    spec = load(tmp_path, "method=unet", "images=2", "degradation=sr4-images4,sr4-images16", "seed=0,1,2")
+    for entry in spec.planned:
+        for cell in entry.cells:
+            best = {"8": 0.2, "16": 0.1 if cell.seed or entry.degradation == "sr4-images16" else 0.3}
+            told = {"training_seconds": 3.0, "training": json.dumps({"net": {"widths": best}})}
+            put(cell, [row(i, **told) for i in cell.images])
+    assert "| 8/16/16 16 |" in tradeoff.text(spec, pd.DataFrame())
 
 
 def test_what_is_not_whole_yet_is_left_out(tmp_path):

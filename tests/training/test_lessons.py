@@ -80,7 +80,7 @@ def test_the_kernel_in_a_file_counts_by_its_content(tmp_path):
         (["method=admm_dncnn"], ["recipe.target=measurement", "degradation=inpaint70"]),
         (["method=unet"], ["method.networks.net.width=12", "recipe.widths=[8,4]"]),
         (["method=lista"], ["recipe.widths=[16]"]),
-        (["method=unet", "recipe.images=null"], ["recipe.subset=2"]),
+        (["method=unet", "recipe.images=null", "recipe.schedule.seed=0"], ["recipe.subset=2"]),
     ],
 )
 def test_what_changes_nothing_trains_nothing_anew(tmp_path, words, ignored):
@@ -231,6 +231,28 @@ def test_widths_are_not_chosen_without_looking(tmp_path):
     with pytest.raises(UserError, match="validate_every"):
         prepare(one, silent)
     prepare(cell(tmp_path, "method=unet", "recipe.schedule.validate_every=0", "recipe.widths=[4]"), silent)
+
+
+def test_no_widths_leave_a_network_its_own(tmp_path):
+    one = cell(tmp_path, "method=unet", "recipe.widths=null", "method.networks.net.width=4")
+    prepare(one, silent)
+    (row,) = next(run(one))
+    assert row["status"] == "ok" and checkpoints.read_json(one.weights["net"].with_name("config.json"))["width"] == 4
+
+
+def test_a_training_takes_no_algorithm_that_a_race_chooses(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("sipbench.training.loop.make_deterministic", asked.append)
+    on, schedule = torch.device("cpu"), Schedule(steps=1, warmup=0, batch_size=1)
+    loss = lambda net, x, rng: net(x).square().mean()  # noqa: E731
+    fit(torch.nn.Linear(1, 1), loss, lambda n: torch.ones(1, 1), schedule, tmp_path / "a", device=on, report=silent)
+    assert asked == [on]
+
+
+def test_a_subset_of_the_curve_is_trained_from_weights_of_its_own(tmp_path):
+    """Else all subsets begin alike, and their spread is less than that of trainings."""
+    words = (["seed=3"], ["seed=3", "recipe.subset=1"])
+    assert [cell(tmp_path, "method=unet", *w).lessons["net"].schedule["seed"] for w in words] == [3, 1]
 
 
 def test_a_method_that_cannot_do_the_cell_is_not_trained_first(tmp_path, monkeypatch):
