@@ -35,7 +35,7 @@ def main(words: list[str]) -> int:
         if word.startswith("-"):
             raise UserError(f"unknown word {word!r}: sipbench doctor [--all] [TABLE ...] [data=FOLDER ...]")
         if word not in tables.names():
-            raise unknown("table", word, tables.names())
+            raise unknown("word or table", word, tables.names())
     typed, everything = Overrides(word for word in words if "=" in word), "--all" in words
     if asked:
         _print("tables", _tables(asked, typed))

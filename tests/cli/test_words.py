@@ -105,7 +105,7 @@ def test_a_page_of_nothing_is_not_written(capsys, there, monkeypatch):
         (["table", "table1", "extra"], "unknown word 'extra'"),
         (["table", "table1", "--force"], "unknown word '--force'"),
         (["score", "pinv"], "unknown word 'pinv'"),
-        (["doctor", "tabel1"], "unknown table 'tabel1'. Did you mean table1?"),
+        (["doctor", "tabel1"], "unknown word or table 'tabel1'. Did you mean table1?"),
         (["doctor", "--al"], "unknown word '--al'"),
         (["tune", "method=tv,dip"], "tune works on one method at a time: method=tv"),
         (["-m", "method=pinv", "tv"], "unknown word 'tv'"),
