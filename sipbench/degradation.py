@@ -70,7 +70,10 @@ class Degradation:
     def x_shape(self, dataset: Dataset) -> tuple[int, ...]:
         """(C, H, W) of x for a dataset of pictures, or of measurements."""
         if dataset.measured:
-            return tuple(self.shape_of((1, *dataset.shape)))[1:]
+            try:
+                return tuple(self.shape_of((1, *dataset.shape)))[1:]
+            except ValueError as error:
+                raise UserError(str(error)) from error
         return (CHANNELS[self.unknown] or dataset.shape[0], *dataset.shape[1:])
 
     def build(self, shape: tuple[int, ...], rng: Rng) -> Operator:

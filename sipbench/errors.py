@@ -11,11 +11,16 @@ class UserError(Exception):
     """What was wrong, what was expected, and what to type next."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """An unknown name: the nearest known one is suggested, all are listed."""
+def unknown(kind: str, name: str, known: Iterable[str], meant: str = "") -> UserError:
+    """An unknown name: the nearest known one is suggested, or what is meant for sure, and all are listed.
+
+    Capitals are small letters, and `a.b` is near to `a.c` as b is to c.
+    """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    prefix = name[: name.rfind(".") + 1]
+    ends = {each.removeprefix(prefix).lower(): each for each in names if each.startswith(prefix)}
+    near = difflib.get_close_matches(name.removeprefix(prefix).lower(), ends, n=1, cutoff=0.5)
+    hint = f" Did you mean {meant or ends[near[0]]}?" if meant or near else ""
     return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
 
 

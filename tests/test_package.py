@@ -58,6 +58,16 @@ def test_it_holds_what_is_not_code(unpacked):
 
 
 @pytest.mark.slow
+def test_git_ignores_what_runs_leave_below_results():
+    left = "runs logs trained training wandb tuning partial sweeps leases workers".split()
+    done = subprocess.run(
+        ["git", "check-ignore", *(f"results/{name}/file" for name in left)], cwd=ROOT, capture_output=True, text=True
+    )
+    if done.returncode == 128:
+        pytest.skip("not a checkout of git")
+    assert done.stdout.split() == [f"results/{name}/file" for name in left]
+
+
 def test_it_runs_a_cell_elsewhere(sipbench, unpacked, tmp_path):
     done = sipbench("degradation=sr4", "method=dps", "method.solver.steps=2", "images=1", "metrics=[psnr]")
     assert done.returncode == 0, done.stderr

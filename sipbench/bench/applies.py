@@ -56,7 +56,10 @@ def _priors(bench: Bench) -> None:
     """Whether each prior is of what it stands for."""
     cell, prior = bench.cell, bench.prior
     if prior is not None and cell.prior is not None and not fits(prior, cell):
-        raise NotApplicable(f"prior {cell.prior['name']} is for {prior.image_shape}, not {_shape(cell)}")
+        own, wanted = tuple(prior.image_shape), _shape(cell)
+        sized = not cell.dataset.measured and own[0] == wanted[0] and own[1] == own[2]
+        hint = f": size={own[1]}, or a prior of this size" if sized else ""
+        raise NotApplicable(f"prior {cell.prior['name']} is for {own}, not {wanted}{hint}")
     for name, further in bench.priors.items():
         box = cell.theta_shapes[name.removesuffix("_prior")]
         if not _within(further.shape, box):

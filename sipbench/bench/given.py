@@ -68,12 +68,16 @@ def _boxed(k: Tensor, box: tuple[int, ...]) -> Tensor:
 
 
 def _placed(x: Tensor, f: Operator, y: Tensor, image: int) -> Tensor:
-    """x in the shape of what f looks for. Where that reaches beyond y, and x does not, its border is continued."""
+    """x in the shape of what f looks for. Where that reaches beyond y, and x does not, its border is continued.
+
+    A blur reaches beyond y by less than y itself; where x would be twice as large as y, it has other pixels.
+    """
     wanted, have = tuple(f.shape[1:]), tuple(x.shape)
     if have == wanted:
         return x
     down, across = (n - m for n, m in zip(wanted[-2:], have[-2:], strict=True))
-    if have[0] != wanted[0] or have[-2:] != tuple(y.shape[-2:]) or min(down, across) < 0:
+    of_y = have[-2:] == tuple(y.shape[-2:]) and 0 <= down < have[-2] and 0 <= across < have[-1]
+    if have[0] != wanted[0] or not of_y:
         raise BadImage(f"pair {image}: x is {have}, y is {tuple(y.shape[1:])}, and the degradation looks for {wanted}")
     before = (down // 2, across // 2)
     pad = (before[1], across - before[1], before[0], down - before[0])

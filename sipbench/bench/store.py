@@ -252,9 +252,12 @@ def remove_leftovers(folder: Path, older: float = 3600.0) -> None:
             continue
 
 
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write beside, flush to the disk, rename into place: a reader sees the whole file or none."""
-    with writing(path.parent):
+def write_whole(path: Path, content: bytes, word: str = "results") -> Path:
+    """Write beside, flush to the disk, rename into place: a reader sees the whole file or none.
+
+    word: what chose the folder.
+    """
+    with writing(path.parent, word):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _written(path, content)
@@ -271,13 +274,14 @@ def _written(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, word: str = "results") -> Iterator[None]:
     """What the file system refuses, in plain words."""
     try:
         yield
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror or error)
-        raise UserError(f"results cannot be written to {folder}: {reason}. Choose another with results=...") from error
+        what = "results " if word == "results" else ""
+        raise UserError(f"{what}cannot be written to {folder}: {reason}. Choose another with {word}=...") from error
 
 
 def _land(cell: Cell, rows: Sequence[dict[str, Any]], name: str) -> None:

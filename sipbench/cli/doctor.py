@@ -10,7 +10,7 @@ from sipbench import configs
 from sipbench.checkpoints import at_home
 from sipbench.cli.things import Finding, findings
 from sipbench.configs import Overrides
-from sipbench.errors import UserError
+from sipbench.errors import UserError, unknown
 
 HELP = """\
 sipbench doctor [--all] [TABLE ...] [key=value ...]     what is installed, present and missing here, and how to get it
@@ -32,8 +32,10 @@ def main(words: list[str]) -> int:
 
     asked = [word for word in words if "=" not in word and word != "--all"]
     for word in asked:
-        if word not in tables.names():
+        if word.startswith("-"):
             raise UserError(f"unknown word {word!r}: sipbench doctor [--all] [TABLE ...] [data=FOLDER ...]")
+        if word not in tables.names():
+            raise unknown("word or table", word, tables.names())
     typed, everything = Overrides(word for word in words if "=" in word), "--all" in words
     if asked:
         _print("tables", _tables(asked, typed))

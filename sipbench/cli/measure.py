@@ -49,6 +49,6 @@ def measure(cell: Cell, folder: str | Path) -> Iterator[Path]:
     for image in cell.images:
         problem = bench.pose([image])
         path = Path(folder, f"{file_word(cell.degradation['name'])}-{image:06d}.safetensors")
-        with store.writing(path.parent):
+        with store.writing(path.parent, "out"):
             save(path, problem.y[0], bench.streams([image]).keys[0], about | {"image": image})
         yield path

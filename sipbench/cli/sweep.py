@@ -120,7 +120,9 @@ def verdict(cell: Cell, rows: Any = None) -> tuple[int, str]:
     if missing:
         return 1, f"{len(missing)} of {len(cell.images)} images are missing"
     if len(failed):
-        why = f"{len(failed)} of {len(cell.images)} images failed: {failed['reason'].iloc[0]}"
+        others = int((failed["reason"] != failed["reason"].iloc[0]).sum())
+        more = f", and {others} for other reasons" if others else ""
+        why = f"{len(failed)} of {len(cell.images)} images failed: {failed['reason'].iloc[0]}{more}"
         return 1, f"{why} (retry_failed=true tries again)"
     return 0, ""
 

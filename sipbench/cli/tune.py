@@ -159,7 +159,9 @@ def _searched(words: Iterable[str], named: set[str]) -> list[str]:
         return []
     typed = Overrides(words)
     methods = typed.choices("method")
-    if len(methods) != 1:
+    if len(methods) > 1:
+        raise UserError(f"tune works on one method at a time: method={methods[0]}")
+    if not methods:
         raise UserError("tune which method? sipbench tune method=dps degradation=sr4 method.solver.zeta=0.3,1,3")
     search = configs.read("method", methods[0]).get("search") or {}
     if any(isinstance(values, dict) for values in search.values()):

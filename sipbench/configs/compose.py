@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from sipbench.configs.base import Base, Plain, method_node, method_of, override_of, parted, room
 from sipbench.configs.by_hydra import by_hydra
 from sipbench.configs.find import absent, folders, is_file_target, names, root
-from sipbench.configs.main_schema import check_main
+from sipbench.configs.main_schema import MAIN, check_main
 from sipbench.configs.methods import refusal
 from sipbench.configs.quoting import quoted, unreadable
 from sipbench.configs.word import Word
@@ -37,6 +38,7 @@ def compose(overrides: list[str], config: str = "config") -> Any:
     check_main(config)
     overrides = [quoted(word) for word in overrides]
     _check_choices(overrides)
+    _check_added(overrides, config)
     try:
         quick = _quickly(overrides) if config == "config" else None
     except (HydraException, OmegaConfBaseException, UserError, LookupError, TypeError, ValueError, AttributeError):
@@ -113,6 +115,26 @@ def _check_choices(overrides: list[str]) -> None:
             raise absent(word.key, name)
 
 
+def _check_added(overrides: list[str], config: str) -> None:
+    """What is added by + belongs to something; Hydra takes anything."""
+    groups = {entry.name for folder in folders() for entry in folder.iterdir() if entry.is_dir()}
+    known = {*groups, *(field.name for field in fields(MAIN[config]))}
+    for word in map(Word.of, overrides):
+        name = word.key.split(".")[0]
+        if "+" in word.mark and not {"/", "@"} & set(name) and name not in known:
+            raise unknown("option", name, known)
+
+
+def _deeper(node: Any, tail: str, path: str = "") -> Iterator[str]:
+    """The options of a composed config, below its top, whose names end so."""
+    for name, value in node.items():
+        if path or name != "hydra":
+            if path and f"{path}{name}".endswith(f".{tail}"):
+                yield f"{path}{name}"
+            if isinstance(value, dict):
+                yield from _deeper(value, tail, f"{path}{name}.")
+
+
 def _unread(overrides: list[str]) -> UserError | None:
     """The first word that Hydra's grammar cannot read."""
     from hydra.errors import HydraException
@@ -127,7 +149,12 @@ def _unread(overrides: list[str]) -> UserError | None:
 
 def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
     """Hydra's words made plain: a misspelt option with the nearest known one, or what it could not read."""
+    from omegaconf import OmegaConf
+
     text = " ".join(str(error).split())
+    if twice := re.search(r"Multiple values for (\w+)\. To override a value use 'override \1: (\S+)'", text):
+        group, name = twice.groups()
+        return UserError(f"{group} is chosen already: {group}={name}, without the +")
     found = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if found is None:
         return _unread(overrides) or UserError(text.split(" Set the environment variable")[0])
@@ -136,6 +163,7 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
     if len(others) == len(overrides):
         return UserError(f"unknown option {key!r}: {text}")
     node, parents = compose(others, config), key.split(".")[:-1]
+    deeper = list(_deeper(OmegaConf.to_container(node, resolve=False), key))
     if parents == ["method", "solver"] and (why := refusal(node.method.solver, key.split(".")[-1])):
         return why
     for depth, name in enumerate(parents):
@@ -144,7 +172,7 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
                 f"{key}: no {name} is chosen; name one too, as in {name}={choices[-1]}: {', '.join(choices)}"
             )
         if name not in node:
-            return unknown("option", ".".join(parents[: depth + 1]), [str(k) for k in node])
+            return unknown("option", key if deeper else ".".join(parents[: depth + 1]), map(str, node), *deeper[:1])
         node = node[name]
         if not hasattr(node, "keys"):
             value = ".".join(parents[: depth + 1])
@@ -153,4 +181,4 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
     known = [f"{prefix}{k}" for k in node if k not in ("hydra", "_target_")]
     if key in known:
         return UserError(f"{key} cannot be replaced as a whole: set its parts, such as {key}.NAME=VALUE")
-    return unknown("option", key, known)
+    return unknown("option", key, known, *deeper[:1])

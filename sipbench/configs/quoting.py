@@ -29,6 +29,8 @@ def unreadable(word: str, error: Exception) -> UserError:
     why = " ".join(str(error).split()).split(" See https:")[0]
     why = "" if "Exception:" in why else f": {why}"
     key, _, value = word.partition("=")
+    if not BARE & set(value) and not all(part.strip() for part in value.split(",")):
+        return UserError(f"{word} cannot be read: a value is missing beside a comma")
     hint = (
         f"; a value that holds brackets or quotes stands in quotes of its own: {key}='...'" if BARE & set(value) else ""
     )

@@ -112,7 +112,7 @@ class _Images(Dataset):
         path, sides = min(small.items(), key=lambda item: min(item[1]))
         fits = max(8, min(sides) // 8 * 8)
         need, do = (f"crop={self.crop}", f"dataset.crop={fits}") if self.crop else (f"size={self.size}", f"size={fits}")
-        many = f"{len(small)} of {len(indices)} images are too small for {need}"
+        many = f"{len(small)} of {len(indices)} images {'is' if len(small) == 1 else 'are'} too small for {need}"
         example = f"{path} has {sides[0]} x {sides[1]} pixels"
         return f"{self.name}: {many} ({example}): {do}{'' if self.crop else f', {enlarge}'}"
 

@@ -58,7 +58,7 @@ def plain(root: Path, split: str, recursive: bool = False) -> Listing:
         raise UserError(f"{_where(root)} is all split 'test'; put the images of split {split!r} in {root / split}.")
     names = sorted(_images(folder, recursive), key=natural)
     if not names:
-        deeper = "" if recursive else " itself (images in its sub-folders count with recursive=true)"
+        deeper = "" if recursive else " itself (images in its sub-folders count with dataset.recursive=true)"
         raise UserError(f"no images in {_where(folder)}{deeper}.")
     return Listing(folder, tuple(names), frozenset(names))
 
@@ -131,6 +131,11 @@ def _images(folder: Path, recursive: bool = False) -> Iterator[str]:
 def regular(path: str | os.PathLike[str]) -> bool:
     """Whether it is a file, or a link that leads nowhere. What is read from a pipe or a device never ends."""
     return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
+
+
+def no_folder(path: Path) -> str:
+    """What is said of a path that is no folder."""
+    return f"{path.absolute()} is a file, not a folder" if path.exists() else f"no folder {path.absolute()}"
 
 
 def _partition(path: Path, split: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sipbench.checkpoints import at_home
 from sipbench.datasets.base import Dataset
-from sipbench.datasets.layouts import SUFFIXES, natural, regular
+from sipbench.datasets.layouts import SUFFIXES, natural, no_folder, regular
 from sipbench.datasets.reading import BadImage, read_whole
 from sipbench.errors import UserError
 from sipbench.problem import Rng
@@ -51,7 +51,7 @@ class Measured(Dataset):
     def __init__(self, root: str, split: str = "test", size: int | None = None) -> None:
         folder = at_home(root)
         if not folder.is_dir():
-            raise UserError(f"measured: no folder {folder.absolute()}: name one with dataset.root=FOLDER")
+            raise UserError(f"measured: {no_folder(folder)}: name one with dataset.root=FOLDER")
         found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES | ARRAYS and regular(p)]
         self.paths = sorted(found, key=lambda p: natural(p.name))
         if not self.paths:

@@ -14,7 +14,7 @@ from torch import Tensor
 from sipbench.checkpoints import at_home
 from sipbench.datasets.arrays import Place, kernel, picture, pixels, shades, variable
 from sipbench.datasets.base import Dataset
-from sipbench.datasets.layouts import SPLITS
+from sipbench.datasets.layouts import SPLITS, no_folder
 from sipbench.datasets.orientation import explains_better
 from sipbench.datasets.reading import BadImage
 from sipbench.datasets.releases import LAYOUTS, Pair
@@ -159,7 +159,7 @@ class Frames(Sequence[Tensor]):
 def _folder(root: Path, split: str) -> Path:
     """The folder of a split: its sub-folder of that name where there are such, else all is test."""
     if not root.is_dir():
-        raise UserError(f"pairs: no folder {root.absolute()}: name one with dataset.root=FOLDER")
+        raise UserError(f"pairs: {no_folder(root)}: name one with dataset.root=FOLDER")
     parts = [name for name in SPLITS if (root / name).is_dir()]
     if split in parts:
         return root / split

@@ -116,7 +116,8 @@ def _square(band: Image.Image, path: Path, size: int, crop: int | None, upsample
     if side > min(width, height):
         raise BadImage(f"{path}: is {width}x{height}, too small for a crop of {side}")
     if side < size and not upsample:
-        raise BadImage(f"{path}: its square of {side} pixels is smaller than {size}: ask for size={side} or upsample")
+        small = f"its square of {side} pixels is smaller than {size}"
+        raise BadImage(f"{path}: {small}: ask for size={side} or dataset.upsample=true")
     left, top = (width - side) // 2, (height - side) // 2
     band = band.crop((left, top, left + side, top + side))
     return band if side == size else band.resize((size, size), Image.Resampling.LANCZOS)

@@ -78,6 +78,9 @@ class BlindBlur(BlindOperator):
         """The shape of y; for the `valid` part larger by the box less one sample, the box being half of y or given."""
         if boundary != "valid":
             return y_shape
+        if size is not None and size > (most := min(y_shape[-2:])):
+            which = f"a box of {size} pixels is larger than the measurement of {y_shape[-2]} x {y_shape[-1]}"
+            raise ValueError(f"{which}: degradation.operator.size={most} or less")
         h, w = (n + (nearest_odd(n / 2) if size is None else size) - 1 for n in y_shape[-2:])
         return (*y_shape[:-2], h, w)
 

@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from sipbench.bench import store
@@ -63,3 +64,8 @@ def content(made: Any, kind: str = "png") -> bytes:
 def across(panels: int) -> tuple[int, float]:
     """How many panels stand side by side, and the width of all: a column for one, the page for more."""
     return (1, COLUMN) if panels == 1 else (min(3, panels) if panels != 4 else 2, PAGE)
+
+
+def heading(title: str, wide: int) -> str:
+    """A title in lines that fit above one of so many panels side by side."""
+    return fill(title, 90 // max(wide, 2))

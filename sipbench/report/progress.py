@@ -9,6 +9,8 @@ from typing import Any, TextIO
 
 from sipbench.safety.text import visible
 
+SHOWN = 5  # reasons for which images of a cell failed
+
 
 class Progress:
     """One line that renews itself on a terminal; elsewhere a line now and then.
@@ -36,7 +38,8 @@ class Progress:
     def cell(self, label: str) -> None:
         """The next cell begins."""
         self.at += 1
-        self.label, self.done, self.began, self.explained = label, 0, time.monotonic(), False
+        self.label, self.done, self.began = label, 0, time.monotonic()
+        self.explained: set[str] = set()
         self.batch_began = self.began
         self._tell("starting", force=True)
 
@@ -53,12 +56,13 @@ class Progress:
         self.batch_began = time.monotonic()
         failed = [row for row in rows if row["status"] != "ok"]
         self._tell(f"stored{f', {len(failed)} failed' if failed else ''}", 0.0, force=True)
-        if failed and not self.explained:
-            self._explain(failed[0])
+        for row in failed:
+            if row.get("reason") not in self.explained and len(self.explained) < SHOWN:
+                self._explain(row)
 
     def _explain(self, row: dict[str, Any]) -> None:
-        """The first failure of a cell, and where in the solver's own code it happened."""
-        self.explained = True
+        """A failure, for the first of its reason in a cell, and where in the solver's own code it happened."""
+        self.explained.add(row.get("reason", ""))
         lines = [
             f"image {row.get('image', '?')} failed: {row.get('reason', '')}",
             *(row.get("where") or "").splitlines(),

@@ -54,7 +54,7 @@ def export(cell: Cell, folder: str | Path, kind: str = "png") -> list[Path]:
         raise unknown("format", kind, FORMATS)
     stem = file_name(cell)
     return [
-        store.write_whole(at_home(folder) / f"{stem}-{image:06d}{ending}", content)
+        store.write_whole(at_home(folder) / f"{stem}-{image:06d}{ending}", content, "out")
         for image, estimate in kept(cell).items()
         for ending, content in _files(estimate, kind).items()
     ]

@@ -15,6 +15,7 @@ REACH = (4, 9, 15, 22, 30, 40, 52, 66, 82, 100)
 APART = 3.0  # between two labels side by side
 POINT = 4.0  # half the side of the square that a point keeps free
 FAR = 12.0  # from here on a line leads from the point to its label
+GROUND = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # the front does not cross a label
 
 
 def draw(axes: Any, points: Sequence[tuple[str, float, float]], size: float = 7) -> None:
@@ -29,11 +30,11 @@ def draw(axes: Any, points: Sequence[tuple[str, float, float]], size: float = 7)
     frame = tuple(axes.get_window_extent(renderer).extents)
     found = placed(anchors, [(box.width + APART, box.height) for box in boxes], frame)
     for text, (left, bottom, right, top), (x, y) in zip(texts, found, anchors, strict=True):
-        text.set(x=(left - x) * scale, y=(bottom - y) * scale, ha="left", va="bottom")
+        text.set(x=(left - x) * scale, y=(bottom - y) * scale, ha="left", va="bottom", bbox=GROUND, zorder=2)
         near = min(max(x, left), right), min(max(y, bottom), top)
         if abs(near[0] - x) + abs(near[1] - y) > FAR:
             ends = axes.transData.inverted().transform([(x, y), near])
-            axes.plot(*ends.T, color="0.6", lw=0.5, zorder=1)
+            axes.plot(*ends.T, color="0.6", lw=0.5, zorder=2.1)
 
 
 def placed(anchors: Sequence[Place], sizes: Sequence[Place], frame: Box) -> list[Box]:

@@ -117,6 +117,17 @@ def test_an_x_of_the_size_that_f_looks_for_is_taken_whole(mine):
     assert problem.y.shape[-1] == 18
 
 
+def test_an_x_of_the_size_of_y_is_no_truth_where_f_makes_smaller_images(mine):
+    rows = rows_of(cell(mine, "degradation=sr4", "images=1", METRICS))
+    assert rows["status"].tolist() == ["failed"]
+    assert "x is (3, 72, 72), y is (3, 72, 72), and the degradation looks for (3, 288, 288)" in rows["reason"][0]
+
+
+def test_a_box_that_is_larger_than_y_is_said_before_anything_is_solved(mine):
+    with pytest.raises(UserError, match="box of 73 pixels .* 72 x 72: degradation.operator.size=72 or less"):
+        Bench.of(cell(mine, "degradation=blind_unknown", "degradation.operator.size=73", "method=pan_l0"))
+
+
 def test_a_kernel_that_the_box_does_not_hold_is_said_before_anything_is_solved(mine, monkeypatch):
     monkeypatch.setattr(Bench, "solve", lambda *_: pytest.fail("solved"))
     with pytest.raises(UserError, match=r"7 x 7.*box of 5 x 5.*size=7") as error:

@@ -4,7 +4,8 @@ import resource
 
 import pytest
 
-from sipbench import cli
+from sipbench import cli, device
+from sipbench.errors import UserError
 
 SMALL = ["method=pinv", "size=32", "images=1", "metrics=[psnr]"]
 WRONG = [
@@ -72,6 +73,28 @@ def test_a_dataset_that_nothing_was_trained_on_says_what_there_is(capsys, tmp_pa
 def test_a_device_that_is_not_here_is_no_misspelling(cell):
     """A sweep for a cluster is composed where there is no GPU."""
     assert cell("method=pinv", "device=cuda:3")
+
+
+@pytest.mark.parametrize("name", ["mps", "cuda:99", "cuda"])
+def test_a_device_that_is_not_here_is_named_where_a_cell_would_run_on_it(name, monkeypatch):
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match=f"device '{name}' was asked for, but torch sees no .*: use device=cpu"):
+        device.choose(name)
+
+
+def test_a_gpu_of_another_number_says_how_many_there_are(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    with pytest.raises(UserError, match="device 'cuda:7' was asked for, and torch sees 2: cuda:0 to cuda:1"):
+        device.choose("cuda:7")
+    assert str(device.choose("cuda:1")) == "cuda:1"
+
+
+def test_a_prior_of_another_size_says_which_size(capsys, tmp_path):
+    assert cli.main(["method=dps", "size=32", "images=1", f"results={tmp_path}"]) == 2
+    assert "prior faces is for (3, 64, 64), not (3, 32, 32): size=64" in capsys.readouterr().err
 
 
 def test_a_billion_images_are_refused_without_allocating(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -43,6 +44,18 @@ def test_12_what_does_not_fit_is_one_line_before_any_work(photographs, capsys, t
         assert code == 2 and not out and len(lines) == 1 and said in lines[0]
     assert "size=64" in lines[0]
     assert not (tmp_path / "ergebnisse ü").exists()
+
+
+def test_each_reason_of_failed_images_is_told_once(photographs, capsys):
+    folder = Path(next(word for word in photographs if "root" in word).partition("=")[2])
+    for i in (1, 3, 5):
+        (folder / f"{i}.png").write_text("no picture")
+    (folder / "7.png").write_bytes((folder / "7.png").read_bytes()[:3000])
+    code, _, lines = say(capsys, *photographs, "size=64", "batch_size=10")
+    told = [line for line in lines if line.startswith("image ")]
+    assert code == 1 and [line.split()[1] for line in told] == ["1", "3", "5", "7"]
+    assert lines[-1].startswith("sipbench: 4 of 10 images failed: ") and "1.png" in lines[-1]
+    assert "and 3 for other reasons" in lines[-1]
 
 
 def test_16_a_sweep_writes_where_it_is_told(photographs, capsys, tmp_path):

@@ -19,12 +19,30 @@ from sipbench.errors import UserError
         (["memory_limit.x.y=4"], "memory_limit is a value, and holds no others"),
         (["mthod.solver.steps=3"], "unknown option 'mthod'. Did you mean method\\?"),
         (["size"], "size"),
+        (["method=DPS"], "unknown method 'DPS'. Did you mean dps\\?"),
+        (["method=unet", "method.solver.steps=3"], "unknown option 'method.solver.steps'. Known"),
+        (["method=dps", "steps=3"], "unknown option 'steps'. Did you mean method.solver.steps\\?"),
+        (["method=dps", "solver.steps=3"], "unknown option 'solver.steps'. Did you mean method.solver.steps\\?"),
+        (["dataset=folder", "root=mine"], "unknown option 'root'. Did you mean dataset.root\\?"),
+        (["sigma=0.1"], "unknown option 'sigma'. Did you mean degradation.noise.sigma\\?"),
+        (["+sedd=3"], "unknown option 'sedd'. Did you mean seed\\?"),
+        (["+probe=clock"], "^probe is chosen already: probe=clock, without the \\+$"),
+        (["+recipe=tradeoff", "method=unet"], "^recipe is chosen already: recipe=tradeoff, without the \\+$"),
+        (["++sedd.x=3"], "unknown option 'sedd'. Did you mean seed\\?"),
     ],
 )
 def test_a_mistake_is_named_and_mended(words, said):
     with pytest.raises(UserError, match=said) as error:
         configs.compose(words)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("word", ["method=pinv,", "method=,", "seed=1,,2"])
+def test_a_sweep_that_lacks_a_value_is_told_about_its_comma(word):
+    from sipbench.cli.hydra import expand
+
+    with pytest.raises(UserError, match=f"{word} cannot be read: a value is missing beside a comma$"):
+        expand([word])
 
 
 def test_a_negative_sigma(cell):

@@ -246,7 +246,7 @@ def test_a_missing_empty_or_impossible_folder_is_said_in_one_line(tmp_path, kind
             kind(root=str(tmp_path / name))
         text = str(caught.value)
         assert text.startswith(kind.name) and str(tmp_path / name) in text and "\n" not in text
-        assert "dataset.root=FOLDER" in text
+        assert "dataset.root=FOLDER" in text and " recursive=true" not in text
 
 
 @pytest.mark.parametrize("options", [{"split": "tset"}, {"size": 0}, {"crop": -1}, {"size": "big"}, {"root": ""}])
@@ -264,7 +264,7 @@ def test_celeba_keeps_the_width_and_is_enlarged_on_demand(tmp_path):
     face = CelebA(root=str(tmp_path), size=148, crop=148).load([0])
     np.testing.assert_allclose(as_array(face)[0], decoded[35:183, 15:163], atol=1e-4)
     assert CelebA(root=str(tmp_path), size=256, upsample=True).load([0]).shape == (1, 3, 256, 256)
-    with pytest.raises(BadImage, match="178 pixels is smaller than 256"):
+    with pytest.raises(BadImage, match="178 pixels is smaller than 256: .* or dataset.upsample=true"):
         CelebA(root=str(tmp_path), size=256).load([0])
 
 
@@ -275,6 +275,7 @@ def test_12_images_that_are_too_small_are_told_by_their_headers(tmp_path):
     said = data.unfit(range(10)) or ""
     assert "10 of 10 images are too small for size=256" in said and "70 x 90" in said
     assert "size=64" in said and "upsample=true" in said
+    assert "1 of 1 images is too small" in (data.unfit([3]) or "")
     assert only(tmp_path, size=64).unfit(range(10)) is None
     assert only(tmp_path, size=256, upsample=True).unfit(range(10)) is None
     assert "dataset.crop=64" in (only(tmp_path, size=256, crop=80, upsample=True).unfit([0]) or "")

@@ -7,6 +7,7 @@ from scipy.io import savemat
 
 from sipbench import configs
 from sipbench.datasets.base import Dataset, Paired
+from sipbench.datasets.measured import Measured
 from sipbench.datasets.pairs import Pairs
 from sipbench.datasets.reading import BadImage
 from sipbench.errors import UserError
@@ -142,6 +143,13 @@ def no_clean_blocks(root):
 def other_blocks(root):
     pairs.ntire(root)
     savemat(root / "siddplus_valid_gt_srgb.mat", {"siddplus_valid_gt_srgb": np.zeros((3, 16, 16, 3), np.uint8)})
+
+
+@pytest.mark.parametrize("kind", [Pairs, Measured])
+def test_a_file_in_the_place_of_a_folder_is_called_a_file(tmp_path, kind):
+    (tmp_path / "street.png").touch()
+    with pytest.raises(UserError, match="street.png is a file, not a folder: name one with dataset.root=FOLDER"):
+        kind(str(tmp_path / "street.png"))
 
 
 BROKEN = [

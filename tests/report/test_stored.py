@@ -25,6 +25,14 @@ def solve(problem):
 """
 
 
+def test_a_folder_that_refuses_is_named_with_the_word_that_chose_it(tmp_path, monkeypatch):
+    words = [*PINV, f"results={tmp_path / 'results'}"]
+    assert cli.main(words) == 0
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^cannot be written to .*file: .* Choose another with out=\.\.\.$"):
+        export(Cell.of(configs.compose(words), words), tmp_path / "file")
+
+
 def pixels(path):
     with Image.open(path) as image:
         return np.asarray(image).copy()

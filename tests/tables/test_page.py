@@ -163,6 +163,9 @@ def test_numbers_of_other_cells_get_no_pictures(tmp_path):
 def test_what_is_there_is_found_and_what_is_not_is_said(tmp_path):
     with pytest.raises(UserError, match="no table is there"):
         find.found([], [], tmp_path)
+    (tmp_path / "partial" / "demo").mkdir(parents=True)
+    with pytest.raises(UserError, match="no table is there .*; those in .*partial, .* are not shown"):
+        find.found([], [], tmp_path)
     with pytest.raises(UserError, match="nothing is there of table1"):
         find.found(["table1"], ["demo"], tmp_path)
     with pytest.raises(UserError, match="tabel1"):

@@ -275,7 +275,8 @@ def test_a_glance_says_of_how_many_images_a_mean_is(tmp_path):
     assert re.search(r"\| A⁺y \| [*]*22.50[*]* \|", psnr)
 
 
-def test_a_row_that_failed_on_an_image_is_on_no_front(tmp_path):
+def test_a_row_that_failed_on_an_image_is_on_no_front_and_the_legend_says_so(tmp_path, monkeypatch):
+    from sipbench.report import figures
     from sipbench.tables.views import pareto
 
     spec = whole(tmp_path, "method=pinv,dip", "images=6")
@@ -284,7 +285,26 @@ def test_a_row_that_failed_on_an_image_is_on_no_front(tmp_path):
     put(dip, [*(row(i, lpips=0.01) for i in range(5)), failure(5, "non-finite output")])
     points = pareto._points(spec, tables.collect(spec), spec.pairs[0])
     assert [(title, whole) for title, *_, whole in points] == [("A⁺y", True), ("DIP", False)]
+    drawn, content = [], figures.content
+    monkeypatch.setattr(figures, "content", lambda made, kind="png": drawn.append(made) or content(made, kind))
     assert [path.suffix for path in pareto.write(spec, tables.collect(spec))] == [".png", ".pdf"]
+    assert [text.get_text() for text in drawn[0].legends[0].texts][-1] == "not all images, on no front"
+
+
+def test_a_long_title_stays_within_its_picture(tmp_path, monkeypatch):
+    from sipbench.report import figures
+    from sipbench.tables.spec import TableSpec
+    from sipbench.tables.views import pareto
+
+    drawn, content, long = [], figures.content, "Circular Gaussian blur of 2 pixels, noise of 0.02, photographs"
+    monkeypatch.setattr(figures, "content", lambda made, kind="png": drawn.append(made) or content(made, kind))
+    monkeypatch.setattr(TableSpec, "problem_title", lambda *_: long)
+    spec = whole(tmp_path, "degradation=sr4,inpaint70", "method=pinv", "images=6")
+    fill(spec, {"pinv": 20})
+    pareto.write(spec, tables.collect(spec))
+    boxes = [axes.title.get_window_extent(drawn[0].canvas.get_renderer()) for axes in drawn[0].axes]
+    assert len(boxes) == 2 and boxes[0].x1 < boxes[1].x0
+    assert boxes[0].x0 > 0 and boxes[1].x1 < drawn[0].bbox.x1 and boxes[0].y1 <= drawn[0].bbox.y1
 
 
 def test_the_head_explains_every_word_of_the_column_options(filled, tmp_path):

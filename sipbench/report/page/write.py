@@ -30,7 +30,7 @@ ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 def save(page: Page, path: Path) -> Path:
     """Write the page, whole or not at all."""
-    return write_whole(path, html(page).encode("utf-8", "backslashreplace"))  # halves of characters: JSON's own escapes
+    return write_whole(path, html(page).encode("utf-8", "backslashreplace"), "out")  # of half a character JSON's escape
 
 
 def html(page: Page) -> str:

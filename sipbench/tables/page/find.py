@@ -45,7 +45,9 @@ def found(names: Sequence[str], profiles: Sequence[str], results: Path) -> list[
     if lost:
         raise UserError(f"nothing is there of {lost[0]} below {results}: sipbench table {lost[0]} computes it")
     if not every:
-        raise UserError(f"no table is there below {results}: sipbench table table1 computes one")
+        part = results / "partial"
+        more = f"; those in {part}, of which something was changed, are not shown" if part.is_dir() else ""
+        raise UserError(f"no table is there below {results}: sipbench table table1 computes one{more}")
     return every
 
 

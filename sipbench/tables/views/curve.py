@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from sipbench.report import figures, palette
@@ -148,7 +147,7 @@ def _draw(spec: TableSpec, curves: list[Curve], path: Path) -> list[Path]:
         axes = figure.subplots(tall, wide, sharex=True, squeeze=False).ravel()
         for axis, (pair, drawn) in zip(axes, panels.items(), strict=False):
             _panel(axis, drawn)
-            axis.set_title(fill(spec.problem_title(*pair), 90 // max(wide, 2)))  # letters that fit above a panel
+            axis.set_title(figures.heading(spec.problem_title(*pair), wide))
             named |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
         for axis in axes[len(panels) :]:
             axis.remove()

@@ -1,6 +1,6 @@
 """Quality against what it costs: a point a row, and the front of those that none is both better and cheaper than.
 
-A row that did not solve all images is a hollow point: its mean is of other images, and it is on no front.
+A row that did not solve all images is a cross: its mean is of other images, and it is on no front.
 """
 
 from __future__ import annotations
@@ -67,21 +67,20 @@ def _draw(spec: TableSpec, problems: list[list[Point]], path: Path) -> list[Path
     with figures.figure(width, HEIGHT * tall) as figure:
         for k, (pair, points) in enumerate(shown):
             axes = figure.add_subplot(tall, wide, k + 1)
-            where, edges = [point[1:3] for point in points], [colours[title] for title, *_ in points]
-            faces = [edge if whole else "none" for edge, (*_, whole) in zip(edges, points, strict=True)]
-            axes.scatter(*zip(*where, strict=True), s=12, facecolors=faces, edgecolors=edges, zorder=3)
+            for title, cost, value, whole in points:
+                axes.scatter(cost, value, s=12, color=colours[title], marker="o" if whole else "x", zorder=3)
             able = [(cost, value) for _, cost, value, whole in points if whole]
             chosen = [able[i] for i in front(able, higher_is_better=measure.higher_is_better is not False)]
             axes.plot([cost for cost, _ in chosen], [value for _, value in chosen], "--", color="0.5", lw=0.8, zorder=0)
             drawn.append((axes, [point[:3] for point in points]))
             axes.margins(0.15)
             axes.set_xscale("log")
-            if _far_apart([value for _, value in where]):
+            if _far_apart([value for _, _, value, _ in points]):
                 axes.set_yscale("log")
             axes.set_xlabel("seconds an image")
             axes.set_ylabel(measure.title)
-            axes.set_title(spec.problem_title(*pair))
-        _legend(figure, families)
+            axes.set_title(figures.heading(spec.problem_title(*pair), wide))
+        _legend(figure, families, few=not all(whole for _, points in shown for *_, whole in points))
         figure.canvas.draw()  # from here on everything has its place
         figure.set_layout_engine("none")
         for axes, points in drawn:
@@ -95,9 +94,11 @@ def _far_apart(values: list[float]) -> bool:
     return min(values) > 0 and max(values) > FAR * min(values)
 
 
-def _legend(figure: Any, families: Mapping[str, str]) -> None:
-    """A dot a family, below all panels."""
+def _legend(figure: Any, families: Mapping[str, str], *, few: bool) -> None:
+    """A dot a family, below all panels, and a cross where a row has not all images."""
     from matplotlib.lines import Line2D
 
     dots = [Line2D([], [], ls="", marker="o", color=colour, label=family) for family, colour in families.items()]
+    if few:
+        dots.append(Line2D([], [], ls="", marker="x", color="0.3", label="not all images, on no front"))
     figure.legend(handles=dots, loc="outside lower center", ncols=len(dots), frameon=False, handletextpad=0.1)
