@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -268,12 +267,6 @@ def draw(indices: Sequence[int], size: int, dtype: torch.dtype = torch.float64) 
     return ((torch.cat(parts) * 255).round() / 255 * 2 - 1).float()
 
 
-@lru_cache(maxsize=4)
-def _drawn(indices: tuple[int, ...], size: int) -> Tensor:
-    """Those that were asked for last: a batch is posed more than once."""
-    return draw(indices, size)
-
-
 class Faces(Dataset):
     """Portraits drawn by formula: endless, free of rights, of any size, and the same on every machine.
 
@@ -300,8 +293,8 @@ class Faces(Dataset):
         for index in indices:
             if not 0 <= index < len(self):
                 raise UserError(f"index {index} is outside the {len(self)} pictures of split {self.split!r}")
-        chosen = tuple(SPLITS[self.split] + int(i) for i in indices)
-        return draw(chosen, self.size, torch.float32) if self.split == "train" else _drawn(chosen, self.size).clone()
+        dtype = torch.float32 if self.split == "train" else torch.float64
+        return draw([SPLITS[self.split] + int(i) for i in indices], self.size, dtype)
 
     def fingerprint(self, index: int) -> str:
         """What identifies a picture; it is drawn, so its name says all."""
