@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 FILE = Path(__file__).with_name("slow.txt")
-LIMIT = 0.5  # seconds of a test with all its parameters; what takes longer is not for `make quick`
+LIMIT = 0.3  # seconds of a test with all its parameters; what takes longer is not for `make quick`
 HEAD = "# Tests that make quick leaves out, measured by make slow: a function, or a whole file.\n"
 seconds: Counter[str] = Counter()
 
