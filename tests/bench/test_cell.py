@@ -121,3 +121,5 @@ def test_a_dataset_shows_the_split_and_the_size_that_are_asked_for(cell, tmp_pat
     )  # fmt: skip
     with pytest.raises(UserError, match="size=32 was asked for"):
         _ = replace(made, source=made.source | {"size": 64}).dataset
+    with pytest.raises(UserError, match="split=test names both"):  # test images under the name of validation images
+        _ = cell("split=validation", "dataset.split=test").dataset
