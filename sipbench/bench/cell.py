@@ -222,7 +222,9 @@ class Cell:
         if "split" not in known:
             raise UserError(f"{node['name']}: a dataset takes the split that it is to show, an argument split=...")
         if (own := node.get("split", self.split)) != self.split:
-            raise UserError(f"the dataset shows split {own!r} and the cell is of {self.split!r}: split={own} names both")
+            raise UserError(
+                f"the dataset shows split {own!r} and the cell is of {self.split!r}: split={own} names both"
+            )
         return {k: v for k, v in {"split": self.split, "size": self.size}.items() if k in known} | node
 
     @property
