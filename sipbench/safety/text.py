@@ -53,10 +53,13 @@ def _held(found: re.Match[str]) -> str:
     return 2 * found[1] + r"\|"
 
 
-def csv(frame: pd.DataFrame, digits: int = 6) -> str:
-    """A frame as CSV, numbers to so many digits; text that a spreadsheet takes for a formula gets an apostrophe."""
+def csv(frame: pd.DataFrame, digits: int | None = 6) -> str:
+    """A frame as CSV, numbers to so many digits or, of None, as they are to the last bit.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
     kept = frame.map(cell)  # pyright: ignore
-    return kept.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n")
+    return kept.to_csv(index=False, float_format=f"%.{digits}g" if digits else None, lineterminator="\n")
 
 
 def cell(value: Any) -> Any:

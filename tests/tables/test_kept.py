@@ -16,7 +16,7 @@ from sipbench.tables.views import show
 
 from .fake import failure, fill, put, row, whole
 
-LEVELS = {"pinv": 20.0, "tv": 21 + 1 / 3, "dip": 22.0}
+LEVELS = {"pinv": 20.0, "tv": 21 + 1 / 3, "dip": 22.0}  # a third is kept to the last bit
 
 
 def small(tmp_path, *words):
@@ -47,7 +47,7 @@ def test_a_line_is_an_image_with_all_that_is_shown_of_it(tmp_path):
     lines = pd.read_csv(tmp_path / "results" / "demo" / "table1-images.csv")
     assert len(lines) == 3 * 4 and not lines.duplicated(["method", "image"]).any()
     assert {"psnr", "oracle_psnr", "ssim", "lpips_alex", "residual_ratio", "seconds", "evaluations"} <= set(lines)
-    assert lines[lines.method == "tv"].psnr.tolist() == pytest.approx([21 + 1 / 3 + i for i in range(4)], abs=1e-7)
+    assert lines[lines.method == "tv"].psnr.tolist() == [21 + 1 / 3 + i for i in range(4)]
     assert set(lines.cell) == {cell.hash for entry in kept.planned for cell in entry.cells}
 
 

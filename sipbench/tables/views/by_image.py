@@ -14,13 +14,11 @@ from sipbench.tables.views.grid import write_text
 if TYPE_CHECKING:
     import pandas as pd
 
-DIGITS = 9  # of a number: all that a float32 has
-
 
 def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
     """NAME-images.csv; nothing where nothing is stored yet."""
     found = frame(spec)
-    return [write_text(kept.beside(spec.folder, spec.name), csv(found, DIGITS))] if len(found) else []
+    return [write_text(kept.beside(spec.folder, spec.name), csv(found, digits=None))] if len(found) else []
 
 
 def frame(spec: TableSpec) -> pd.DataFrame:
