@@ -130,18 +130,6 @@ class Trial:
         return [self.run(self.problem.select(slice(i, i + 1))) for i in range(2)]
 
     @cached_property
-    def swapped(self) -> Problem:
-        """The same two images in the other order."""
-        posed = self.pose([1, 0])
-        return replace(posed, y=posed.y.to(self.problem.y.dtype))
-
-    @cached_property
-    def after_a_loud_one(self) -> Run:
-        """The same with the measurement that comes first ten times as loud."""
-        y = self.swapped.y
-        return self.run(replace(self.swapped, y=torch.cat([10 * y[:1], y[1:]])))
-
-    @cached_property
     def precise(self) -> Trial | None:
         """The same trial in double precision; None where the solver cannot run in it."""
         networks = {name: copy.deepcopy(net).double() for name, net in self.bench.networks.items()}
