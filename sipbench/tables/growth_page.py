@@ -58,13 +58,14 @@ def _recipe(spec: TableSpec) -> str:
 
 def _begun(spec: TableSpec) -> str:
     """Whether subsets differ in more than their images."""
-    seeds = {cell.recipe["schedule"].get("seed", 0) for entry in spec.planned for cell in entry.cells if cell.recipe}
+    trained = [cell for entry in spec.planned for cell in entry.cells if cell.recipe]
+    seeds = {cell.recipe["schedule"].get("seed", 0) for cell in trained if cell.recipe}
     if len(seeds) > 1:
         return "Each subset begins with weights of its own."
-    return (
-        "On every subset a method begins with the same weights and sees the same noise: how far another training of "
-        "the same images would lie is in no interval."
-    )
+    others = "How far another training of the same images would lie is in no interval."
+    if len({cell.seed for cell in trained}) == 1:
+        return others
+    return f"On every subset a method begins with the same weights and sees the same noise. {others}"
 
 
 def _means(spec: TableSpec, grown: list[Growth]) -> str:

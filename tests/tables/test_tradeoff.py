@@ -160,6 +160,8 @@ def test_the_page_says_whether_trainings_share_their_random_numbers(tmp_path):
     )
     assert "same weights" in one and "another training" in one
     assert "same weights" not in own and "weights of its own" in own
+    alone = tradeoff.text(load(tmp_path, *words[:2], "seed=0"), pd.DataFrame())  # of a single subset neither is said
+    assert "another training" in alone and "same weights" not in alone and "weights of its own" not in alone
 
 
 def test_the_widths_of_each_subset_are_told_and_no_mean_of_them(tmp_path):
