@@ -39,8 +39,8 @@ def network_denoiser(net: nn.Module | None) -> Denoiser:
     weight = next(net.parameters())
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        level = sigma.to(weight).clamp(min=LEAST_LEARNED).expand(len(x))
-        return net(x.to(weight.dtype), level).to(x.dtype)
+        level = weight.new_zeros(len(x)) + sigma.to(weight.dtype)  # a scalar is on the CPU, from where a copy would wait
+        return net(x.to(weight.dtype), level.clamp(min=LEAST_LEARNED)).to(x.dtype)
 
     return denoise
 

@@ -20,6 +20,7 @@ from sipbench.operators.breaking import break_symmetry
 from sipbench.problem import Problem, Rng
 
 AT_ONCE = 2**26  # distances
+BLOCK = 100  # steps whose pairs are drawn together: they are drawn on the CPU, and a copy from there waits
 
 
 def mlp(
@@ -48,12 +49,13 @@ def mlp(
         Regressor(y, [*widths, x.shape[1]], part.rng.child("theta").portable)
         for part, (y, x) in zip(parts, pairs, strict=True)
     ]
-    streams = problem.rng.child("batches").portable
+    streams, block = problem.rng.child("batches").portable, torch.zeros(0)
     optimiser = torch.optim.Adam([p for net in nets for p in net.parameters()], lr=lr)
     for k in problem.steps(steps):
         optimiser.param_groups[0]["lr"] = lr * min(1.0, 2 * (steps - k) / steps)
         optimiser.zero_grad()
-        for (y, x), net, u in zip(pairs, nets, streams.uniform(batch), strict=True):
+        block = block if k % BLOCK else streams.uniform(BLOCK, batch)
+        for (y, x), net, u in zip(pairs, nets, block[:, k % BLOCK], strict=True):
             i = (u * len(y)).long().clamp(max=len(y) - 1)
             (net(y[i]) - x[i]).square().mean().backward()
         optimiser.step()

@@ -53,13 +53,13 @@ def restoration_prior(
     H = BicubicDownsampling(problem.shape, problem.rng, factor=factor)
     x = f.T(y)
     L = each(norms(problem).square(), x)
-    x = x / L
+    x, seen = x / L, H.norm**2
 
     def R(x: Tensor) -> Tensor:
         return net(H.pinv(H(x)).to(weight.dtype)).to(x.dtype)
 
     def system(v: Tensor) -> Tensor:
-        return H.T(H(v)) / H.norm**2 + epsilon * v + gamma * f.T(f(v)) / L
+        return H.T(H(v)) / seen + epsilon * v + gamma * f.T(f(v)) / L
 
     for _ in problem.steps(iterations):
         z = x - gamma * tau * (x - R(x))

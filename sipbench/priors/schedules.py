@@ -55,6 +55,7 @@ class VariancePreserving(Schedule):
     def __init__(self, scheduler: dict[str, Any], noisiest: float | None = None) -> None:
         products = torch.cat([torch.ones(1, dtype=torch.float64), alphas_cumprod(scheduler)])
         self._angle = torch.atan2((1 - products).sqrt(), products.sqrt())
+        self._ends, self._tables = (float(self._angle[1]), float(self._angle[-1])), dict[torch.device, Tensor]()
         self.T = len(products) - 1
         levels = self._angle[1:].tan()
         self.first = self.T if noisiest is None else int((levels <= noisiest).sum())
@@ -79,13 +80,13 @@ class VariancePreserving(Schedule):
     def scales(self, t: Tensor) -> tuple[Tensor, Tensor]:
         index = self._index(t)
         low = index.floor().long().clamp(0, self.T - 1)
-        table = self._angle.to(t.device)
+        table = self._table(t.device)
         angle = torch.lerp(table[low], table[low + 1], index - low)
         return angle.cos(), angle.sin()
 
     def time_at(self, level: Tensor) -> Tensor:
-        table = self._angle.to(level.device)
-        angle = level.double().atan().clamp(float(table[1]), float(table[-1]))
+        table = self._table(level.device)
+        angle = level.double().atan().clamp(*self._ends)
         low = (torch.searchsorted(table, angle) - 1).clamp(0, self.T - 1)
         return (low + (angle - table[low]) / (table[low + 1] - table[low])) / self.T
 
@@ -95,6 +96,12 @@ class VariancePreserving(Schedule):
 
     def training_times(self, u: Tensor) -> Tensor:
         return ((u.double() * self.T).floor().clamp(max=self.T - 1) + 1) / self.T
+
+    def _table(self, device: torch.device) -> Tensor:
+        """The angles on the device of a time or a level for each image, copied there once: a copy would wait."""
+        if device not in self._tables:
+            self._tables[device] = self._angle.to(device)
+        return self._tables[device]
 
     def _index(self, t: Tensor) -> Tensor:
         """t T, with the rounding of the division by T taken back."""

@@ -80,3 +80,12 @@ def test_it_ends_where_data_and_restorer_meet(operator):
 
     ours = restoration_prior(problem, net=net, factor=2, iterations=60, gamma=3.0, tau=tau, epsilon=epsilon, inner=25)
     assert gap(ours, known.images(solve)) < 1e-5
+
+
+def test_the_norm_of_H_is_asked_once(monkeypatch):
+    """It is a wait for a GPU, and no part of a step."""
+    problem, _, _, net = parts("blur")
+    asked, norm = [], BicubicDownsampling.norm
+    monkeypatch.setattr(BicubicDownsampling, "norm", property(lambda H: asked.append(1) or norm.fget(H)))
+    restoration_prior(problem, net=net, factor=2, iterations=2, inner=3)
+    assert len(asked) == 1
