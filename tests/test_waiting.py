@@ -13,13 +13,17 @@ from sipbench import configs
 from tests.listed import METHODS
 
 
-FOREIGN = ("admm_bm3d", "dpir_official")  # BM3D filters on the CPU; 33 million weights, the code is that of dpir_drunet
+LEFT_OUT = (
+    "admm_bm3d",  # BM3D filters on the CPU
+    "dpir_official",  # the code of dpir_drunet with 33 million weights
+    *("pan_dcp", "pan_l0"),  # a step is some thousand launches, and waits some ten times
+)
 
 
 def own_loop(name):
     """A solver with a loop of its own, whose `check` says how many steps; not one that hands over to foreign code."""
     check = configs.read("method", name).get("check", {})
-    return name not in FOREIGN and any(isinstance(check.get(count), int) for count in ("steps", "iterations"))
+    return name not in LEFT_OUT and any(isinstance(check.get(count), int) for count in ("steps", "iterations"))
 
 
 SOLVERS = [name for name in METHODS if own_loop(name)]
@@ -29,8 +33,6 @@ LOOKS = {  # who waits more often in more steps, and why
     "watch.py": "the curve of a run: as many snapshots as the logarithm of its steps, off the solver's clock",
     "cdim.py": "the network is asked for those images alone that are not plausible yet, until all are",
     "qp.py": "the certificate, after the loop: it ends where nothing changes to the bit",
-    "pan_latent.py": "how often the weights are doubled; a step of Pan's is some thousand launches",
-    "pan_kernel.py": "which pixels of its kernel hang together",
 }
 # Besides, untrained networks, DMPlug and SQP ask each 20th iteration whether all images are done, ReSample in its fits.
 

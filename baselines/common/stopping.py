@@ -28,14 +28,14 @@ def fixed(x: Tensor, loss: Tensor | None = None) -> None:
 
 
 class Loss:
-    """The training loss itself; a new least one counts where it is lower by more than 0.5 % (Deep Decoder's rule)."""
+    """The training loss itself; a new one is the least where the least is above 1.005 of it (Deep Decoder's rule)."""
 
     def __init__(self, like: Tensor) -> None:
         self.least = torch.full((len(like),), torch.inf, dtype=torch.float64, device=like.device)
 
     def __call__(self, x: Tensor, loss: Tensor | None = None) -> Tensor:
         assert loss is not None
-        lower = loss < 0.995 * self.least
+        lower = 1.005 * loss.double() < self.least
         self.least = torch.where(lower, loss.double(), self.least)
         return torch.where(lower, self.least, torch.inf)
 

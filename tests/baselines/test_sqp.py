@@ -180,6 +180,18 @@ def test_the_smallest_combination_agrees_with_scipy():
         assert float(w[i] @ Q[i] @ w[i]) == pytest.approx(best.fun, rel=1e-5)
 
 
+def test_the_smallest_combination_waits_for_the_device_now_and_then(monkeypatch):
+    """It asks in each tenth iteration whether anything still changes."""
+    asked, equal = [], torch.equal
+    monkeypatch.setattr(torch, "equal", lambda a, b: asked.append(1) or equal(a, b))
+    rows = draw(5, 9, 12)
+    least_combination(rows @ rows.mT, 6, iterations=300)
+    assert 0 < len(asked) <= 2 * 30
+    asked.clear()
+    w = least_combination(torch.eye(2, dtype=torch.float64)[None], 2, iterations=300)
+    assert torch.equal(w, torch.full_like(w, 0.5)) and len(asked) <= 4
+
+
 def programs(b, n=4):
     """Random convex quadratic programs with two inequalities and an equation, starts, and their ends by scipy."""
     V = draw(b, 10, n)

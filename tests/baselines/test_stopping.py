@@ -114,9 +114,10 @@ def test_mistakes_are_named():
 
 
 def test_the_loss_rule_keeps_the_least_loss_that_is_half_a_percent_lower():
+    """As in the public code: best > 1.005 loss."""
     xs = iterates(4)
     stopper = make_stopper("loss", xs[0])
-    for k, (x, loss) in enumerate(zip(xs, (1.0, 0.9, 0.8999, 1.0), strict=True)):
+    for k, (x, loss) in enumerate(zip(xs, (1.005 * 0.9 + 1e-5, 0.9, 0.9 / 1.005 + 1e-5, 1.0), strict=True)):
         stopper.update(k, x, loss=torch.full((len(x),), loss))
     assert stopper.stopped.tolist() == [1] * 3 and torch.equal(stopper.best, xs[1])
     stopper.update(10**6, xs[0], loss=torch.full((3,), 1.0))
