@@ -70,7 +70,7 @@ def dmplug(
 
     x = torch.zeros(problem.shape, dtype=y.dtype, device=y.device)
     theta = {name: part.detach() for name, part in constrained(hidden).items()}
-    stopper = stop(x)
+    misfit, stopper = y.new_full((len(y),), torch.inf), stop(x, problem.rng)
     for k in problem.steps(iterations):
         with torch.enable_grad():
             x_hat, theta_hat = generate(problem, Z, levels, clip, checkpointing), constrained(hidden)
@@ -79,10 +79,10 @@ def dmplug(
             gradients = torch.autograd.grad(loss.sum(), unknowns)
         accepted = take(loss.detach(), gradients)
 
-        x = where(accepted, x_hat.detach(), x)
+        x, misfit = where(accepted, x_hat.detach(), x), torch.where(accepted, loss.detach(), misfit)
         theta = {name: where(accepted, part.detach(), theta[name]) for name, part in theta_hat.items()}
-        problem.show(x, loss=loss.detach())
-        stopper.update(k, x, theta=theta)
+        problem.show(x, loss=misfit)
+        stopper.update(k, x, loss=misfit, theta=theta)
         if k % 20 == 0 and stopper.done:
             break
     return Estimate(stopper.best, theta=(stopper.theta or theta) if f.blind else None, stopped=stopper.stopped)
