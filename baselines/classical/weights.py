@@ -9,9 +9,12 @@ from sipbench.problem import Problem
 
 
 def norms(f: LinearOperator, y: Tensor) -> Tensor:
-    """The largest singular value of each image's map, (B,); found once where all images have the same map."""
+    """The largest singular value of each image's map, (B,), to divide by: 1 of a map that is zero.
+
+    Found once where all images have the same map.
+    """
     count = len(y) if f.per_image else 1
-    return y.new_tensor([f.select(slice(i, i + 1)).norm for i in range(count)]).expand(len(y))
+    return y.new_tensor([f.select(slice(i, i + 1)).norm or 1.0 for i in range(count)]).expand(len(y))
 
 
 def weight(problem: Problem, c: float | None, lam: float) -> float:

@@ -23,7 +23,7 @@ def data_loss(kind: DataLoss, delta: float = 0.1) -> Loss:
     """
     losses: dict[str, Loss] = {
         "mse": lambda r: _mean(r.square()),
-        "rmse": lambda r: _mean(r.square()).sqrt(),
+        "rmse": lambda r: _mean(r.square()).clamp(min=torch.finfo(r.dtype).tiny).sqrt(),  # a root of 0 has no gradient
         "l1": lambda r: _mean(r.abs()),
         "huber": lambda r: _mean(torch.where(r.abs() <= delta, r.square() / 2, delta * (r.abs() - delta / 2))),
     }

@@ -118,6 +118,6 @@ def noise_of(problem: Problem) -> float:
 
 
 def norms(problem: Problem) -> Tensor:
-    """The largest singular value of the forward map of each image, (B,)."""
+    """The largest singular value of the forward map of each image, (B,), to divide by: 1 of a map that is zero."""
     f, count = problem.linear, len(problem.y) if problem.linear.per_image else 1
-    return problem.y.new_tensor([f.select(slice(i, i + 1)).norm for i in range(count)]).expand(len(problem.y))
+    return problem.y.new_tensor([f.select(slice(i, i + 1)).norm or 1.0 for i in range(count)]).expand(len(problem.y))

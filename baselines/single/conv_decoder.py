@@ -127,5 +127,5 @@ def scale(f: LinearOperator, x: Tensor, y: Tensor) -> Tensor:
     """|x_0| / |x| of each image, x_0 = f^T y <f f^T y, y> / |f f^T y|^2: the best multiple of the adjoint."""
     back = f.T(y)
     y_0 = f(back)
-    step = dot(y_0, y) / dot(y_0, y_0)
+    step = dot(y_0, y) / dot(y_0, y_0).clamp(min=torch.finfo(y.dtype).tiny)
     return each(step.abs() * norm(back) / norm(x), x)
