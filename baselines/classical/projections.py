@@ -8,13 +8,19 @@ https://arxiv.org/abs/physics/0306174 (shrinkwrap)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from baselines.common.phase import agree, far_field, magnitudes, overall, parts, residual
 from sipbench.problem import Problem
+
+
+def measured(problem: Problem) -> Problem:
+    """The problem with zeros where nothing is measured: behind a beamstop a detector may hold anything."""
+    valid = problem.f.valid
+    return problem if valid is None else replace(problem, y=torch.where(valid != 0, problem.y, 0))
 
 
 class Frame:
@@ -31,8 +37,8 @@ class Frame:
     def __init__(self, problem: Problem, restarts: int, box: float) -> None:
         if restarts < 1 or not 0 < box <= 1:
             raise ValueError(f"needs restarts >= 1 and a box in (0, 1], not restarts={restarts}, box={box}")
-        self.problem, self.f = problem, far_field(problem)
-        self.measured = magnitudes(problem)
+        self.problem, self.f = measured(problem), far_field(problem)
+        self.measured = magnitudes(self.problem)
         self.real, self.positive = "phase" not in self.f.symmetries, bool(getattr(self.f, "unit", False))
         self.channels, self.restarts = parts(problem), restarts
         m = torch.fft.ifftshift(self.measured, dim=(-2, -1))

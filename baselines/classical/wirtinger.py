@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from baselines.classical.projections import measured
 from baselines.common.phase import agree, magnitudes, overall, parts, phase_map, residual
 from sipbench.problem import Estimate, Problem
 
@@ -47,6 +48,7 @@ def wirtinger(
             9 in Chen and Candes, https://arxiv.org/abs/1505.05114, for few measurements.
         tolerance: an image counts as converged where the last step is below this part of z; it ends nothing.
     """
+    problem = measured(problem)
     y, A, At = _maps(problem)
     z, g = _spectral(problem, A, At, y if truncate is None else y * (y <= truncate * _mean(y)), power)
     z = z * (y.sum(2, keepdim=True) / g).sqrt()

@@ -25,10 +25,9 @@ def far_field(problem: Problem) -> FarField:
 
 
 def magnitudes(problem: Problem) -> Tensor:
-    """The measured |A x|, of the shape of y. What noise made negative is zero, and so is what was not measured."""
-    f, y = phase_map(problem), problem.y.clamp(min=0)
-    y = y if f.valid is None else torch.where(f.valid != 0, y, 0)
-    return y.sqrt() if f.intensity else y
+    """The measured |A x|, of the shape of y. What noise made negative is zero."""
+    y = problem.y.clamp(min=0)
+    return y.sqrt() if phase_map(problem).intensity else y
 
 
 def parts(problem: Problem) -> int:
