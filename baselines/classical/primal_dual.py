@@ -49,13 +49,19 @@ class Data:
         self.start = x / each(self.norm.square(), x)
         self.smoothness = self.norm.square() if self.svd is None else torch.zeros_like(self.norm)
 
-    def step(self, x: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        if self.svd is None or self.seen is None:
-            z = v - each(tau, x) * self.f.T(self.f(x) - self.y)
-            return z.clamp_(-1, 1) if self.box else z
-        s, a = self.svd.s, self.svd.Vt(v)
-        gain = s / (s.square() + each(1 / tau, a))
-        return v + self.svd.V(gain * (self.seen - s * a))
+    def stepping(self, tau: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """The step from x and v, for a tau of each image, (B,)."""
+        svd, seen = self.svd, self.seen
+        if svd is None or seen is None:
+
+            def explicit(x: Tensor, v: Tensor) -> Tensor:
+                z = v - each(tau, x) * self.f.T(self.f(x) - self.y)
+                return z.clamp_(-1, 1) if self.box else z
+
+            return explicit
+        s = svd.s
+        gain = s / (s.square() + each(1 / tau, seen))
+        return lambda x, v: v + svd.V(gain * (seen - s * svd.Vt(v)))
 
     def loss(self, x: Tensor) -> Tensor:
         return (self.f(x) - self.y).square().flatten(1).sum(1) / 2
@@ -93,12 +99,12 @@ def minimise(
     """
     stacked = z.ndim > data.start.ndim
     tau = 1 / (data.smoothness + sigma * bound)
-    tau_z = each(tau, z)
+    tau_z, step = each(tau, z), data.stepping(tau)
     relax, stopped, ran = torch.full_like(tau, rho), torch.zeros_like(tau, dtype=torch.long), 0
     for k in data.problem.steps(iterations):
         v = K_T(u).mul_(-tau_z).add_(z)
         x = z[:, 0] if stacked else z
-        x_new = data.step(x, v[:, 0] if stacked else v, tau)
+        x_new = step(x, v[:, 0] if stacked else v)
         moved = torch.cat([x_new[:, None], v[:, 1:]], 1).sub_(z) if stacked else x_new - x
         dual = project(K(torch.add(z, moved, alpha=2)).mul_(sigma).add_(u))
         z.addcmul_(moved, each(relax, z))
@@ -106,8 +112,7 @@ def minimise(
         ran = k + 1
         if ran % CHECK == 0:
             data.problem.show(x, loss=data.loss(x) + penalty(z))
-            step = moved[:, 0] if stacked else moved
-            still = rho * norm(step) <= tolerance * norm(x)
+            still = rho * norm(moved[:, 0] if stacked else moved) <= tolerance * norm(x)
             stopped = torch.where(still & (relax > 0), ran, stopped)
             relax = relax.masked_fill(still, 0.0)
             if not bool((relax > 0).any()):

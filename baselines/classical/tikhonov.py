@@ -68,10 +68,9 @@ def tikhonov(
     if isinstance(f, Denoise):
         return _solved(problem, m + F.filtered(r, s / (s + noise)))
 
-    d = seen(problem, F, probes)
-    system = PCG(
-        lambda v: f.T(f(v)) + F.filtered(v, noise / s), lambda v: F.filtered(v, 1 / (d + noise / s)), f.T(r), tolerance
-    )
+    ridge = noise / s
+    inverse = 1 / (seen(problem, F, probes) + ridge)
+    system = PCG(lambda v: f.T(f(v)) + F.filtered(v, ridge), lambda v: F.filtered(v, inverse), f.T(r), tolerance)
     for k in problem.steps(iterations):
         system.step()
         if k % 10 == 9:

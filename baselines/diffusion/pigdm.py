@@ -49,14 +49,14 @@ def pigdm(
     """
     y, f, prior, rng = problem.y, problem.linear, problem.prior, problem.rng
     gain, variance = conditioning(f, y.dtype), max(problem.sigma, LEAST_SIGMA) ** 2
-    times = prior.times(steps)
+    times, y_bar = prior.times(steps), None if noisy else f.pinv(y)
     x_t = start(problem, level(problem, times[0]))
     for now, then in descend(problem, times):
         with torch.enable_grad():
             x_t.requires_grad_()
             x_hat = prior.denoise(x_t, now.t)
         residual, r2 = y - f(x_hat.detach()), now.sigma**2 / (now.alpha**2 + now.sigma**2)
-        v = r2 * gain(residual, r2, variance) if noisy else f.pinv(y) - f.pinv(f(x_hat.detach()))
+        v = r2 * gain(residual, r2, variance) if y_bar is None else y_bar - f.pinv(f(x_hat.detach()))
         g = weight * torch.autograd.grad(x_hat, x_t, v)[0]
 
         x_t, x_hat, z = x_t.detach(), x_hat.detach(), rng.normal_like(x_t)

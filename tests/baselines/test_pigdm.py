@@ -65,3 +65,13 @@ def test_no_noise_at_all_is_no_division_by_zero():
     x = pigdm(problem, steps=20)
     assert x.isfinite().all()
     assert gap(problem.y, problem.f(x)) < 0.2
+
+
+def test_the_pseudo_inverse_of_y_is_found_once(monkeypatch):
+    """It may be conjugate gradients."""
+    problem = pose(OPERATORS["bicubic"], n=2)
+    asked, kind = [], type(problem.f)
+    pinv = kind.pinv
+    monkeypatch.setattr(kind, "pinv", lambda f, y: asked.append(1) or pinv(f, y))
+    pigdm(problem, steps=3, noisy=False)
+    assert len(asked) == 1 + 3
