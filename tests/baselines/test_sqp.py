@@ -1,11 +1,13 @@
 """BFGS-SQP and its small programs: known minimisers and multipliers, a dense matrix, a certificate that can fail."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
 from scipy.optimize import minimize
 from torch.nn.functional import softmax
 
-from baselines.optimisers import sqp
+from baselines.optimisers import qp, sqp
 from baselines.optimisers.qp import least_combination, within_box
 from baselines.optimisers.sqp import SQP
 from sipbench.problem import Rng
@@ -30,9 +32,9 @@ def quadratic(x):
     return (x - a).square().sum(1) / 2, torch.stack([x[:, 0] - 1, x[:, 1], x[:, 0] + x[:, 1] - 9], 1)
 
 
-def solve(functions, start, steps, **options):
+def solve(functions, start, steps, optimiser=SQP, **options):
     x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-    solver = SQP([x], history=100, **options)
+    solver = optimiser([x], history=100, **options)
     for _ in range(steps):
         solver.step(*functions(x))
     return solver
@@ -49,7 +51,7 @@ def test_the_nonsmooth_example_of_the_paper_to_the_last_digit(rescale):
 
 
 def test_a_quadratic_program_with_known_multipliers():
-    solver = solve(quadratic, STARTS, 150, mu=4.0)
+    solver = solve(quadratic, STARTS, 80, mu=4.0)
     torch.testing.assert_close(solver.x, torch.tensor([[1.0, 0.0]] * 3, dtype=torch.float64), atol=1e-7, rtol=0)
     assert solver.stationarity().max() < 1e-6
     assert solver.mu.max() <= 1 + 1e-6  # the penalty is exact for mu at most 1 over the largest multiplier
@@ -75,11 +77,8 @@ def witness(optimiser):
         (on_a_line, STARTS, [0.5, 3.5], 1e-8),
         (sphere, [[1.0, -0.2, 0.1, 0.3], [2.0, 2.0, 2.0, 2.0]], [1.0, 0.0, 0.0, 0.0], 1e-6),
     ):
-        x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-        solver = optimiser([x], history=100)
-        for _ in range(200):
-            solver.step(*functions(x))
-        expected = torch.tensor(end, dtype=torch.float64).expand_as(x)
+        solver = solve(functions, start, 100, optimiser)
+        expected = torch.tensor(end, dtype=torch.float64).expand_as(solver.x)
         torch.testing.assert_close(solver.x, expected, atol=near, rtol=0)
         least = functions(expected)[0]
         torch.testing.assert_close(solver.F[:, 0], least, atol=1e-12, rtol=0)
@@ -219,7 +218,7 @@ def programs(b, n=4):
 
 
 def test_inequalities_beside_an_equation_agree_with_scipy():
-    functions, starts, ends = programs(24)
+    functions, starts, ends = programs(12)  # sweeps alone strand two of them
     solver = solve(functions, starts, 100)
     assert (solver.x - ends).abs().max() < 1e-4
 
@@ -235,8 +234,17 @@ def test_the_box_program_of_nearly_parallel_gradients(condition):
     assert slope[(lam > low) & (lam < 1)].abs().max() < 1e-6
 
 
+def witness_rounding(optimiser):
+    """On e = 0 the sign of e is that of its rounding; and a matrix that was given up is forgotten.
+
+    Where the small programs are solved by sweeps, as those of many constraints are, one of these starts is stranded
+    without the one, two without the other.
+    """
+    start = torch.tensor(STARTS, dtype=torch.float64).repeat(2, 1) + 1e-13 * draw(120, 2)[-6:]
+    with patch.object(qp, "FEW", 1):
+        solver = solve(on_a_line, start.tolist(), 120, optimiser)
+    torch.testing.assert_close(solver.x, torch.tensor([0.5, 3.5]).double().expand(6, 2), atol=1e-8, rtol=0)
+
+
 def test_rounding_does_not_strand_it_on_an_equation():
-    """On e = 0 the sign of e is that of its rounding; and a matrix that was given up is forgotten."""
-    start = torch.tensor(STARTS, dtype=torch.float64).repeat(40, 1) + 1e-13 * draw(120, 2)
-    solver = solve(on_a_line, start.tolist(), 120)
-    torch.testing.assert_close(solver.x, torch.tensor([0.5, 3.5]).double().expand(120, 2), atol=1e-8, rtol=0)
+    witness_rounding(SQP)

@@ -81,6 +81,8 @@ MUTANTS: list[Mutant] = [
         right="torch.maximum(ANY, low[i])",
         wrong="ANY.clamp(min=0)",
     ),
+    _sqp("the sign of rounding", right="ROUNDING = 1e-13", wrong="ROUNDING = -1.0", witness="rounding"),
+    _sqp("nothing is forgotten", right="ANY & (at >= h - count)", wrong="ANY", witness="rounding"),
     _lbfgs("no scaling", right="q = self.gamma[:, None] * q", wrong=""),
     _lbfgs("sign", right="a_j - r * ANY", wrong="a_j + r * ANY"),
     _lbfgs("wrong slot", right="self.count - j", wrong="self.count - j - 1"),
