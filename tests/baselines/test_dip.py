@@ -103,7 +103,8 @@ def test_initial_weights_have_torchs_distribution():
 
 def test_stopping_does_not_couple_the_batch():
     problem, _ = pose(3, dtype=torch.float64)
-    settings = FIT | {"lr": 0.05, "stop": Stop("wmv", window=10, patience=20)}
+    settings = FIT | {"input_channels": 4, "channels": (4, 8), "lr": 0.05}
+    settings |= {"stop": Stop("wmv", window=10, patience=20)}
     together = dip(problem, **settings)
     alone = torch.cat([dip(problem.select(slice(i, i + 1)), **settings).x for i in range(3)])
     assert len(set(together.stopped.tolist())) > 1

@@ -42,7 +42,7 @@ def assert_more_iterations_fit_better(solve, problem, counts, at_last=1.0, **opt
 
 
 def test_more_iterations_fit_better():
-    assert_more_iterations_fit_better(dip_phase, pose(), (5, 40, 120), 0.2)
+    assert_more_iterations_fit_better(dip_phase, pose(), (5, 30, 80), 0.2)
 
 
 @pytest.mark.parametrize("domain", ["signed", "unit"])

@@ -15,7 +15,7 @@ def witness(solve):
 
 @pytest.mark.parametrize("angle", ["circle", "tanh"])
 def test_more_iterations_fit_better(angle):
-    assert_more_iterations_fit_better(double_dip_phase, pose(), (5, 40, 120), 0.2, angle=angle)
+    assert_more_iterations_fit_better(double_dip_phase, pose(), (5, 30, 80), 0.2, angle=angle)
 
 
 @pytest.mark.parametrize("domain", ["signed", "unit"])

@@ -48,7 +48,7 @@ def test_it_agrees_with_deepinv_on_a_blur(boundary):
     """With a singular value decomposition, and without one."""
     problem = pose(blur(boundary), images=(0,), size=16, sigma=0.05)
     prior = optim.TVPrior(def_crit=1e-9, n_it_max=100)
-    peer = optim.FISTA(optim.L2(), prior, lambda_reg=0.02, stepsize=0.9 / problem.f.norm**2, max_iter=250)
+    peer = optim.FISTA(optim.L2(), prior, lambda_reg=0.02, stepsize=0.9 / problem.f.norm**2, max_iter=80)
     assert far(solve(problem, 0.02), peer(problem.y, physics(problem))) < 1e-3
 
 
