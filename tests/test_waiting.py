@@ -12,7 +12,6 @@ from torch.utils import backend_registration
 from sipbench import configs
 from tests.listed import METHODS
 
-
 LEFT_OUT = (
     "admm_bm3d",  # BM3D filters on the CPU
     "dpir_official",  # the code of dpir_drunet with 33 million weights

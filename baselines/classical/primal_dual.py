@@ -42,8 +42,8 @@ class Data:
 
     def __post_init__(self) -> None:
         f, self.y = self.problem.linear, self.problem.y
+        self.svd = None if self.box else f.svd(self.y.dtype)  # first: what it factorises serves each image's norm
         self.f, self.norm = f, norms(f, self.y)
-        self.svd = None if self.box else f.svd(self.y.dtype)
         self.seen = None if self.svd is None else self.svd.Ut(self.y)
         x = f.T(self.y)
         self.start = x / each(self.norm.square(), x)

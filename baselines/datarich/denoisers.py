@@ -39,7 +39,7 @@ def network_denoiser(net: nn.Module | None) -> Denoiser:
     weight = next(net.parameters())
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        level = weight.new_zeros(len(x)) + sigma.to(weight.dtype)  # a scalar is on the CPU, from where a copy would wait
+        level = weight.new_zeros(len(x)) + sigma.to(weight.dtype)  # a copy from the CPU would wait
         return net(x.to(weight.dtype), level.clamp(min=LEAST_LEARNED)).to(x.dtype)
 
     return denoise

@@ -56,7 +56,7 @@ def siren(
     costs 3 H W layers hidden^2 products.
     """
     rng, dtype = problem.rng, problem.y.dtype
-    v = coordinates(problem, lambda i, n: 2 * i / (n - 1) - 1, dtype).expand(len(rng), -1, -1)
+    v = coordinates(problem, lambda i, n: 2 * i / max(1, n - 1) - 1, dtype).expand(len(rng), -1, -1)
     G = sine_network(rng.child("theta").portable, problem.shape[1], hidden, layers, omega, dtype)
     return fit(
         problem,

@@ -11,7 +11,8 @@ from scipy import stats
 from baselines.single.fields import FourierFeatures, HashGrid, relu_network, sine_network
 from baselines.single.inr import fourier_features, hash_grid, siren
 from sipbench.operators import BicubicDownsampling
-from sipbench.problem import Rng
+from sipbench.operators.colour import Denoise
+from sipbench.problem import Problem, Rng
 from tests.baselines.untrained import gain, parameters, part, pose, streams
 
 FIT = {"iterations": 150, "regulariser": "tv", "lam": 0.01}
@@ -136,3 +137,9 @@ def test_levels_keep_their_own_entries():
     levels = encode.index.view(50, 3, 4)
     low, high = levels.amin((0, 2)), levels.amax((0, 2))
     assert (low >= torch.tensor([0, 9, 34])).all() and (high < torch.tensor([9, 34, 66])).all()
+
+
+def test_a_single_row_of_pixels_has_coordinates():
+    rng, shape = streams(), (2, 1, 1, 8)
+    problem = Problem(rng.normal(*shape[1:]), Denoise(shape, rng), None, shape, None, rng.child("solver"))
+    assert siren(problem, iterations=1, hidden=4).x.isfinite().all()

@@ -14,6 +14,7 @@ from baselines.classical.tv import tv
 from baselines.classical.wavelet import wavelet
 from sipbench.operators import BicubicDownsampling, Inpainting
 from sipbench.operators.colour import Denoise
+from sipbench.operators.compressed import GaussianSensing
 from tests.baselines.posed import blur, far, hidden, motion, physics, pose
 from tests.dense import matrix
 
@@ -122,3 +123,11 @@ def test_it_removes_noise():
     problem = pose()
     clean = pose(sigma=0.0).y
     assert far(tv(problem).x, clean) < 0.4 * far(problem.y, clean)
+
+
+def test_a_matrix_is_factorised_once_an_image(monkeypatch):
+    """For the step, and for the norm."""
+    asked, qr = [], torch.linalg.qr
+    monkeypatch.setattr(torch.linalg, "qr", lambda M: asked.append(1) or qr(M))
+    tv(pose(GaussianSensing, size=8), iterations=1)
+    assert len(asked) == 2
