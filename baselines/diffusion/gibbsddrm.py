@@ -112,8 +112,8 @@ class Coordinates:
         assert svd is not None
         self.svd, self.frame, self.sigma = svd, frame, sigma
         self.s = torch.where(svd.s < cutoff, 0.0, svd.s)
-        inverse = invert(self.s)
-        self.Uty, self.y_bar, self.floor = svd.Ut(y), inverse * svd.Ut(y), sigma * inverse
+        self.Uty, inverse = svd.Ut(y), invert(self.s)
+        self.y_bar, self.floor = inverse * self.Uty, sigma * inverse
 
     def start(self, x_T: Tensor, at: Level) -> Tensor:
         """x_bar = y_bar + sqrt(S^2 - (sigma / s)^2) z where that is possible, else S z, from x_T = sigma_T z."""
