@@ -39,7 +39,7 @@ def misfit(problem: Problem, x: Tensor) -> Tensor:
     if valid is None:
         return squares.flatten(1).mean(1)
     counts = (valid != 0).expand_as(squares).to(squares)
-    return (squares * counts).flatten(1).sum(1) / counts.flatten(1).sum(1)
+    return (squares * counts).flatten(1).sum(1) / counts.flatten(1).sum(1).clamp(min=1)
 
 
 def energy(z: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ def reddiff(
     pinv = pseudo_inverse(problem.linear, y.dtype, cutoff) if init == "pinv" and f.linear else None
     mu = y.new_zeros(problem.shape) if pinv is None else pinv(y)
     mean, square = torch.zeros_like(mu), torch.zeros_like(mu)  # Adam's, of the gradient
-    m = y[0].numel() if f.valid is None else f.valid.expand_as(y).flatten(1).sum(1).to(y.dtype)
+    m = y[0].numel() if f.valid is None else f.valid.expand_as(y).flatten(1).sum(1).clamp(min=1).to(y.dtype)
     for k, (now, _) in enumerate(descend(problem, prior.times(steps, spacing)), 1):
         x0 = mu + sigma_x0 * rng.normal_like(mu) if sigma_x0 else mu
         x_t = now.alpha * x0 + now.sigma * rng.normal_like(mu)

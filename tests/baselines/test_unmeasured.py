@@ -12,6 +12,10 @@ from baselines.classical.tv import tv
 from baselines.classical.wavelet import wavelet
 from baselines.classical.wirtinger import wirtinger
 from baselines.common.stopping import Stop
+from baselines.datarich.aipo import aipo
+from baselines.datarich.csgm import csgm
+from baselines.datarich.ilo import ilo
+from baselines.diffusion.reddiff import reddiff
 from baselines.single.constrained import constrained
 from baselines.single.conv_decoder import conv_decoder
 from baselines.single.deep_decoder import deep_decoder
@@ -22,7 +26,7 @@ from baselines.single.inr import fourier_features, hash_grid, siren
 from baselines.single.spectral_dip import spectral_dip
 from sipbench.operators import Inpainting
 from sipbench.operators.phase_diffraction import DiffractionPattern
-from tests.baselines import far
+from tests.baselines import far, generated, reference
 from tests.baselines.untrained import followed, pose, streams
 
 SOLVERS = {
@@ -84,3 +88,10 @@ class HalfLost(Inpainting):
 def test_of_an_image_that_was_not_measured_at_all_something_is_made(name):
     problem, _ = pose(dtype=torch.float64, operator=HalfLost)
     assert EMPTY[name](problem, iterations=12).x.isfinite().all()
+
+
+def test_of_an_image_that_was_not_measured_at_all_a_prior_makes_something():
+    assert reddiff(reference.pose(HalfLost), steps=3).isfinite().all()
+    problem, G = generated.posed(HalfLost), generated.Matrices(5)
+    for solve, iterations in ((csgm, 3), (ilo, (2, 2)), (aipo, 2)):
+        assert solve(problem, generator=G, iterations=iterations).isfinite().all()
