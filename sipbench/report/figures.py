@@ -16,6 +16,8 @@ from sipbench.bench import store
 
 COLUMN, PAGE = 3.25, 6.75  # inches
 SMALL, PLAIN, TITLE = 6, 7, 8  # points
+LEAST = 5  # the smallest letters that are read on paper
+ROOM = 0.97  # of a picture's width is its title's
 DPI = 220
 STYLE: dict[Any, Any] = {
     "font.size": PLAIN,
@@ -69,3 +71,20 @@ def across(panels: int) -> tuple[int, float]:
 def heading(title: str, wide: int) -> str:
     """A title in lines that fit above one of so many panels side by side."""
     return fill(title, 90 // max(wide, 2))
+
+
+def fit(title: Any, figure: Any, inches: float) -> int:
+    """Letters of a text no wider than so many inches: smaller ones down to LEAST, then more lines; how many lines."""
+    said, size = title.get_text(), title.get_fontsize()
+    room, renderer = ROOM * inches * figure.dpi, figure.canvas.get_renderer()
+
+    def wide() -> float:
+        return title.get_window_extent(renderer).width
+
+    if said and wide() > room:
+        title.set_fontsize(max(LEAST, size * room / wide()))
+        letters = max(map(len, said.split("\n")))
+        while wide() > room and letters > 1:
+            letters -= 1
+            title.set_text("\n".join(fill(line, letters) for line in said.split("\n")))
+    return title.get_text().count("\n") + 1
