@@ -123,16 +123,13 @@ LONG = (
 
 
 @pytest.mark.parametrize("pictures", [3, 5, 8, 11])
-def test_titles_of_neighbours_do_not_overlap_however_long(pictures, tmp_path, monkeypatch):
+def test_titles_of_neighbours_do_not_overlap_however_long(pictures, tmp_path, written):
     """As they are drawn: nor do they lie on a picture, leave the page or become too small to read."""
-    made = []
-    monkeypatch.setattr(figures, "write", lambda figure, path: made.append(figure) or [])
     row = [picture() for _ in range(pictures)]
     row = [replace(one, title=f"{LONG[k % len(LONG)]}\n28.3 dB") for k, one in enumerate(row)]
     row[0] = replace(row[0], title="truth\n" + LONG[2])
     strip._draw([row, row], tmp_path / "strip")
-    figure = made[0]
-    figure.draw_without_rendering()
+    (figure,) = written
     titles = [axes.title for axes in figure.axes if axes.title.get_text()]
     assert [letters(title.get_text()) for title in titles] == 2 * [letters(one.title) for one in row]
     boxes = [title.get_window_extent() for title in titles] + [axes.bbox for axes in figure.axes if axes.images]
