@@ -15,6 +15,7 @@ from sipbench.datasets import Dataset
 from sipbench.datasets.base import ENDLESS
 from sipbench.errors import UserError, unknown
 from sipbench.safety import sizes
+from sipbench.safety.text import counted
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 WANDB = ("disabled", "offline", "online")
@@ -133,7 +134,9 @@ def count(dataset: Dataset, split: str, wanted: int) -> None:
         return
     if wanted > have:
         where = f"{dataset.name}: split {split!r}"
-        raise UserError(f"{where} has {have:,} images, and images={wanted} asks for more: images={have}, or images=all")
+        raise UserError(
+            f"{where} has {counted(have, 'image')}, and images={wanted} asks for more: images={have}, or images=all"
+        )
 
 
 def ends(dataset: Dataset, split: str) -> None:

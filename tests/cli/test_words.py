@@ -13,6 +13,7 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
 from sipbench.cli import main, tune
 from sipbench.configs import Overrides, compose
+from sipbench.safety.text import counted
 
 LONG = "a" * 300
 
@@ -241,3 +242,10 @@ def test_what_is_not_a_number_is_refused_by_name(capsys, there, words, said):
     (there / "mine.py").write_text("def solve(problem, *, step: float = 1.0, any=2.0):\n    return problem.y\n")
     code, out, lines = say(capsys, *words[:1], "degradation=denoise", "results=out", *words[1:])
     assert code == 2 and not out and len(lines) == 1 and said in lines[0] and not (there / "out").exists()
+
+
+def test_one_is_said_in_the_singular(capsys, there):
+    assert [counted(n, "image") for n in (0, 1, 8)] == ["0 images", "1 image", "8 images"]
+    for said in ("pinv: 1 image done, ", "pinv: already done: 1 image, "):
+        code, out, _ = say(capsys, "method=pinv", "degradation=denoise", "size=32", "images=1", "metrics=[psnr]")
+        assert code == 0 and said in out

@@ -151,7 +151,7 @@ def test_a_schedule_that_makes_no_sense_is_one_line(tmp_path, word):
         ("schedule.batch_size=0", "schedule: batch_size is a whole number from 1 on, not 0"),
         ("schedule.save_every=0", "schedule: save_every is a whole number from 1 on, not 0"),
         ("schedule.lr=-1", "schedule: lr is a number above 0, not -1"),
-        ("schedule.lr=nan", "schedule: lr is a number above 0, not nan"),
+        ("schedule.lr=nan", "schedule: lr is a number, not nan"),
         ("schedule.ema=2", "schedule: ema is a number from 0 to 1, not 2"),
         ("schedule.precision=int8", "schedule: unknown precision 'int8'"),
         ("schedule.steps=x", "schedule: steps is a whole number, not 'x'"),
