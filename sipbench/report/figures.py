@@ -1,6 +1,6 @@
 """Figures of a paper's size: one column or the whole page wide, written as PNG to look at and as PDF to print.
 
-Text is 6 to 8 points where the figure is included as it is; colours are those of `palette`.
+Text is 6 to 8 points where the figure is included as it is, a long title of a picture 5; colours are of `palette`.
 """
 
 from __future__ import annotations
