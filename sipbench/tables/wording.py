@@ -79,7 +79,7 @@ def setting(spec: TableSpec, df: pd.DataFrame) -> str:
 
 
 def _which(images: list[int]) -> str:
-    run = images == list(range(images[0], images[0] + len(images)))
+    run = len(images) > 1 and images == list(range(images[0], images[0] + len(images)))
     return f"{images[0]} to {images[-1]}" if run else ", ".join(map(str, images))
 
 
