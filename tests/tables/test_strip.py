@@ -49,6 +49,15 @@ def test_an_estimate_is_aligned_as_it_is_for_the_score(tmp_path):
     assert strip._picture(spec.planned[1], 0, (Truth(x), problem.f)) is None
 
 
+def test_a_problem_is_named_as_the_table_heads_it(tmp_path):
+    spec = load(tmp_path, "images=1", "method=pinv")
+    x = torch.zeros(1, 3, 32, 32)
+    put(spec.planned[0].cell, [row(0) | {"kept": True, "estimate": packing.packed(Estimate(x), 0)}])
+    assert strip.rows(spec)[0][0].title == "truth\nsr4"
+    titled = replace(spec, tasks={"sr4": replace(spec.tasks["sr4"], title="told a noise of 0.03 for 0.01")})
+    assert strip.rows(titled)[0][0].title == "truth\ntold a noise of 0.03 for 0.01"
+
+
 def test_of_several_truths_the_one_of_the_score_is_what_a_picture_is_held_against(tmp_path):
     """A camera that shakes has many; and the border of the truth that is not known is not what moves an estimate."""
     spec = load(tmp_path, "images=1", "method=pinv")

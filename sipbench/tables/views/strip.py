@@ -71,7 +71,7 @@ def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Itera
         known = None if truth is None else (truth, problem.f)
         y = problem.f.picture(problem.y)[0]
         shown = [picture for entry in entries if (picture := _picture(entry, image, known)) is not None]
-        first = Picture("truth\n" + degradation, pixels(y if x is None else x[0]))
+        first = Picture(f"truth\n{spec.tasks[degradation].title or degradation}", pixels(y if x is None else x[0]))
         yield [first, Picture("measurement\n(y)", pixels(2 * y - 1)), *shown]
 
 
