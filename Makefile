@@ -5,7 +5,7 @@ SEED ?= 0
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 tradeoff docs report quick test coverage lowest slow fulltest papertest slurmtest latextest browsertest fuzz lint style freeze bench clean
+.PHONY: help setup table1 tradeoff docs report quick test coverage lowest slow fulltest papertest slurmtest raytest latextest browsertest fuzz lint style freeze bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ papertest: $(DONE) ## two steps of Table 1's diffusion rows on networks of the p
 
 slurmtest: $(DONE) ## sweeps and workers on a real SLURM, started on loopback; installs slurm-wlm and munge where it may
 	.ci/slurm
+
+raytest: $(DONE) ## workers on a real Ray, one of them killed; installs Ray
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray]'
+	$(BIN)/python -m pytest -m ray -rs tests/cluster
 
 browsertest: $(DONE) ## the report in a real headless Chromium; installs playwright, and Debian's chromium where there is none
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'

@@ -19,9 +19,25 @@ def unknown(kind: str, name: str, known: Iterable[str], meant: str = "") -> User
     names = sorted(known)
     prefix = name[: name.rfind(".") + 1]
     ends = {each.removeprefix(prefix).lower(): each for each in names if each.startswith(prefix)}
-    near = difflib.get_close_matches(name.removeprefix(prefix).lower(), ends, n=1, cutoff=0.5)
-    hint = f" Did you mean {meant or ends[near[0]]}?" if meant or near else ""
+    end = name.removeprefix(prefix).lower()
+    near = difflib.get_close_matches(end, ends, n=max(1, len(ends)), cutoff=0.5)
+    near = min(near, key=lambda other: _edits(end, other) / len(end + other), default="")
+    hint = f" Did you mean {meant or ends[near]}?" if meant or near else ""
     return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
+
+
+def _edits(one: str, other: str) -> int:
+    """How many letters are put in or left out from one to the other; two neighbours that changed places count once."""
+    rows = [list(range(len(other) + 1))]
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for k, wanted in enumerate(other, 1):
+            least = rows[-1][k - 1] if letter == wanted else 1 + min(rows[-1][k], row[-1])
+            if i > 1 and k > 1 and one[i - 2 : i] == other[k - 2 : k][::-1]:
+                least = min(least, 1 + rows[-2][k - 2])
+            row.append(least)
+        rows.append(row)
+    return rows[-1][-1]
 
 
 def of_launcher(error: BaseException) -> bool:

@@ -136,6 +136,7 @@ class Cell:
         """The indices of the images, in order."""
         images = self.chosen_images
         if images == "all":
+            validate.ends(self.dataset, self.split)
             return list(range(len(self.dataset)))
         if type(images) is int:
             validate.count(self.dataset, self.split, images)

@@ -11,6 +11,7 @@ from sipbench.bench import store
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.run import Bench
 from sipbench.errors import UserError
+from sipbench.safety.text import are, counted
 
 
 def left(cell: Cell, rows: Any = None) -> int:
@@ -58,7 +59,7 @@ def _dataset(cell: Cell) -> Iterator[str]:
     last = chosen - 1 if type(chosen) is int else max(cell.images)
     if last >= count:
         label = f"{cell.names[0]}: split {cell.split!r}"
-        yield f"{label} has {count} images, but image {last} is asked for: add more, or set images={count}."
+        yield f"{label} has {counted(count, 'image')}, but image {last} is asked for: add more, or set images={count}."
 
 
 def _images(cell: Cell) -> Iterator[str]:
@@ -70,7 +71,8 @@ def _images(cell: Cell) -> Iterator[str]:
     if lost:
         node = cell.source
         how = node.get("get", "Complete the folder.").rstrip()
-        yield f"{node['name']}: {len(lost)} of {len(cell.images)} images are absent: {some(lost)}. {how}"
+        of = f"{counted(len(cell.images), 'image')} {are(len(cell.images))}"
+        yield f"{node['name']}: {len(lost)} of {of} absent: {some(lost)}. {how}"
 
 
 def _checkpoints(cell: Cell) -> Iterator[str]:

@@ -12,8 +12,10 @@ from sipbench.checkpoints import at_home
 from sipbench.configs.keys import check
 from sipbench.configs.schema import Recipe
 from sipbench.datasets import Dataset
+from sipbench.datasets.base import ENDLESS
 from sipbench.errors import UserError, unknown
 from sipbench.safety import sizes
+from sipbench.safety.text import counted
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 WANDB = ("disabled", "offline", "online")
@@ -132,7 +134,16 @@ def count(dataset: Dataset, split: str, wanted: int) -> None:
         return
     if wanted > have:
         where = f"{dataset.name}: split {split!r}"
-        raise UserError(f"{where} has {have:,} images, and images={wanted} asks for more: images={have}, or images=all")
+        raise UserError(
+            f"{where} has {counted(have, 'image')}, and images={wanted} asks for more: images={have}, or images=all"
+        )
+
+
+def ends(dataset: Dataset, split: str) -> None:
+    """Refuse all images of a split that is as long as one that is drawn by formula."""
+    if (have := len(dataset)) >= ENDLESS:
+        said = f"{dataset.name}: split {split!r} has {have:,} images, and images=all asks for each"
+        raise UserError(f"{said}: say how many, as in images=8")
 
 
 def servable(dataset: Dataset, images: Sequence[int]) -> None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 
 from sipbench.errors import UserError, unknown
 from sipbench.safety.text import visible
@@ -69,7 +74,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without such a sign, a path in no encoding
     try:
         _named(words)
-        return _dispatch(words)
+        with ended_as_interrupted():
+            return _dispatch(words)
     except UserError as error:
         print(f"sipbench: {visible(error)}", file=sys.stderr)
         return 2
@@ -103,6 +109,23 @@ def _dispatch(words: list[str]) -> int:
         print(module.HELP, end="")
         return 0
     return module.main(rest)
+
+
+@contextmanager
+def ended_as_interrupted() -> Iterator[None]:
+    """SIGTERM, by which queues, time limits and `kill` end a process, is as Ctrl-C: what others wait for is let go."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _at_home(word: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sipbench.bench import validate
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.errors import UserError, of_launcher
+from sipbench.safety.text import counted
 
 if TYPE_CHECKING:
     from sipbench.bench.turn import Turn
@@ -39,10 +40,10 @@ def run(cell: Cell) -> str:
         _train(cell)
         failed = _solve(cell, len(todo))
         bad = f", {failed} of them failed" if failed else ""
-        return f"{cell.label}: {len(todo)} images done{bad}{scores(cell)}; rows in {cell.folder}"
+        return f"{cell.label}: {counted(len(todo), 'image')} done{bad}{scores(cell)}; rows in {cell.folder}"
     log_stored(cell)
     more = f", {scored} of them scored now" if scored else ""
-    return f"{cell.label}: already done: {len(cell.images)} images{more}{scores(cell)}"
+    return f"{cell.label}: already done: {counted(len(cell.images), 'image')}{more}{scores(cell)}"
 
 
 def _train(cell: Cell) -> None:

@@ -11,6 +11,7 @@ from sipbench.checkpoints import at_home
 from sipbench.cli.things import Finding, findings
 from sipbench.configs import Overrides
 from sipbench.errors import UserError, unknown
+from sipbench.safety.text import counted
 
 HELP = """\
 sipbench doctor [--all] [TABLE ...] [key=value ...]     what is installed, present and missing here, and how to get it
@@ -143,5 +144,6 @@ def _tables(names: list[str], words: Overrides) -> Iterator[str]:
             spec = tables.load(name, profile, rest)
             lacks = tables.missing(spec)
             count = sum(len(entry.cells) for entry in spec.planned)
-            yield f"{name} {profile}: {count} cells" + ("" if lacks else ", and every file that they need is here")
+            here = "" if lacks else ", and every file that they need is here"
+            yield f"{name} {profile}: {counted(count, 'cell')}{here}"
             yield from (f"  lacks {line}" for line in lacks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sipbench.cli.words import cell_of, outlet
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
+from sipbench.safety.text import counted
 
 HELP = """\
 sipbench export [key=value ...] out=FOLDER [format=png]     write what is stored of a cell, a file an image
@@ -31,5 +32,5 @@ def main(words: list[str]) -> int:
     from sipbench.report.stored import export
 
     paths = export(cell_of(rest), place, kind)
-    print(f"written: {len(paths)} files, {paths[0]} first")
+    print(f"written: {counted(len(paths), 'file')}, {paths[0]} first")
     return 0

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from sipbench.errors import UserError
-from sipbench.safety.text import line
+from sipbench.safety.text import counted, line
 
 HELP = """\
 sipbench merge A B [...] [into=C]     check the results of several machines and join them
@@ -32,7 +32,8 @@ def main(words: list[str]) -> int:
         raise UserError("which folders? sipbench merge A B [into=C]")
     into = named[-1] if named else folders[0]
     joined = merge(folders, into)
-    print(line(f"{into}: {joined.files} files of {joined.cells} cells joined, {joined.kept} were there already"))
+    files = f"{counted(joined.files, 'file')} of {counted(joined.cells, 'cell')}"
+    print(line(f"{into}: {files} joined, {joined.kept} were there already"))
     for refused in joined.refused:
         print(line(f"sipbench: refused {refused}"), file=sys.stderr)
     return int(bool(joined.refused))

@@ -9,7 +9,7 @@ from sipbench.checkpoints import at_home
 from sipbench.cli.words import outlet
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
-from sipbench.safety.text import visible
+from sipbench.safety.text import counted, visible
 
 HELP = """\
 sipbench report [TABLE ...] [profile=NAME] [results=FOLDER] [out=report.html]     one HTML file; nothing is computed
@@ -54,5 +54,5 @@ def main(words: list[str]) -> int:
     if not found.sections:
         raise UserError("none of these tables can be shown, as said above: no page is written")
     save(found, path)
-    print(f"written: {path} ({path.stat().st_size / 2**20:.1f} MiB, {len(found.sections)} tables)")
+    print(f"written: {path} ({path.stat().st_size / 2**20:.1f} MiB, {counted(len(found.sections), 'table')})")
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sipbench.cli.words import cell_of, outlet, problem_of
 from sipbench.configs import Overrides
-from sipbench.safety.text import file_word
+from sipbench.safety.text import counted, file_word
 
 if TYPE_CHECKING:
     from sipbench.bench.cell import Cell
@@ -56,5 +56,5 @@ def _changed(cell: Cell) -> str:
 
     rows = store.read(cell.folder, ["image", "source_changed"])
     count = store.changed(rows)
-    said = "were done by other code than was submitted: see their column source_changed"
-    return f"{count} of its {len(rows)} images {said}" if count else ""
+    said = "done by other code than was submitted: see their column source_changed"
+    return f"{count} of its {counted(len(rows), 'image')} {'was' if len(rows) == 1 else 'were'} {said}" if count else ""

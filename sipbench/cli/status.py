@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from sipbench.errors import UserError
-from sipbench.safety.text import line
+from sipbench.safety.text import counted, line
 
 if TYPE_CHECKING:
     from sipbench.cluster.status import Standing, Status, Worker
@@ -55,13 +55,13 @@ def _tell(one: Status, *, whole: bool) -> None:
     counts = ", ".join(f"{one.total(what)} {what}" for what in ("done", "failed", "running", "missing"))
     beyond = sum(cell.state == "n/a" for cell in one.cells)
     print(
-        f"{line(one.name)}: {len(one.cells)} cells, {one.total('images')} images: {counts}"
+        f"{line(one.name)}: {counted(len(one.cells), 'cell')}, {counted(one.total('images'), 'image')}: {counts}"
         + _beyond(beyond)
         + _left(one)
     )
-    if one.total("changed"):
-        said = "images were done by other code than was submitted: see their column source_changed"
-        print(f"{one.total('changed')} {said}")
+    if n := one.total("changed"):
+        said = "done by other code than was submitted: see their column source_changed"
+        print(f"{counted(n, 'image')} {'was' if n == 1 else 'were'} {said}")
     if not whole:
         return
     for worker in one.workers:
@@ -73,11 +73,11 @@ def _tell(one: Status, *, whole: bool) -> None:
         for cell in cells[:SHOWN]:
             print(f"  {_cell(cell)}")
         if len(cells) > SHOWN:
-            print(f"  ... and {len(cells) - SHOWN} cells more")
+            print(f"  ... and {counted(len(cells) - SHOWN, 'cell')} more")
 
 
 def _beyond(cells: int) -> str:
-    return f"; {cells} cells n/a" if cells else ""
+    return f"; {counted(cells, 'cell')} n/a" if cells else ""
 
 
 def _left(one: Status) -> str:
@@ -91,7 +91,8 @@ def _left(one: Status) -> str:
 def _worker(worker: Worker) -> None:
     job = f", job {worker.job}" if worker.job else ""
     quiet = f", silent for {_time(worker.silent)}" if worker.silent > 60 else ""
-    print(f"worker {worker.name} on {worker.host}{job}: {worker.images} images in {_time(worker.since)}{quiet}")
+    done = counted(worker.images, "image")
+    print(f"worker {worker.name} on {worker.host}{job}: {done} in {_time(worker.since)}{quiet}")
     for one in worker.doing:
         step = f", step {one['step']} of {one['of']}" if "step" in one else ""
         print(f"  {one['label']}: for {_time(one['seconds'])}{step}")

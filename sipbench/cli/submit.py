@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
+from sipbench.safety.text import counted
 
 HELP = """\
 sipbench submit TABLE [key=value ...] +launcher=local|slurm|srun|ray workers=K     send K equal workers, and be done
@@ -56,7 +57,7 @@ def main(words: list[str]) -> int:
     if sent is None:
         plan.freeze()
     images = sum(len(cell.images) for cell in plan.cells)
-    print(f"{plan.name}: {len(plan.cells)} cells, {images} images, frozen in {plan.folder}")
+    print(f"{plan.name}: {counted(len(plan.cells), 'cell')}, {counted(images, 'image')}, frozen in {plan.folder}")
     if sent is not None:
         print(f"sent: {sent.what}\nlogs:   {plan.folder / 'logs'}\ncancel: {sent.cancel}")
     where = f" results={plan.results}" if any(word.startswith("results=") for word in words) else ""

@@ -17,7 +17,7 @@ from sipbench.cli import hydra as hydra_run
 from sipbench.cli.cell import NOT_APPLICABLE, note, run
 from sipbench.cli.pending import sending
 from sipbench.errors import UserError, of_launcher
-from sipbench.safety.text import visible
+from sipbench.safety.text import are, counted, visible
 
 HELP = """\
 sipbench key=value ...        run one cell: a dataset, a degradation, a method; only what is missing is done
@@ -76,7 +76,7 @@ def sweep(words: list[str]) -> int:
     pending = [n for n, (cell, rows) in enumerate(zip(cells, before, strict=True)) if _pending(cell, rows)]
     code = 0
     if pending:
-        print(f"{len(pending)} of {len(cells)} cells to do; logs in {logs}", file=sys.stderr)
+        print(f"{len(pending)} of {counted(len(cells), 'cell')} to do; logs in {logs}", file=sys.stderr)
         code = _send(words, [jobs[n] for n in pending], logs)
     sent = {n: number for number, n in enumerate(pending)}
     _complete([(cell, before[n]) for n, cell in enumerate(cells) if n not in sent])
@@ -89,9 +89,10 @@ def sweep(words: list[str]) -> int:
     ]
     beyond = [f"n/a: {why}" for bad, why in said if bad == NOT_APPLICABLE]
     reasons = [why for bad, why in said if bad != NOT_APPLICABLE]
-    more = [f"... and {len(reasons) - SHOWN} cells more"] if len(reasons) > SHOWN else []
+    more = [f"... and {counted(len(reasons) - SHOWN, 'cell')} more"] if len(reasons) > SHOWN else []
     hint = ["the same sweep, sent again, does only what is missing"] if reasons else []
-    print(f"{len(cells) - len(said)} of {len(cells)} cells are done" + (f", {len(beyond)} n/a" if beyond else ""))
+    of = f"{counted(len(cells), 'cell')} {are(len(cells))}"
+    print(f"{len(cells) - len(said)} of {of} done" + (f", {len(beyond)} n/a" if beyond else ""))
     hint += [damaged] if (damaged := damage.summary(cells[0].results)) else []
     worst = max([code, *(bad for bad, _ in said if bad != NOT_APPLICABLE)])
     return _tell(worst, [*beyond[:SHOWN], *reasons[:SHOWN], *more, *hint])
@@ -118,11 +119,11 @@ def verdict(cell: Cell, rows: Any = None) -> tuple[int, str]:
         return 2, str(error)
     failed = rows[rows["image"].isin(cell.images) & (rows["status"] != "ok")]
     if missing:
-        return 1, f"{len(missing)} of {len(cell.images)} images are missing"
+        return 1, f"{len(missing)} of {counted(len(cell.images), 'image')} {are(len(cell.images))} missing"
     if len(failed):
         others = int((failed["reason"] != failed["reason"].iloc[0]).sum())
         more = f", and {others} for other reasons" if others else ""
-        why = f"{len(failed)} of {len(cell.images)} images failed: {failed['reason'].iloc[0]}{more}"
+        why = f"{len(failed)} of {counted(len(cell.images), 'image')} failed: {failed['reason'].iloc[0]}{more}"
         return 1, f"{why} (retry_failed=true tries again)"
     return 0, ""
 

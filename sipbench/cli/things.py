@@ -7,6 +7,7 @@ from typing import Any
 
 from sipbench import configs
 from sipbench.errors import UserError
+from sipbench.safety.text import counted
 
 KINDS = ("prior", "dataset", "degradation")
 
@@ -47,7 +48,7 @@ def _dataset(name: str, cfg: Any) -> Finding:
         node = OmegaConf.to_container(
             configs.compose([f"dataset={name}", f"data={cfg['data']}"])["dataset"], resolve=True
         )
-        return Finding(name, True, f"{len(configs.build(node)):,} images")  # pyright: ignore
+        return Finding(name, True, counted(len(configs.build(node)), "image"))  # pyright: ignore
     except UserError as error:
         return Finding(name, False, str(error), str(configs.read("dataset", name).get("get", "")))
 

@@ -17,6 +17,7 @@ from sipbench.cluster import slurm
 from sipbench.cluster.plan import Plan
 from sipbench.cluster.share import whole
 from sipbench.errors import UserError, unknown
+from sipbench.safety.text import counted
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _local(plan: Plan, wish: Wish) -> Sent:
     own = [] if any(word.startswith("threads=") for word in wish.work) else [f"threads={_share(cores(), wish)}"]
     started = [_detached([*command(plan, wish), *own], plan, f"local-{n}") for n in range(wish.workers)]
     numbers = " ".join(str(process) for process in started)
-    return Sent(f"{len(started)} workers on this machine, processes {numbers}", f"kill {numbers}")
+    return Sent(f"{counted(len(started), 'worker')} on this machine, processes {numbers}", f"kill {numbers}")
 
 
 def _srun(plan: Plan, wish: Wish) -> Sent:
@@ -94,7 +95,8 @@ def _srun(plan: Plan, wish: Wish) -> Sent:
 def _slurm(plan: Plan, wish: Wish) -> Sent:
     jobs = slurm.submit(plan, wish.workers, command(plan, wish), wish.options, environment())
     numbers = " ".join(jobs)
-    return Sent(f"{wish.workers} workers, job {numbers}; squeue -j {','.join(jobs)} shows them", f"scancel {numbers}")
+    workers = counted(wish.workers, "worker")
+    return Sent(f"{workers}, job {numbers}; squeue -j {','.join(jobs)} shows them", f"scancel {numbers}")
 
 
 def _ray(plan: Plan, wish: Wish) -> Sent:

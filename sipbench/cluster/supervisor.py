@@ -20,6 +20,7 @@ from sipbench.cluster.hand import Hand
 from sipbench.cluster.presence import BEAT, Presence, expiry, new_name
 from sipbench.cluster.telling import IDLE, UNTIL, WORKER
 from sipbench.errors import UserError
+from sipbench.safety.text import counted
 
 GRACE = 8.0  # seconds between being told to stop and being ended
 TICK = 0.5
@@ -140,7 +141,7 @@ class Supervisor:
             print(f"sipbench: no sign of life can be given: {error.strerror}", file=sys.stderr, flush=True)
 
     def _say_goodbye(self) -> None:
-        print(f"worker {self.presence.worker}: {self.presence.images} images", flush=True)
+        print(f"worker {self.presence.worker}: {counted(self.presence.images, 'image')}", flush=True)
 
 
 def requeue() -> bool:

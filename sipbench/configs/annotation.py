@@ -8,14 +8,21 @@ Annotations are texts here (of a function with `from __future__ import annotatio
 from __future__ import annotations
 
 import ast
+import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
 from sipbench.errors import unknown
 
+
+class Other:
+    """Stands for a class beside words, as in `Literal["mean"] | Tensor`: whatever is no text."""
+
+
 PLAIN: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None, "Any": Any}
 SAID = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", type(None): "null"}
+SAID |= {Any: "a number", Other: "a number"}  # of these nothing is refused but what is not a number
 SEQUENCES = ("list", "tuple", "Sequence", "Iterable")
 MAPPINGS = ("dict", "Mapping")
 
@@ -65,10 +72,6 @@ def as_annotated(value: Any, annotation: Any) -> Any:
     return float(value) if whole and float in kinds and int not in kinds else value
 
 
-class Other:
-    """Stands for a class beside words, as in `Literal["mean"] | Tensor`: whatever is no text."""
-
-
 def _union(parts: list[Any]) -> Any:
     words = any(get_origin(inner) is Literal for part in parts for inner in _parts(part))
     if any(part is Any for part in parts) and not words:
@@ -106,6 +109,8 @@ def _parts(allowed: Any) -> tuple[Any, ...]:
 
 def _fits(value: Any, part: Any) -> bool:
     origin = get_origin(part)
+    if isinstance(value, float) and math.isnan(value):
+        return False
     if part is None or part is type(None):
         return value is None
     if origin is Literal:

@@ -86,8 +86,8 @@ def typed(target: Any, options: dict[str, Any], *args: Any) -> dict[str, Any]:
                 own = ", ".join(list(known)[len(args) :]) or "none"
                 raise ValueError(f"unknown option {name!r}: it knows {own} (take one out with ~, as in ~noise.{name})")
     for name, parameter in known.items():
-        allowed = _allowed(target, parameter.annotation) if name in kept else Any
-        if allowed is Any or (said := refusal(name, kept[name], allowed)) is None:
+        said = refusal(name, kept[name], _allowed(target, parameter.annotation)) if name in kept else None
+        if said is None:
             continue
         if kept[name] is not None:
             raise ValueError(said)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from torch import Tensor
 
 Split = Literal["train", "validation", "test"]
+ENDLESS = 1_000_000  # images: a split as long as this is drawn by formula, and a subset of it is a stretch
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ from sipbench.datasets.base import Dataset, Split
 from sipbench.datasets.layouts import FFHQ_TRAIN, Listing
 from sipbench.datasets.reading import BadImage, dimensions, read
 from sipbench.errors import UserError
+from sipbench.safety.text import are, counted
 
 VERSION = 1  # of the treatment of an image; it enters the protocol hash
 
@@ -73,9 +74,8 @@ class _Images(Dataset):
         """The file of an index of this split."""
         number = as_index(index)
         if not 0 <= number < len(self):
-            raise UserError(
-                f"{self.name}: no image {number}: split {self.split!r} has {len(self)} images, 0 to {len(self) - 1}."
-            )
+            have = f"{counted(len(self), 'image')}, 0 to {len(self) - 1}"
+            raise UserError(f"{self.name}: no image {number}: split {self.split!r} has {have}.")
         return self._listing.folder / self._listing.names[number]
 
     def load(self, indices: Sequence[int]) -> Tensor:
@@ -112,7 +112,7 @@ class _Images(Dataset):
         path, sides = min(small.items(), key=lambda item: min(item[1]))
         fits = max(8, min(sides) // 8 * 8)
         need, do = (f"crop={self.crop}", f"dataset.crop={fits}") if self.crop else (f"size={self.size}", f"size={fits}")
-        many = f"{len(small)} of {len(indices)} images {'is' if len(small) == 1 else 'are'} too small for {need}"
+        many = f"{len(small)} of {counted(len(indices), 'image')} {are(len(small))} too small for {need}"
         example = f"{path} has {sides[0]} x {sides[1]} pixels"
         return f"{self.name}: {many} ({example}): {do}{'' if self.crop else f', {enlarge}'}"
 

@@ -20,7 +20,7 @@ from sipbench.errors import UserError
 from sipbench.leaderboard.handed import Handed, handed, problem, unlike
 from sipbench.leaderboard.twice import compared
 from sipbench.leaderboard.verify import OURS, Judge, Record, Refused
-from sipbench.safety.text import line
+from sipbench.safety.text import are, counted, line
 from sipbench.tables.spec import Entry, Row, TableSpec
 
 NOBODY = "nobody handed it in"
@@ -133,9 +133,8 @@ class Looking:
         gathered.taken.append(Taken(by, place[0], own, rows))
         lost = len(self.judges[place].cell.images) - len(rows)
         if lost:
-            gathered.notes.append(
-                Found(by, label, f"{lost} of {lost + len(rows)} images are missing: it is not ranked")
-            )
+            of = f"{counted(n := lost + len(rows), 'image')} {are(n)}"
+            gathered.notes.append(Found(by, label, f"{lost} of {of} missing: it is not ranked"))
 
     def _placed(self, folder: Path, cell: Path) -> tuple[tuple[Pair, int], Handed]:
         """Which problem and seed of the table a cell is of."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from sipbench.bench import packing
 from sipbench.leaderboard.verify import Record, same
+from sipbench.safety.text import counted
 
 
 def compared(one: Sequence[Record], other: Sequence[Record], names: Sequence[str]) -> str:
@@ -14,14 +15,14 @@ def compared(one: Sequence[Record], other: Sequence[Record], names: Sequence[str
     a, b = ({int(r["image"]): r for r in rows if r["status"] == "ok"} for rows in (one, other))
     both = sorted(a.keys() & b.keys())
     alone = len(a.keys() ^ b.keys())
-    only = f"; {alone} images only one of them solved" if alone else ""
+    only = f"; {counted(alone, 'image')} only one of them solved" if alone else ""
     if not both:
         return f"no image that both solved{only}"
     apart = max(_apart(a[i], b[i]) for i in both)
     worst = [_worst(name, both, a, b) for name in names]
     differ = [text for text in worst if text]
     said = f"differ by up to {', '.join(differ)}" if differ else "agree"
-    return f"{said} on {len(both)} images; their estimates differ by at most {apart:.2g}{only}"
+    return f"{said} on {counted(len(both), 'image')}; their estimates differ by at most {apart:.2g}{only}"
 
 
 def _worst(name: str, both: list[int], a: dict[int, Record], b: dict[int, Record]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 FAMILIES = {"classical": "#767676", "datarich": "#0072B2", "diffusion": "#D55E00", "single": "#009E73"}
 SPARE = ("#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#882255", "#999933")  # of families that somebody adds, in order
@@ -30,6 +31,16 @@ def styles(members: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
         names = [name for name, of in members if of == family]
         for k, name in enumerate(names):
             found[name] = paler(colour, LIGHTEST * k / max(1, len(names) - 1)), MARKERS[k % len(MARKERS)]
+    return found
+
+
+def marks(members: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+    """How matplotlib draws each name of (name, family): its family's colour, a line and a marker of its own in it."""
+    members, seen, found = list(members), dict[str, int](), {}
+    own = colours(family for _, family in members)
+    for name, family in members:
+        k = seen[family] = seen.get(family, -1) + 1
+        found[name] = {"color": own[family], "ls": LINES[k % len(LINES)], "marker": MARKERS[k % len(MARKERS)]}
     return found
 
 

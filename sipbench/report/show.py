@@ -17,6 +17,9 @@ from sipbench.bench.run import Bench
 from sipbench.metrics import align, as_image
 from sipbench.operators.base import LinearOperator
 from sipbench.problem import Problem
+from sipbench.report import figures
+
+SIDE, PAD = 2.4, 0.3  # inches of a picture, and of what is left free beside it
 
 
 def show(cell: Cell, path: Path) -> Path:
@@ -49,14 +52,14 @@ def draw(panels: Sequence[tuple[str, Iterable[Tensor]]]) -> bytes:
 
     columns = [(title, list(pictures)) for title, pictures in panels]
     rows = len(columns[0][1])
-    figure = Figure(figsize=(2.4 * len(panels), 2.5 * rows), layout="tight")
+    figure = Figure(figsize=(SIDE * len(panels), 2.5 * rows), layout="tight")
     FigureCanvasAgg(figure)
     for column, (title, pictures) in enumerate(columns):
         for row, picture in enumerate(pictures):
             axes: Any = figure.add_subplot(rows, len(panels), row * len(panels) + column + 1)
             pixels = picture.detach().cpu().float().permute(1, 2, 0).expand(-1, -1, 3)
             axes.imshow(pixels.numpy(), interpolation="nearest")
-            axes.set_title(f"{title} {tuple(picture.shape[-2:])}", fontsize=8)
+            figures.fit(axes.set_title(f"{title} {tuple(picture.shape[-2:])}", fontsize=8), figure, SIDE - PAD)
             axes.set_axis_off()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})

@@ -32,6 +32,16 @@ def line(text: object) -> str:
     return visible(" ".join(str(text).split()))
 
 
+def counted(n: int, thing: str) -> str:
+    """So many of a thing in words: 1 image, 8 images."""
+    return f"{n:,} {thing}{'s' * (n != 1)}"
+
+
+def are(n: int) -> str:
+    """The verb of so many."""
+    return "is" if n == 1 else "are"
+
+
 def file_word(name: object) -> str:
     """A name as one word that every file system takes, and that leads to no other folder."""
     word = re.sub(r"^\.+|[^\w.+-]", "_", str(name))[:120]

@@ -48,6 +48,32 @@ def placed(anchors: Sequence[Place], sizes: Sequence[Place], frame: Box) -> list
     return [found[i] for i in range(len(anchors))]
 
 
+def spread(wanted: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
+    """Middles of labels above one another, none on the next, as near to those that are wanted as that goes.
+
+    Those that would touch are a pile around the mean of what its labels want, by least squares; too many to stand
+    between low and high overlap alike.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    room = min(1.0, (high - low) / sum(sizes)) if len(sizes) else 1.0
+    below, offsets = 0.0, []
+    for i in order:
+        offsets.append(below + room * sizes[i] / 2)
+        below += room * sizes[i]
+    piles: list[list[float]] = []  # of each what its labels want of its foot
+    for i, offset in zip(order, offsets, strict=True):
+        piles.append([min(max(wanted[i] - offset, low), high - below)])
+        while len(piles) > 1 and _mean(piles[-2]) >= _mean(piles[-1]):
+            piles[-2:] = [piles[-2] + piles[-1]]
+    feet = [_mean(pile) for pile in piles for _ in pile]
+    found = dict(zip(order, map(sum, zip(feet, offsets, strict=True)), strict=True))
+    return [found[i] for i in range(len(wanted))]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
 def _around(anchor: Place, size: Place) -> Iterator[Box]:
     for reach in REACH:
         for across, up in AROUND:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from sipbench import configs
 from sipbench.bench.cell import Cell
 from sipbench.bench.lesson import Lesson
+from sipbench.datasets.base import ENDLESS
 from sipbench.tables import images
 from sipbench.tables.spec import Entry, Row, TableSpec
-from sipbench.training.images import ENDLESS
 from sipbench.training.loop import Schedule
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from typing import Any
 
 from sipbench.bench import protocol
 from sipbench.errors import UserError
+from sipbench.safety.text import counted
 
 FOLDERS = ("demo", "study", "speed", "published")
 FILE = "RELEASE.json"
@@ -71,7 +72,7 @@ def main(words: list[str]) -> int:
         raise UserError("there is no folder results here: run it in a checkout")
     if words == ["freeze"]:
         path = freeze(results)
-        print(f"written: {path} ({len(frozen(results)['files'])} files)")
+        print(f"written: {path} ({counted(len(frozen(results)['files']), 'file')})")
         return 0
     if words:
         print(__doc__)

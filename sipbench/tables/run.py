@@ -21,6 +21,7 @@ from sipbench.errors import UserError, unknown
 from sipbench.report.progress import Progress
 from sipbench.report.wandb import log_stored, session
 from sipbench.report.wandb_table import log_table
+from sipbench.safety.text import are, counted
 from sipbench.tables import as_published, views, workers
 from sipbench.tables.views import show, text
 from sipbench.training.learned import prepare
@@ -67,9 +68,9 @@ def run_table(name: str, words: list[str], turns: Callable[[Path], Turn] = lambd
         if cell.hash not in {done.hash for done, _ in todo}:
             log_stored(cell)
     if todo:
-        print(f"{len(todo)} cells in {time.monotonic() - began:.0f} s", file=sys.stderr)
+        print(f"{counted(len(todo), 'cell')} in {time.monotonic() - began:.0f} s", file=sys.stderr)
     elif left:
-        print(f"{len(left)} cells are still to do", file=sys.stderr)
+        print(f"{counted(len(left), 'cell')} {are(len(left))} still to do", file=sys.stderr)
     elif not scored:
         print("everything is done already", file=sys.stderr)
     if scored:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
+from sipbench.safety.text import counted
 from sipbench.tables import images
 from sipbench.tables.measures import SECONDS
 from sipbench.tables.place import telling
@@ -71,14 +72,14 @@ def setting(spec: TableSpec, df: pd.DataFrame) -> str:
     more = "".join(f", {len(images)} ({_which(images)})" for images in others)
     devices = sorted({name for record in records(df) for name in record["device"].split(" + ") if name})
     return (
-        f"Profile {spec.profile}: {names}, {_sizes(spec.settings())}, {len(first)} images of split "
+        f"Profile {spec.profile}: {names}, {_sizes(spec.settings())}, {counted(len(first), 'image')} of split "
         f"{cell.split} ({_which(first)}){more}; seed{'s' * (len(spec.seeds) > 1)} {', '.join(map(str, spec.seeds))}; "
         + (f"measured on {', '.join(devices)}." if devices else "nothing measured yet.")
     )
 
 
 def _which(images: list[int]) -> str:
-    run = images == list(range(images[0], images[0] + len(images)))
+    run = len(images) > 1 and images == list(range(images[0], images[0] + len(images)))
     return f"{images[0]} to {images[-1]}" if run else ", ".join(map(str, images))
 
 

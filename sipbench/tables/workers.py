@@ -22,7 +22,7 @@ from typing import Any
 from sipbench.bench.cell import Cell
 from sipbench.bench.turn import Alone, Turn
 from sipbench.errors import UserError
-from sipbench.safety.text import line
+from sipbench.safety.text import counted, line
 
 MOST = 4  # processes, unless a number is typed
 ENDING = 5.0  # seconds that the end of a process may take
@@ -152,9 +152,9 @@ def _train(name: str) -> str:
 
 def _tell(n: int, of: int, cell: Cell, rows: Sequence[Row], seconds: float) -> None:
     failed = [row for row in rows if row["status"] != "ok"]
-    counted = f"{len(rows)} images, {len(failed)} failed" if failed else f"{len(rows)} images" if rows else "by others"
+    said = counted(len(rows), "image") + (f", {len(failed)} failed" if failed else "") if rows else "by others"
     minutes, rest = divmod(int(seconds + 0.5), 60)
-    print(f"[{n}/{of}] {cell.label}: {counted}, {minutes}:{rest:02d} so far", file=sys.stderr, flush=True)
+    print(f"[{n}/{of}] {cell.label}: {said}, {minutes}:{rest:02d} so far", file=sys.stderr, flush=True)
     if failed:
         print(f"    image {failed[0].get('image', '?')} failed: {line(failed[0].get('reason', ''))}", file=sys.stderr)
 

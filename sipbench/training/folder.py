@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sipbench.priors.schedules import prediction_of
+from sipbench.safety.text import counted
 
 PRIORS = {
     "epsilon": "A diffusion prior (DDPM, predicts the noise)",
@@ -64,7 +65,8 @@ def card(kind: str, cfg: dict[str, Any], facts: dict[str, Any], network: nn.Modu
 
 def memory_card(cfg: dict[str, Any], facts: dict[str, Any]) -> str:
     """The card of training images that are kept as they are."""
-    which = f"{facts['images']:,} images of {cfg['dataset']['name']}, split {cfg['split']}, subset {cfg['subset']}"
+    many = counted(facts["images"], "image")
+    which = f"{many} of {cfg['dataset']['name']}, split {cfg['split']}, subset {cfg['subset']}"
     lines = [
         f"# {cfg['name']}",
         "",
@@ -81,10 +83,10 @@ def memory_card(cfg: dict[str, Any], facts: dict[str, Any]) -> str:
 def seen(shown: int, of: int) -> str:
     """How often the training showed each of the split's images; it goes through them in order, again and again."""
     if shown <= of:
-        return f"{shown:,} of its {of:,} images, each seen once"
+        return f"{shown:,} of its {counted(of, 'image')}, each seen once"
     times, more = divmod(shown, of)
     often = f"{times:,} or {times + 1:,} times" if more else f"{times:,} times"
-    return f"all of its {of:,} images, each seen {often}"
+    return f"all of its {counted(of, 'image')}, each seen {often}"
 
 
 def _best(facts: dict[str, Any]) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sipbench.datasets.base import ENDLESS
 from sipbench.errors import UserError
 
-ENDLESS = 1_000_000  # images: a split as long as this is drawn by formula, and a subset of it is a stretch
 KEPT = 1 << 30  # bytes: images that take less are loaded once
 
 

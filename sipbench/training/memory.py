@@ -12,6 +12,7 @@ from sipbench import configs
 from sipbench.bench.lesson import Lesson
 from sipbench.operators.unknowns import UNKNOWNS
 from sipbench.problem import Rng
+from sipbench.safety.text import counted
 from sipbench.training.images import Images
 
 AT_ONCE = 64
@@ -29,5 +30,5 @@ def remember(lesson: Lesson, report: Callable[[str], None] = print) -> tuple[nn.
     for start in range(0, count, AT_ONCE):
         numbers = range(start, min(start + AT_ONCE, count))
         network.store(make(images(numbers), Rng.of(0, "train", numbers)), start)
-    report(f"{count} images stored")
+    report(f"{counted(count, 'image')} stored")
     return network, {"step": 0, "loss": 0.0, "seconds": time.monotonic() - began, "images": count, "of": len(dataset)}

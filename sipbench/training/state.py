@@ -149,7 +149,10 @@ def _is(file: IO[str], path: Path) -> bool:
 
 @contextmanager
 def patient() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C waits for the step to end, so that no half step is saved: asks whether it came. A second one waits not."""
+    """Ctrl-C waits for the step to end, so that no half step is saved: asks whether it came. A second one waits not.
+
+    So does SIGTERM, where that is as Ctrl-C.
+    """
     asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -158,15 +161,16 @@ def patient() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked = True
 
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # a job in the background
-    if ignored or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, handle)
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
+    heard = [number for number, handler in before.items() if callable(handler)]  # in the background no Ctrl-C
+    for number in heard:
+        signal.signal(number, handle)
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 def plain(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_30_leftovers_of_killed_writers_are_removed_and_never_counted(capsys, tm
         path.write_bytes(b"half a file")
     os.utime(old, (time.time() - 7200,) * 2)
     code, out, _ = say(capsys, *words)
-    assert code == 0 and "already done: 1 images" in out
+    assert code == 0 and "already done: 1 image, " in out
     assert young.exists() and not old.exists()
     remove_leftovers(folder / "nowhere")
 

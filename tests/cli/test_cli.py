@@ -1,6 +1,8 @@
 """The command line as a person meets it: one clear line and exit code 2 for a mistake, answers at once for help."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -32,6 +34,20 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, words, said):
     place = [f"results={tmp_path}"] if "=" in words[0] else []
     code, _, lines = say(capsys, *words, *place)
     assert code == 2 and len(lines) == 1 and said in lines[0]
+
+
+def test_what_ends_a_process_from_outside_is_as_ctrl_c(capsys, monkeypatch):
+    import sipbench.cli.list
+
+    def ended(words):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("it went on")
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sipbench.cli.list, "main", ended)
+    code, _, lines = say(capsys, "list", "methods")
+    assert code == 130 and "run the same command again" in lines[-1]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_metrics_are_listed_with_their_direction_and_what_they_lack(capsys):

@@ -13,6 +13,7 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.cells import Cells
 from sipbench.cli import main, tune
 from sipbench.configs import Overrides, compose
+from sipbench.safety.text import counted
 
 LONG = "a" * 300
 
@@ -222,3 +223,29 @@ def test_a_terminal_without_unicode_is_told_all_the_same(encoding):
         check=False,
     )
     assert done.returncode == 0 and b"A\\u207ay" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["method=dps", "method.solver.zeta=nan"], "dps: zeta is a number, not nan"),
+        (["method=tv", "method.solver.lam=NaN"], "tv: lam is a number, not nan"),
+        (["method=tv", "method.solver.iterations=nan"], "tv: iterations is a whole number, not nan"),
+        (["method=mine.py:solve", "method.solver.step=nan"], "step is a number, not nan"),
+        (["method=mine.py:solve", "method.solver.any=nan"], "any is a number, not nan"),
+        (["method=tv", "degradation.noise.sigma=nan"], "sigma is a number, not nan"),
+        (["method=tv", "images=all"], "10,000,000 images, and images=all asks for each: say how many, as in images=8"),
+    ],
+)
+def test_what_is_not_a_number_is_refused_by_name(capsys, there, words, said):
+    """Before any work: a solver would turn every pixel into nan, or pass it over unseen."""
+    (there / "mine.py").write_text("def solve(problem, *, step: float = 1.0, any=2.0):\n    return problem.y\n")
+    code, out, lines = say(capsys, *words[:1], "degradation=denoise", "results=out", *words[1:])
+    assert code == 2 and not out and len(lines) == 1 and said in lines[0] and not (there / "out").exists()
+
+
+def test_one_is_said_in_the_singular(capsys, there):
+    assert [counted(n, "image") for n in (0, 1, 8)] == ["0 images", "1 image", "8 images"]
+    for said in ("pinv: 1 image done, ", "pinv: already done: 1 image, "):
+        code, out, _ = say(capsys, "method=pinv", "degradation=denoise", "size=32", "images=1", "metrics=[psnr]")
+        assert code == 0 and said in out

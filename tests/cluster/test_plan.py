@@ -92,9 +92,9 @@ def test_rows_say_that_the_source_changed(here, plan, teller, capsys):
     capsys.readouterr()
     assert cli.main(["status", made.name, "--json"]) == 0 and json.loads(capsys.readouterr().out)["changed"] == 1
     assert cli.main(["status", made.name]) == 0
-    assert "1 images were done by other code than was submitted" in capsys.readouterr().out
+    assert "1 image was done by other code than was submitted" in capsys.readouterr().out
     assert cli.main(["show", "method=pinv", "images=1", "size=32"]) == 0
-    assert "1 of its 1 images were done by other code than was submitted" in capsys.readouterr().err
+    assert "1 of its 1 image was done by other code than was submitted" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -16,9 +16,9 @@ from sipbench.cluster import presence
 from tests.cluster.watching import stored, until
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.ray,
     pytest.mark.skipif(
-        importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'sipbench[ray]'"
+        importlib.util.find_spec("ray") is None, reason="Ray is not installed: make raytest installs it"
     ),
 ]
 SLOW = """\

@@ -33,7 +33,7 @@ def test_an_array_of_equal_workers_is_sent(here, slurm, capsys):
     assert "--time=6 --signal=B:USR2@90" in lines[0] and "--requeue" in lines[0] and "gpus-per-node" not in lines[0]
     assert "--partition=long --exclude=n3" in lines[0]
     said = capsys.readouterr().out
-    assert "cancel: scancel 77 77 77" in said and "1 cells, 8 images" in said
+    assert "cancel: scancel 77 77 77" in said and "1 cell, 8 images" in said
     (script,) = here.glob("results/sweeps/*/worker.sh")
     assert f"work {script.parent.name} results={here / 'results'} workers_per_gpu=2" in script.read_text()
 

@@ -154,4 +154,4 @@ def test_processes_of_a_table_leave_to_others_what_they_have(here, capfd):
     beside.join()
     said = capfd.readouterr().err
     assert not tables.pending(spec) and mine.presence.images == 3
-    assert "image 0: node7-99-abc is at work on it" in said and "[2/2] faces / sr4 / pinv: 1 images" in said
+    assert "image 0: node7-99-abc is at work on it" in said and "[2/2] faces / sr4 / pinv: 1 image, " in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import InitVar, dataclass
 from typing import Any, Literal, get_args
 
@@ -22,7 +23,8 @@ def look_up(name):
     ("text", "good", "bad"),
     [
         ("int", [3], [3.0, True, "3", None]),
-        ("float", [3, 3.0], [True, "3", None]),
+        ("float", [3, 3.0, math.inf], [True, "3", None, math.nan]),
+        ("float | None", [None], [math.nan]),
         ("bool", [True], [1, "true", None]),
         ("str | None", ["a", None], [1]),
         ("Literal['a', 'b']", ["a"], ["c", 1, None]),
@@ -32,9 +34,9 @@ def look_up(name):
         ("list[int] | int", [[1, 2], 3, (1, 2)], [["1"], "1", [1.5]]),
         ("tuple[int, ...]", [[1, 2], []], [["a"], 1]),
         ("tuple[float, float]", [[1, 2.0]], [["a", 1]]),
-        ("dict[str, float]", [{"a": 1}], [{"a": "b"}, 1]),
+        ("dict[str, float]", [{"a": 1}], [{"a": "b"}, 1, {"a": math.nan}]),
         ("InitVar[int]", [1], ["a"]),
-        ("Stop", [1, "a", None, {}], []),
+        ("Stop", [1, "a", None, {}], [math.nan]),
         ("Stop | int", ["a"], []),
         ("list[Stop]", [["a", 1]], ["a", 1]),
         ("Literal['a'] | Tensor", ["a", 1, [2.0]], ["b"]),
@@ -55,6 +57,9 @@ def test_the_words_say_what_is_allowed_and_what_is_near():
     assert refusal("n", 1.5, hint("int | Literal['all']")) == "n is a whole number or all, not 1.5"
     assert refusal("n", [1, "b"], hint("list[int]")) == "n[1] is a whole number, not 'b'"
     assert refusal("n", True, hint("float")) == "n is a number, not True"
+    assert refusal("n", math.nan, hint("float | None")) == "n is a number or null, not nan"
+    assert refusal("n", math.nan, Any) == refusal("n", math.nan, hint("Stop")) == "n is a number, not nan"
+    assert refusal("n", [1.0, math.nan], hint("list[float]")) == "n[1] is a number, not nan"
 
 
 @dataclass

@@ -10,6 +10,9 @@ from sipbench.errors import UserError
     ("words", "said"),
     [
         (["method=dmplg"], "unknown method 'dmplg'. Did you mean dmplug\\? Known: admm_bm3d, admm_dncnn, admm_drunet"),
+        (["method=dsp"], "Did you mean dps\\?"),
+        (["method=ddmr"], "Did you mean ddrm\\?"),
+        (["degradation=rs4"], "Did you mean sr4\\?"),
         (["dataset=face"], "unknown dataset 'face'. Did you mean faces\\?"),
         (["degradation=inpaint71"], "unknown degradation 'inpaint71'. Did you mean inpaint70\\?"),
         (["profile=papr"], "unknown profile 'papr'. Did you mean paper\\?"),

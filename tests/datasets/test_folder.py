@@ -221,7 +221,7 @@ def test_an_index_out_of_range_says_how_many_there_are(tmp_path, index):
     flat(tmp_path / "a.png")
     data = only(tmp_path)
     for call in (data.load, data.missing, lambda i: data.fingerprint(i[0])):
-        with pytest.raises(UserError, match=rf"no image {index}: split 'test' has 1 images"):
+        with pytest.raises(UserError, match=rf"no image {index}: split 'test' has 1 image, 0 to 0"):
             call([index])
 
 
@@ -275,7 +275,7 @@ def test_12_images_that_are_too_small_are_told_by_their_headers(tmp_path):
     said = data.unfit(range(10)) or ""
     assert "10 of 10 images are too small for size=256" in said and "70 x 90" in said
     assert "size=64" in said and "upsample=true" in said
-    assert "1 of 1 images is too small" in (data.unfit([3]) or "")
+    assert "1 of 1 image is too small" in (data.unfit([3]) or "")
     assert only(tmp_path, size=64).unfit(range(10)) is None
     assert only(tmp_path, size=256, upsample=True).unfit(range(10)) is None
     assert "dataset.crop=64" in (only(tmp_path, size=256, crop=80, upsample=True).unfit([0]) or "")

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from sipbench import cli
-from tests import listed
+from sipbench.report.show import draw
+from tests import drawn, listed
 
 
 @pytest.mark.parametrize("name", [n for n in listed.DEGRADATIONS if n != "deblur_nonlinear"])
@@ -27,3 +30,13 @@ def test_mistakes_are_one_line(capsys):
     assert "deblur_gaussian" in capsys.readouterr().err
     assert cli.main(["measure", "degradation=sr4"]) == 2
     assert "out=FOLDER" in capsys.readouterr().err
+
+
+def test_titles_do_not_overlap_however_long(monkeypatch):
+    """What is stored is shown under the method's title, which may be a file of one's own."""
+    made, plain = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: made.append(self) or plain(self, *a, **k))
+    titles = ["a_solver_in_a_file_of_ones_own.py:with_a_long_name", "Double DIP with a total variation prior", "truth"]
+    draw([(title, [torch.rand(3, 8, 8)] * 2) for title in titles])
+    boxes = [box for axes in made[0].axes for box in (axes.title.get_window_extent(), axes.bbox)]
+    assert len(boxes) == 12 and not drawn.meeting(boxes) and not drawn.leaving(boxes, made[0].bbox)

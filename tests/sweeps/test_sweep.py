@@ -110,7 +110,7 @@ def test_failed_images_are_told_and_tried_again_when_asked(here, sipbench, capsy
     (here / "bad.py").write_text(BROKEN)
     assert sipbench("method=bad.py:solve", "images=1") == 1
     assert sipbench("method=bad.py:solve", "images=1") == 1
-    assert "1 of 1 images failed: ArithmeticError: this solver is broken" in capsys.readouterr().err
+    assert "1 of 1 image failed: ArithmeticError: this solver is broken" in capsys.readouterr().err
     assert sipbench("-m", "method=bad.py:solve", "images=1", "retry_failed=true") == 1
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from sipbench import configs
+from sipbench.report import figures
 
 ABSENT = "admm_pnp"
 
@@ -14,3 +15,17 @@ def absent():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(configs, "names", lambda group: [n for n in names(group) if (group, n) != ("method", ABSENT)])
         yield
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """The figures that would be written, drawn."""
+    kept = []
+
+    def keep(figure, path):
+        figure.draw_without_rendering()
+        kept.append(figure)
+        return []
+
+    monkeypatch.setattr(figures, "write", keep)
+    return kept

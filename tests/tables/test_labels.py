@@ -42,3 +42,15 @@ def test_they_are_drawn_where_they_were_put():
     labels.draw(axes, [("one", 1, 0), ("another", 1.001, 0), ("far", 10, 1)])
     boxes = [text.get_window_extent(canvas.get_renderer()).extents for text in axes.texts]
     assert len(boxes) == 3 and not any(common(a, b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_labels_above_one_another_are_moved_apart_as_little_as_it_takes():
+    assert labels.spread([10.0, 50.0], [4.0, 4.0], 0, 100) == [10.0, 50.0]
+    assert labels.spread([50.0, 50.0], [4.0, 8.0], 0, 100) == [47.0, 53.0]  # around what both want
+    assert labels.spread([99.0, 99.0, 0.0], [10.0] * 3, 0, 100) == [85.0, 95.0, 5.0]  # within
+    wanted = list(np.random.default_rng(0).uniform(0, 100, 12))
+    found = labels.spread(wanted, [6.0] * 12, 0, 100)
+    assert np.argsort(found).tolist() == np.argsort(wanted).tolist()
+    assert min(np.diff(sorted(found))) >= 6 - 1e-9 and min(found) >= 3 - 1e-9 and max(found) <= 97 + 1e-9
+    assert np.allclose(np.diff(sorted(labels.spread(wanted, [20.0] * 12, 0, 100))), 100 / 12)  # too many overlap alike
+    assert labels.spread([], [], 0, 100) == []

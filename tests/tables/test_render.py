@@ -247,6 +247,14 @@ def test_problems_of_several_numbers_of_images_say_each(tmp_path):
     assert "8 images of split test (0 to 7), 2 (0 to 1)" in setting(spec, tables.collect(spec))
 
 
+@pytest.mark.parametrize(
+    ("images", "said"), [("1", "1 image of split test (0);"), ("[2,3]", "2 images of split test (2 to 3);")]
+)
+def test_one_image_is_no_range(images, said, tmp_path):
+    spec = whole(tmp_path, "method=pinv", f"images={images}")
+    assert said in setting(spec, tables.collect(spec))
+
+
 def test_a_mean_over_fewer_images_says_over_how_many(tmp_path):
     """A metric that is not defined on some: the column of images counts those that were solved."""
     spec = whole(tmp_path, "method=pinv,dip,unet", "images=8")

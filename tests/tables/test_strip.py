@@ -1,8 +1,10 @@
 """Pictures of a table: truth and estimates drawn alike."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -13,6 +15,7 @@ from sipbench.cli import main
 from sipbench.problem import Estimate
 from sipbench.report import figures
 from sipbench.tables.views import errors, strip, zoom
+from tests import drawn
 
 from .fake import load, put, row
 
@@ -44,6 +47,15 @@ def test_an_estimate_is_aligned_as_it_is_for_the_score(tmp_path):
     plain = strip._picture(spec.planned[0], 0, (Truth(x), problem.f)).pixels
     assert (plain != picture).any()
     assert strip._picture(spec.planned[1], 0, (Truth(x), problem.f)) is None
+
+
+def test_a_problem_is_named_as_the_table_heads_it(tmp_path):
+    spec = load(tmp_path, "images=1", "method=pinv")
+    x = torch.zeros(1, 3, 32, 32)
+    put(spec.planned[0].cell, [row(0) | {"kept": True, "estimate": packing.packed(Estimate(x), 0)}])
+    assert strip.rows(spec)[0][0].title == "truth\nsr4"
+    titled = replace(spec, tasks={"sr4": replace(spec.tasks["sr4"], title="told a noise of 0.03 for 0.01")})
+    assert strip.rows(titled)[0][0].title == "truth\ntold a noise of 0.03 for 0.01"
 
 
 def test_of_several_truths_the_one_of_the_score_is_what_a_picture_is_held_against(tmp_path):
@@ -96,11 +108,9 @@ def test_errors_have_one_scale_and_all_come_as_png_and_pdf(tmp_path, monkeypatch
         assert [path.suffix for path in paths] == [".png", ".pdf"] and paths[1].read_bytes().startswith(b"%PDF")
         seen.append(paths[0].read_bytes())
         assert view.write(spec, None)[0].read_bytes() == seen[-1]
-    with Image.open(io.BytesIO(seen[0])) as drawn:
-        assert drawn.width == round(figures.PAGE * figures.DPI)
-        dark, light = (
-            np.asarray(drawn.convert("L"))[: drawn.height // 2, int(drawn.width * k)] for k in (0.625, 0.875)
-        )
+    with Image.open(io.BytesIO(seen[0])) as page:
+        assert page.width == round(figures.PAGE * figures.DPI)
+        dark, light = (np.asarray(page.convert("L"))[: page.height // 2, int(page.width * k)] for k in (0.625, 0.875))
         assert dark.min() + 40 < light.min()  # 0.4 is a lighter colour than 0.1 of the same scale
 
 
@@ -112,10 +122,30 @@ def test_views_are_chosen_by_a_word(tmp_path, capsys):
     assert main(["table", "table1", *words, "views=zom"]) == 2 and "zoom" in capsys.readouterr().err
 
 
-def test_a_long_title_does_not_touch_its_neighbour():
-    with figures.figure(4, 2) as figure:
-        left, right = figure.subplots(1, 2)
-        for axes, text in ((left, "TV, augmented Lagrangian, a long name\n28.3 dB"), (right, "TV")):
-            strip._fit(axes.set_title(text), figure, 2)
-        size = [axes.title.get_fontsize() for axes in (left, right)]
-        assert left.title.get_window_extent().width / figure.dpi < 2 and size[0] < size[1] == figures.SMALL
+LONG = (
+    "TV, augmented Lagrangian",
+    "Double DIP with a total variation prior, early stopped",
+    "a_file_of_ones_own_with_a_very_long_name_and_no_space.py:solve",
+    "Restoration prior (DRP), own DRUNet, trained for 6000 steps, noise level of the measurement, ten restarts",
+    "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW",
+)
+
+
+@pytest.mark.parametrize("pictures", [3, 5, 8, 11])
+def test_titles_of_neighbours_do_not_overlap_however_long(pictures, tmp_path, written):
+    """As they are drawn: nor do they lie on a picture, leave the page or become too small to read."""
+    row = [picture() for _ in range(pictures)]
+    row = [replace(one, title=f"{LONG[k % len(LONG)]}\n28.3 dB") for k, one in enumerate(row)]
+    row[0] = replace(row[0], title="truth\n" + LONG[2])
+    strip._draw([row, row], tmp_path / "strip")
+    (figure,) = written
+    titles = [axes.title for axes in figure.axes if axes.title.get_text()]
+    assert [letters(title.get_text()) for title in titles] == 2 * [letters(one.title) for one in row]
+    boxes = [title.get_window_extent() for title in titles] + [axes.bbox for axes in figure.axes if axes.images]
+    assert not drawn.meeting(boxes) and not drawn.leaving(boxes, figure.bbox)
+    assert min(title.get_fontsize() for title in titles) >= figures.LEAST
+    assert min(axes.bbox.height for axes in figure.axes if axes.images) > 0.95 * figures.DPI * figures.PAGE / pictures
+
+
+def letters(text):
+    return "".join(text.split())

@@ -9,7 +9,8 @@ from sipbench.bench import store
 from sipbench.bench.run import run
 from sipbench.problem import Rng
 from sipbench.tables.views import symmetry
-from sipbench.tables.views.symmetry import Space
+from sipbench.tables.views.symmetry import Point, Space
+from tests import drawn
 
 SMALL = ("dataset.points=1500", "images=2")
 DEMO = ["nn_after", "knn_after", "nn_before", "knn_before"]
@@ -103,3 +104,29 @@ def test_the_study_is_all_that_was_published_and_complex_points():
     fields = {Space.of(cell) for cell in spec.settings()}
     assert fields == {Space(1), Space(5), Space(10), Space(15), Space(5, "C")}
     assert [row.name for row in tables.load("symmetry", "demo").rows] == DEMO
+
+
+@pytest.mark.parametrize("spaces", [[], [Space(5)], [Space(5), Space(10), Space(15), Space(5, "C")]])
+def test_the_legend_lies_on_no_panel(spaces, tmp_path, written):
+    """One below all, however many panels there are, with what the lines are that are no method."""
+    spec = tables.load("symmetry", "study", [f"results={tmp_path}", "degradation=square", "dataset.points=20"])
+    points = [
+        Point(f"{kind} {k}, {way}", space, pairs, kind, way == "after", (10.0 + k, 12.0), 3.0, 5.0)
+        for space in spaces
+        for k, kind in enumerate(("NN", "WNN", "DNN", "K-NN"))
+        for way in ("after", "before")
+        for pairs in (20_000, 50_000, 100_000, 1_000_000)
+    ]
+    symmetry._draw(spec, points, tmp_path / "symmetry")
+    (figure,) = written
+    assert len(figure.axes) == 1 + len(spaces) and not any(axes.get_legend() for axes in figure.axes)
+    (legend,) = figure.legends
+    said = [text.get_text() for text in legend.get_texts()]
+    assert said[0] == "truth" and len(said) == len(set(said))
+    assert not spaces or {"NN 0, after", "K-NN 3, before", "published", "a predictor of zero"} < set(said)
+    boxes = [legend.get_window_extent(), *(axes.get_tightbbox() for axes in figure.axes)]
+    assert not drawn.meeting(boxes) and not drawn.leaving(boxes, figure.bbox)
+    if spaces:
+        axes = figure.axes[1]
+        ticks = [tick.get_text() for tick in axes.get_xticklabels() + axes.get_xticklabels(minor=True)]
+        assert [tick for tick in ticks if tick] == ["20 000", "50 000", "100 000", "1 000 000"]

@@ -36,7 +36,7 @@ def test_two_processes_store_what_one_does(tmp_path, capfd):
     workers.compute(("table1", "demo", [*typed, "images=4", "degradation=sr4", "size=32", *words]), todo, 2)
     assert not tables.pending(spec)
     told = capfd.readouterr().err
-    assert "[2/2] faces / sr4 / " in told and "1 images" in told
+    assert "[2/2] faces / sr4 / " in told and ": 1 image, " in told
     for cell, _ in todo:
         [row] = store.read(cell.folder).to_dict("records")
         assert row["device"].endswith("x1")

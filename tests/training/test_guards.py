@@ -106,10 +106,18 @@ def foreground():
     signal.signal(signal.SIGINT, before)
 
 
-def test_26_an_interrupt_is_saved_and_changes_nothing(tmp_path, foreground):
+@pytest.fixture
+def ended(foreground):
+    """SIGTERM as the command line has it."""
+    with cli.ended_as_interrupted():
+        yield
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_26_an_interrupt_is_saved_and_changes_nothing(tmp_path, ended, number):
     def interrupting(numbers):
         if numbers[0] == 6:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         return pictures(numbers)
 
     whole, facts = small(tmp_path / "whole", 8, pictures)
@@ -121,6 +129,19 @@ def test_26_an_interrupt_is_saved_and_changes_nothing(tmp_path, foreground):
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
     assert again["loss"] == pytest.approx(facts["loss"]) and again["images"] == facts["images"] == 16
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_job_in_the_background_hears_sigterm_alone(tmp_path, ended):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def interrupting(numbers):
+        if (number := {2: signal.SIGINT, 6: signal.SIGTERM}.get(numbers[0])) is not None:
+            os.kill(os.getpid(), number)
+        return pictures(numbers)
+
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path, 8, interrupting)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["facts"]["step"] == 4
 
 
 def test_26_the_command_says_that_it_goes_on(tmp_path, capsys, monkeypatch):
@@ -151,7 +172,7 @@ def test_a_schedule_that_makes_no_sense_is_one_line(tmp_path, word):
         ("schedule.batch_size=0", "schedule: batch_size is a whole number from 1 on, not 0"),
         ("schedule.save_every=0", "schedule: save_every is a whole number from 1 on, not 0"),
         ("schedule.lr=-1", "schedule: lr is a number above 0, not -1"),
-        ("schedule.lr=nan", "schedule: lr is a number above 0, not nan"),
+        ("schedule.lr=nan", "schedule: lr is a number, not nan"),
         ("schedule.ema=2", "schedule: ema is a number from 0 to 1, not 2"),
         ("schedule.precision=int8", "schedule: unknown precision 'int8'"),
         ("schedule.steps=x", "schedule: steps is a whole number, not 'x'"),

@@ -151,8 +151,7 @@ def _draw(spec: TableSpec, curves: list[Curve], path: Path) -> list[Path]:
             named |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
         for axis in axes[len(panels) :]:
             axis.remove()
-        columns = 3 if len(panels) == 1 else 6
-        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, frameon=False)
+        figures.legend(figure, named)
         spent = all(f"along_{SPENT}" in curve.rows for curve in curves)
         for axis in axes[max(0, len(panels) - wide) : len(panels)]:
             axis.tick_params(labelbottom=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipbench.report.page.model import Against
-from sipbench.safety.text import table_row
+from sipbench.safety.text import counted, table_row
 from sipbench.tables import images, paired
 from sipbench.tables.measures import Measure
 from sipbench.tables.spec import TableSpec
@@ -33,7 +33,7 @@ def write(spec: TableSpec, df: pd.DataFrame) -> list[Path]:
 
 def _sections(spec: TableSpec) -> Iterator[str]:
     for pair, measure, table in images.together(spec, images.stored(spec)):
-        heading = f"## {spec.problem_title(*pair)}: {measure.title}, {len(table)} images"
+        heading = f"## {spec.problem_title(*pair)}: {measure.title}, {counted(len(table), 'image')}"
         yield f"{heading}\n\n{_matrix(spec, measure, table)}"
 
 

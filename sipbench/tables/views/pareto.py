@@ -101,4 +101,4 @@ def _legend(figure: Any, families: Mapping[str, str], *, few: bool) -> None:
     dots = [Line2D([], [], ls="", marker="o", color=colour, label=family) for family, colour in families.items()]
     if few:
         dots.append(Line2D([], [], ls="", marker="x", color="0.3", label="not all images, on no front"))
-    figure.legend(handles=dots, loc="outside lower center", ncols=len(dots), frameon=False, handletextpad=0.1)
+    figures.legend(figure, {str(dot.get_label()): dot for dot in dots}, pad=0.1)

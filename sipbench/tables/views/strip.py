@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 IMAGES = 2  # of each problem
 MOST = 8  # pictures side by side on a page
 TITLE, BAR = 0.27, 0.45  # inches of the titles of a line, and of what stands below all
+MORE = 0.08  # of each line of a title after its second
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _rows(spec: TableSpec, dataset: str, degradation: str, images: int) -> Itera
         known = None if truth is None else (truth, problem.f)
         y = problem.f.picture(problem.y)[0]
         shown = [picture for entry in entries if (picture := _picture(entry, image, known)) is not None]
-        first = Picture("truth\n" + degradation, pixels(y if x is None else x[0]))
+        first = Picture(f"truth\n{spec.tasks[degradation].title or degradation}", pixels(y if x is None else x[0]))
         yield [first, Picture("measurement\n(y)", pixels(2 * y - 1)), *shown]
 
 
@@ -148,12 +149,6 @@ def _draw(found: list[list[Picture]], path: Path) -> list[Path]:
     return laid_out(found, path, one)
 
 
-def _fit(title: Any, figure: Any, inches: float) -> None:
-    """Smaller letters where a title would touch its neighbour."""
-    width = title.get_window_extent(figure.canvas.get_renderer()).width / figure.dpi
-    title.set_fontsize(figures.SMALL * min(1.0, 0.97 * inches / width) if width else figures.SMALL)
-
-
 def laid_out(
     found: list[list[Picture]], path: Path, draw: Callable[[Any, Picture], None], bar: Any = None
 ) -> list[Path]:
@@ -167,12 +162,17 @@ def laid_out(
         every = figure.subplots(len(lines), columns, squeeze=False)
         for axes in every.flat:
             axes.set_axis_off()
+            axes.set_anchor("N")  # its title stays at the top of its place
+        height = figure.get_figheight()
         for line, row in zip(lines, every, strict=True):
+            most = 2
             for picture, axes in zip(line, row, strict=False):
                 draw(axes, picture)
                 colour = own.get(picture.family, "black")
                 title = axes.set_title(picture.title, fontsize=figures.SMALL, color=colour, pad=2, linespacing=1.1)
-                _fit(title, figure, side)
+                most = max(most, figures.fit(title, figure, side))
+            height += (most - 2) * MORE
+        figure.set_figheight(height)
         if bar:
             bar(figure, every)
         return figures.write(figure, path)

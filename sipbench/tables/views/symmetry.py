@@ -31,6 +31,8 @@ SLIDES, PAPER = "symmetry_gaussian_phase_retrieval.csv", "symmetry_workshop.csv"
 PUBLISHED_AS = {"mlp": "DNN", "knn": "K-NN"}  # which of its three networks the slides' is, they do not say
 NETWORKS = {(256, 128, 64): "NN", (512, 256, 128): "WNN", (2048, 1024, 512, 256, 128): "DNN"}  # those of the paper
 LINES = {"NN": "-", "WNN": "-.", "DNN": (0, (6, 1, 1, 1, 1, 1)), "K-NN": "--"}
+MARKERS = {"NN": "s", "WNN": "D", "DNN": "^", "K-NN": "o"}
+HEIGHT = 2.6  # inches of a panel
 HEAD = ("dimension", "field", "pairs", "breaking", "method", "error", "low", "high", "draws")
 BESIDE = ("published", "ratio", "paper", "paper_ratio")
 
@@ -157,7 +159,7 @@ def _page(spec: TableSpec, df: pd.DataFrame, points: list[Point]) -> str:
     for space in spaces:
         parts += [f"## {markdown(space.name)}"] if len(spaces) > 1 else []
         parts.append(_markdown([point for point in points if point.space == space]))
-    parts.append(f"![pictures]({spec.name}.png)")
+    parts += [f"![pictures]({spec.name}.png)"] if points or _line(spec) else []
     if absent := remarks(spec, df):
         parts.append("\n".join(f"- {markdown(line)}" for line in absent))
     return "\n\n".join(parts) + "\n"
@@ -217,17 +219,31 @@ def _table(points: list[Point]) -> str:
 
 
 def _draw(spec: TableSpec, points: list[Point], path: Path) -> list[Path]:
-    """What was learnt of one dimension, and for each space the errors over the number of pairs."""
-    spaces = _spaces(points) or [None]
-    rows = (len(spaces) + 2) // 2
-    with figures.figure(figures.PAGE, 2.8 * rows) as figure:
-        axes = list(figure.subplots(rows, 2, squeeze=False).flat)
-        _learnt(axes[0], [entry for entry in spec.entries() if entry.cell is not None and entry.cell.size == 1])
-        for axis, space in zip(axes[1:], spaces, strict=False):
+    """What was learnt of one dimension, and for each space the errors over the number of pairs; the legend below."""
+    line, spaces = _line(spec), _spaces(points)
+    panels = bool(line) + len(spaces)
+    if not panels:
+        return []
+    wide, width = (1, figures.COLUMN) if panels == 1 else (2, figures.PAGE)
+    tall, named = -(-panels // wide), {}
+    with figures.figure(width, HEIGHT * tall + figures.LINE) as figure:
+        axes = list(figure.subplots(tall, wide, squeeze=False).flat)
+        if line:
+            _learnt(axes[0], line)
+        for axis, space in zip(axes[bool(line) :], spaces, strict=False):
             _errors(axis, [point for point in points if point.space == space], space)
-        for axis in axes[1 + len(spaces) :]:
+        for axis in axes[panels:]:
             axis.remove()
+        for axis in axes[:panels]:
+            handles, labels = axis.get_legend_handles_labels()
+            named |= dict(zip(labels, handles, strict=True))
+        figures.legend(figure, named, length=2.6)
         return figures.write(figure, path)
+
+
+def _line(spec: TableSpec) -> list[Entry]:
+    """What is asked of one dimension."""
+    return [entry for entry in spec.entries() if entry.cell is not None and entry.cell.size == 1]
 
 
 def _learnt(axis: Any, entries: list[Entry]) -> None:
@@ -247,34 +263,32 @@ def _learnt(axis: Any, entries: list[Entry]) -> None:
         if estimate is not None:
             order = y.argsort()
             style = _style(_kind(entry), entry.cell.options["breaking"])
-            style |= {} if entry.row.method == "mlp" else {"ls": "", "marker": ".", "ms": 2}
+            style |= {"marker": ""} if entry.row.method == "mlp" else {"ls": "", "ms": 1.5}
             axis.plot(y[order], estimate.x.flatten()[order], **style, label=entry.row.title)
-    if entries:
-        axis.legend()
 
 
-def _errors(axis: Any, points: list[Point], space: Space | None) -> None:
+def _errors(axis: Any, points: list[Point], space: Space) -> None:
     """Each method's mean over the draws of A with their range; the published one dotted."""
-    axis.set_title("min over signs of |± x̂ − x|² / n, × 10³" if space is None else _measured(space))
+    axis.set_title(_measured(space))
     axis.set_xlabel("pairs")
+    axis.axhline(space.zero, color="grey", lw=0.8, label="a predictor of zero")
+    dotted: dict[str, Any] = {"lw": 0.8, "ls": ":", "marker": ""}
+    if any(point.slides or point.paper for point in points):
+        axis.plot([], [], color="grey", **dotted, label="published")
     for title in dict.fromkeys(point.title for point in points):
         own = sorted((p for p in points if p.title == title), key=lambda p: p.pairs)
         style, at = _style(own[0].kind, own[0].breaking), [p.pairs for p in own]
-        axis.plot(at, [p.mean for p in own], marker="o", ms=3, label=title, **style)
+        axis.plot(at, [p.mean for p in own], label=title, **style)
         axis.fill_between(
-            at, [min(p.errors) for p in own], [max(p.errors) for p in own], color=style["color"], alpha=0.15
+            at, [min(p.errors) for p in own], [max(p.errors) for p in own], color=style["color"], alpha=0.15, lw=0
         )
         known = [p.slides or p.paper for p in own]
         if all(known):
-            axis.plot(at, known, **style | {"lw": 1, "ls": ":"})
-    if space is not None:
-        axis.axhline(space.zero, color="grey", lw=0.8)
-        place = axis.get_yaxis_transform()
-        axis.text(0.02, space.zero, "zero", transform=place, fontsize=figures.SMALL, va="bottom", color="grey")
+            axis.plot(at, known, **style | dotted)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    if points:
-        axis.legend(title="dotted: published", title_fontsize=figures.SMALL)
+    axis.set_xticks(pairs := sorted({p.pairs for p in points}), [f"{n:,}".replace(",", " ") for n in pairs])
+    axis.set_xticks([], minor=True)
 
 
 def _measured(space: Space) -> str:
@@ -284,5 +298,6 @@ def _measured(space: Space) -> str:
 
 
 def _style(kind: str, breaking: bool) -> dict[str, Any]:
+    """Blue after, orange before; a line and a marker a method."""
     color = palette.FAMILIES["datarich"] if breaking else palette.SPARE[1]
-    return {"color": color, "ls": LINES.get(kind, "-"), "lw": 1}
+    return {"color": color, "ls": LINES.get(kind, "-"), "lw": 1, "marker": MARKERS.get(kind, "s")}

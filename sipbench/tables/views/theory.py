@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sipbench.safety.text import csv, markdown, table_row
+from sipbench.safety.text import counted, csv, markdown, table_row
 from sipbench.tables.measures import Measure
 from sipbench.tables.sheets import BLANK, Line, Record, records
 from sipbench.tables.spec import Row, TableSpec
@@ -53,8 +53,8 @@ def _heading(spec: TableSpec, df: pd.DataFrame) -> list[str]:
     cell = spec.setting(*spec.pairs[0])
     return [
         setting(spec, df),
-        f"{cell.draws} draws of each of {len(cell.images)} measurements a problem; mean ± half width of the 95 % "
-        "confidence interval of the mean over measurements (Student t).",
+        f"{counted(cell.draws, 'draw')} of each of {counted(len(cell.images), 'measurement')} a problem; mean ± half "
+        "width of the 95 % confidence interval of the mean over measurements (Student t).",
         *spec.notes,
     ]
 

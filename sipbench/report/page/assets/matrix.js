@@ -22,7 +22,7 @@ function matrices(table) {
       return h("td", { class: `${better}${sure ? " sure" : ""}`, title: `${title(a)} minus ${title(b)}: ${signed(e.mean, measure.places)}; ${e.wins} wins, ${e.ties} ties, ${e.losses} losses; p ${brief(number(e.p))}` }, signed(e.mean, measure.places), h("small", {}, `${e.wins}/${e.ties}/${e.losses}`));
     };
     stage.replaceChildren(h("table", { class: "matrix" }, h("caption", { class: "aside" }, `${measure.title}: row minus column`),
-      h("thead", {}, h("tr", {}, h("td", {}, `${own.images} images`), own.methods.map((m) => h("th", { scope: "col" }, h("span", {}, title(m)))))),
+      h("thead", {}, h("tr", {}, h("td", {}, own.images === 1 ? "1 image" : `${own.images} images`), own.methods.map((m) => h("th", { scope: "col" }, h("span", {}, title(m)))))),
       h("tbody", {}, own.methods.map((a, i) => h("tr", {}, h("th", { scope: "row" }, dot(table.methods.find((m) => m.key === a).family), title(a)), own.methods.map((b, j) => cell(own.entries[i][j], a, b)))))));
   }
   draw();
