@@ -49,7 +49,7 @@ def mlp(
         Regressor(y, [*widths, x.shape[1]], part.rng.child("theta").portable)
         for part, (y, x) in zip(parts, pairs, strict=True)
     ]
-    streams, block = problem.rng.child("batches").portable, torch.zeros(0)
+    streams, block = problem.rng.child("batches").portable, problem.y.new_zeros(0)
     optimiser = torch.optim.Adam([p for net in nets for p in net.parameters()], lr=lr)
     for k in problem.steps(steps):
         optimiser.param_groups[0]["lr"] = lr * min(1.0, 2 * (steps - k) / steps)
