@@ -200,10 +200,15 @@ MUTANTS = [
     Mutant(
         "first level for all",
         "datarich.denoisers.network_denoiser",
-        "ANY.expand(len(x))",
-        "ANY.flatten()[:1].expand(len(x))",
+        "sigma.to(weight.dtype)",
+        "sigma.to(weight.dtype).flatten()[:1]",
     ),
-    Mutant("half the level", "datarich.denoisers.network_denoiser", "sigma.to(weight)", "sigma.to(weight) / 2"),
+    Mutant(
+        "half the level",
+        "datarich.denoisers.network_denoiser",
+        "sigma.to(weight.dtype)",
+        "sigma.to(weight.dtype) / 2",
+    ),
     Mutant("half the weight", "datarich.denoisers.total_variation", "sigma.to(x) ** 2", "sigma.to(x) ** 2 / 2"),
     Mutant("no projection", "datarich.denoisers.total_variation", "ANY.clamp(min=1)", "torch.ones_like(ANY)"),
 ]
