@@ -191,7 +191,8 @@ def test_only_what_is_pending_is_sent_and_a_lost_job_stops_no_other(here, sipben
 
 
 @pytest.mark.slow
-def test_a_job_that_dies_stops_no_other_and_is_judged_when_all_are_done(here, sipbench, rows, capsys):
+def test_a_job_that_dies_stops_no_other_and_is_judged_when_all_are_done(here, sipbench, rows, capsys, monkeypatch):
+    monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 1)  # seconds that it waits for a slow disk
     (here / "deadly.py").write_text("import os\n\ndef solve(problem):\n    os._exit(0)\n")
     words = "-m", "+launcher=local", "method=deadly.py:solve,pinv", "degradation=sr4,inpaint70", "images=1"
     assert sipbench(*words, "hydra.sweeper.max_batch_size=2") == 1
