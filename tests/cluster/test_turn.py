@@ -143,6 +143,7 @@ def test_processes_of_a_table_leave_to_others_what_they_have(here, capfd):
     def other():
         while any(store.missing(cell) for cell, _ in todo[1:]) or len(store.missing(first)) > 1:
             time.sleep(0.1)
+        time.sleep(2)  # by then the table has come to wait
         list(run(first, images=[0]))
         own.release()
 
