@@ -218,7 +218,7 @@ def programs(b, n=4):
 
 
 def test_inequalities_beside_an_equation_agree_with_scipy():
-    functions, starts, ends = programs(12)  # sweeps alone strand two of them
+    functions, starts, ends = programs(24)
     solver = solve(functions, starts, 100)
     assert (solver.x - ends).abs().max() < 1e-4
 
