@@ -1,7 +1,7 @@
 """The process of an isolated cell: load, then solve the batches that are asked for, until there are no more.
 
-What starts it is `sipbench.bench.isolated`. It gets who its parent is and how Python is set up there, the cell, and
-then lists of images; it says `ready`, and the rows of each list.
+What starts it is `sipbench.bench.isolated`. It gets the command that it belongs to, the threads that torch may have,
+the cell, and then lists of images; it says `ready`, and the rows of each list.
 """
 
 from __future__ import annotations
@@ -15,19 +15,25 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+import torch
+
 from sipbench.bench import deaths, processes
+from sipbench.bench.run import Bench
 
 
-def main(pipe: int, faults: int) -> None:
-    """Serve the parent at the other end of the pipe; where it crashes goes into the file `faults`."""
+def main(mother: int, pipe: int, faults: int) -> None:
+    """Serve who is at the other end of the pipe; where it crashes goes into the file `faults`."""
     faulthandler.enable(faults)
     faulthandler.register(deaths.WHERE, faults)
-    parent = Connection(pipe)
-    mother, sys.argv, threads = parent.recv()
     _end_with(mother)
     _be_killed_first()
+    parent = Connection(pipe)
     try:
-        bench = _loaded(parent.recv(), threads, parent)
+        sys.argv, threads, cell = parent.recv()
+    except EOFError:
+        return
+    try:
+        bench = _loaded(cell, threads, parent)
         _say(parent, "ready", bench.cell.hash)
     except BaseException as error:
         _say(parent, "refused", _sendable(error))
@@ -48,10 +54,6 @@ def main(pipe: int, faults: int) -> None:
 
 def _loaded(cell: Any, threads: int, parent: Connection) -> Any:
     """The cell's parts, in a bench that tells the parent when the solver has the word."""
-    import torch
-
-    from sipbench.bench.run import Bench
-
     torch.set_num_threads(threads)
 
     class Told(Bench):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import sysconfig
 import time
 from pathlib import Path
 from typing import IO
 
+from sipbench.bench.forked import Started
 from sipbench.bench.guard import OURS
 
 WHERE = signal.SIGUSR1
@@ -38,7 +38,7 @@ def words(code: int, at: str) -> str:
     return SIGNALS.get(found, f"ended by the signal {found.name}") + where
 
 
-def ask_where(process: subprocess.Popen[bytes]) -> None:
+def ask_where(process: Started) -> None:
     """Let a process that hangs write down where."""
     process.send_signal(signal.SIGCONT)
     process.send_signal(WHERE)

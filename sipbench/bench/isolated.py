@@ -23,8 +23,9 @@ from typing import Any
 
 import torch
 
-from sipbench.bench import deaths, memory, record, store
+from sipbench.bench import deaths, forked, memory, record, store
 from sipbench.bench.cell import Cell
+from sipbench.bench.forked import Started
 from sipbench.bench.identity import CodeChanged
 from sipbench.bench.turn import Alone, Left, Turn, in_turn
 
@@ -33,7 +34,6 @@ Rows = list[dict[str, Any]]
 GRACE = 60.0  # seconds that a solver has beyond its budget, to come to the end of a step
 EVERY = 0.05  # seconds between two looks at a process
 LOADING = 900.0  # seconds that it may take to load
-START = "import sys; sys.path[:] = {path!r}; from sipbench.bench.apart import main; main({pipe}, {faults})"
 
 
 def run(
@@ -93,7 +93,7 @@ class Worker:
     cell: Cell
     at: str = ""
     since: float = 0.0
-    _process: subprocess.Popen[bytes] | None = None
+    _process: Started | None = None
     _pipe: Connection | None = None
     _faults: Any = None
     _lost: str = ""
@@ -118,14 +118,11 @@ class Worker:
         """Start the process and wait until the cell is loaded; what cannot be done at all is raised as it was there."""
         self._faults = tempfile.TemporaryFile()
         self._pipe, theirs = Pipe()
-        numbers = (theirs.fileno(), self._faults.fileno())
-        command = [sys.executable, "-c", START.format(path=sys.path, pipe=numbers[0], faults=numbers[1])]
-        self._process = subprocess.Popen(command, pass_fds=numbers, stdin=subprocess.DEVNULL, start_new_session=True)
-        theirs.close()
+        with theirs:
+            self._process = forked.start("sipbench.bench.apart", (theirs.fileno(), self._faults.fileno()))
         self._now("loading")
         try:
-            self._send((os.getpid(), sys.argv[:1], torch.get_num_threads()))
-            self._send(self.cell)
+            self._send((sys.argv[:1], torch.get_num_threads(), self.cell))
             kind, said = self._answer(None)
         except Died as error:
             self._lost = f"{error}, while its cell was loaded"

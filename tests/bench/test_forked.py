@@ -1,0 +1,104 @@
+"""A process that begins with torch imported is as one that was started anew, and ends with who asked for it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from sipbench.bench import forked, processes
+
+TOLD = """\
+import json, os, sys, torch
+from sipbench.bench import processes
+
+def main(parent, file):
+    processes.signal_with_parent()
+    told = {"folder": os.getcwd(), "word": os.environ.get("A_WORD"), "path": sys.path, "input": sys.stdin.read()}
+    told |= {"child": os.getppid() == parent, "leads": os.getsid(0) == os.getpid()}
+    told |= {of: len(os.listdir(f"/proc/self/{of}")) for of in ("task", "fd")}
+    print("said aloud")
+    os.write(file, json.dumps(told).encode() + b"\\n")
+    exec(os.environ.get("THEN", ""))
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process imports for itself")
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Start a process that tells how it finds itself and then does a thing; it, and what it told."""
+    (tmp_path / "telling.py").write_text(TOLD)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def make(then=""):
+        monkeypatch.setenv("THEN", then)
+        with tempfile.TemporaryFile() as file:
+            process = forked.start("telling", [file.fileno()])
+            until = time.monotonic() + 30
+            while not os.fstat(file.fileno()).st_size and time.monotonic() < until:
+                time.sleep(0.01)
+            file.seek(0)
+            return process, json.loads(file.read())
+
+    return make
+
+
+def test_it_finds_what_a_new_process_would(start, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("A_WORD", "first")
+    start()[0].wait(10)
+    monkeypatch.setenv("A_WORD", "second")
+    _, told = start()
+    assert told["folder"] == str(tmp_path) and told["word"] == "second" and told["input"] == ""
+    assert told["leads"] and told["child"] and told["path"] == sys.path
+    assert told["task"] == 1
+    assert told["fd"] == 5  # three of every process, the one it was given, and the list's own
+    assert capfd.readouterr().out == "said aloud\n" * 2
+
+
+@pytest.mark.parametrize(
+    ("then", "code"), [("", 0), ("sys.exit(3)", 3), ("os._exit(4)", 4), ("os.kill(os.getpid(), 9)", -9)]
+)
+def test_its_end_is_told(start, then, code):
+    process, _ = start(then)
+    assert process.wait(10) == code and process.poll() == code
+
+
+def test_it_can_be_asked_and_signalled_while_it_lives(start):
+    process, _ = start("import time; time.sleep(60)")
+    assert process.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == -signal.SIGTERM
+    process.send_signal(signal.SIGTERM)  # it is gone: nothing is done
+
+
+def test_where_its_server_is_killed_it_goes_too_and_the_next_has_another(start):
+    process, _ = start("import time; time.sleep(60)")
+    server = processes.find(process.pid).parent
+    os.kill(server, signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+    another, told = start()
+    assert told["child"] and another.wait(10) == 0
+
+
+def test_nothing_is_left_open(start):
+    start("os._exit(0)")[0].wait(10)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        start("os._exit(0)")[0].wait(10)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_forked_has_not_asked_for_a_gpu():
+    """CUDA cannot be used in a fork of a process that has."""
+    asks = "def ask(*_):\n    raise SystemExit('asked')\ntorch._C._cuda_getDeviceCount = torch._C._cuda_init = ask\n"
+    program = "import torch\n" + asks + "import sipbench.bench.apart"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
