@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -264,8 +264,14 @@ class Bench:
         for name in ("prior", "networks", "priors"):
             object.__setattr__(self, name, getattr(fresh, name))
 
+    @cached_property
+    def _optimises(self) -> bool:
+        return configs.mentions(self.cell.method["solver"]["_target_"], "torch.optim")
+
     def _warm_up(self, problem: Problem) -> None:
         """One evaluation of everything heavy, so that no first call is on the clock."""
+        if self._optimises:
+            torch.optim.SGD([torch.zeros(1)])  # with its first optimiser torch imports its compiler: a second and more
         with torch.no_grad():
             x = torch.zeros(problem.shape, device=self.device)
             if not problem.f.blind:

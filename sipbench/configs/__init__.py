@@ -11,7 +11,7 @@ Nothing here imports torch, so that listing and help answer at once.
 from sipbench.configs.base import exchanged
 from sipbench.configs.build import META, assembled, build, built, locate, typed
 from sipbench.configs.by_hydra import hydra_ready, resolvers
-from sipbench.configs.code_hash import code_hash, without_place
+from sipbench.configs.code_hash import code_hash, mentions, without_place
 from sipbench.configs.compose import compose
 from sipbench.configs.composer import Composer, plain
 from sipbench.configs.find import absent, find, folders, is_file_target, names, path_of, plug_in, plugin_folders, root
@@ -34,6 +34,7 @@ __all__ = [
     "hydra_ready",
     "is_file_target",
     "locate",
+    "mentions",
     "names",
     "path_of",
     "plain",

@@ -31,11 +31,7 @@ def code_hash(target: str) -> str:
     stamps, found = _known.get(key, ({}, ""))
     if found and stamps == _stamps(stamps):
         return found
-    texts: dict[str, str] = {}
-    files: set[Path] = set()
-    module = Module.of(target)
-    if module is not None and module.path.is_file():
-        _collect(module, texts, files)
+    texts, files = _code(target)
     if not texts:
         return "unknown"
     stamps = _stamps({*files, *(file.parent for file in files)})
@@ -43,6 +39,21 @@ def code_hash(target: str) -> str:
     if max(max(stamp[:2]) if stamp else sys.maxsize for stamp in stamps.values()) < (time.time() - SETTLED) * 1e9:
         _known[key] = stamps, found
     return found
+
+
+def mentions(target: str, word: str) -> bool:
+    """Whether the code that the hash of a target covers holds a word."""
+    return any(word in text for text in _code(target)[0].values())
+
+
+def _code(target: str) -> tuple[dict[str, str], set[Path]]:
+    """The text of each module, without layout, and the files that lead from one to the next."""
+    texts: dict[str, str] = {}
+    files: set[Path] = set()
+    module = Module.of(target)
+    if module is not None and module.path.is_file():
+        _collect(module, texts, files)
+    return texts, files
 
 
 def _stamps(paths: Iterable[Path]) -> Stamps:

@@ -124,3 +124,12 @@ def test_code_that_was_edited_after_its_cell_was_named_is_refused_there_too(solv
     with pytest.raises(UserError, match="its code was changed while this ran: run it again"):
         isolated.run(c)
     assert not list(c.folder.glob("rows-*"))
+
+
+@pytest.mark.parametrize("optimises", [True, False])
+def test_what_torch_imports_with_its_first_optimiser_is_not_on_the_clock(solver, optimises):
+    """It is a second and more; a solver without one is spared it."""
+    body = "import sys\nimported = 'torch._dynamo' in sys.modules\n"
+    body += "torch.optim.SGD([torch.zeros(1)])\n" if optimises else ""
+    c = solver(f"{body}assert imported is {optimises}\nreturn problem.f.T(problem.y)", "isolate=true", "images=1")
+    assert rows_of(c)["status"].tolist() == ["ok"]
