@@ -23,6 +23,7 @@ from sipbench import configs
 from sipbench.device import make_deterministic, warn_of_emulation
 from sipbench.errors import UserError, unknown
 from sipbench.problem import Rng
+from sipbench.training.precision import lower
 from sipbench.training.state import State, alone, patient, writable
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -125,10 +126,13 @@ def fit(
         network = network.to(device).train()
         average = copy.deepcopy(network).requires_grad_(False).eval()
         optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
-        state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser)
+        scaler = torch.amp.GradScaler(device.type, enabled=schedule.precision == "float16")
+        state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser, scaler)
         facts = state.restore(device)
         if not facts["step"]:
             _tried(copy.deepcopy(network), loss, images(range(1)).to(device), schedule.seed)
+        if schedule.precision != "float32":
+            lower(network, device, getattr(torch, schedule.precision))
         running = torch.tensor(facts["loss"], device=device) if facts["step"] else None
         best = Best(validate if schedule.validate_every else None, schedule, state)
         speed = Speed(schedule, facts["step"])
@@ -249,15 +253,15 @@ def _step(
     loss, factor = loss.at(step / schedule.steps) if isinstance(loss, Staged) else (loss, 1.0)
     for group in state.optimiser.param_groups:
         group["lr"] = schedule.rate(step) * factor
-    precision = getattr(torch, schedule.precision)
-    autocast = torch.autocast(device.type, precision, enabled=precision is not torch.float32)
-    with autocast, torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed((schedule.seed * 2**32 + step) % 2**63)  # of what a network draws by itself, such as dropout
         value = loss(state.network, x, rng)
     state.optimiser.zero_grad(set_to_none=True)
-    value.backward()
+    state.scaler.scale(value).backward()
+    state.scaler.unscale_(state.optimiser)
     nn.utils.clip_grad_norm_(state.network.parameters(), schedule.clip)
-    state.optimiser.step()
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
     _average(state.average, state.network, min(schedule.ema, (step + 1) / (step + 10)))
     return value.detach()
 
