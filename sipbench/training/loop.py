@@ -71,6 +71,8 @@ class Schedule:
                 raise ValueError(f"{name} is a whole number from {low} on, not {getattr(self, name)}")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr is a number above 0, not {self.lr}")
+        if not self.clip > 0:
+            raise ValueError(f"clip is a number above 0, not {self.clip}: gradients are made no longer than that")
         for name in ("decay", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a number from 0 to 1, not {getattr(self, name)}")

@@ -211,10 +211,10 @@ def test_a_recipe_that_makes_no_sense_is_refused_before_anything_is_trained(tmp_
         cell(tmp_path, "method=unet", word)
 
 
-@pytest.mark.parametrize("word", ["steps=x", "steps=0", "batch_size=0", "stepss=1"])
+@pytest.mark.parametrize("word", ["steps=x", "steps=0", "batch_size=0", "stepss=1", "clip=0", "clip=-1"])
 def test_its_schedule_is_refused_in_a_line(tmp_path, word):
-    with pytest.raises(UserError, match="schedule"):
-        prepare(cell(tmp_path, "method=unet", f"+recipe.schedule.{word}"), silent)
+    with pytest.raises(UserError, match=f"schedule: (unknown option '|){word.partition('=')[0]}"):
+        prepare(cell(tmp_path, "method=unet", f"++recipe.schedule.{word}"), silent)
 
 
 def test_images_that_a_network_does_not_fit_are_refused_in_a_line(tmp_path):
