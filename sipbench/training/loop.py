@@ -148,6 +148,7 @@ def fit(
             stopped = interrupted()
             if not (last or stopped or (step + 1) % schedule.save_every == 0):
                 continue
+            best.sound(step + 1)
             spent = facts["seconds"] + speed.lap(step + 1)
             facts = {"step": step + 1, "loss": float(running), "seconds": spent, **best.facts}
             state.save(facts)
@@ -211,17 +212,26 @@ class Best:
             return
         value = self.validate(self.state.average)
         if not math.isfinite(value) and self.state.best is None:
-            raise UserError(f"it went astray: its loss is no number at step {step}; try a smaller schedule.lr")
+            raise astray("its loss is no number", step)
         self.looks += 1
         if value < self.value:
             self.value, self.step, self.looks = value, step, 0
             self.state.best = {k: v.clone() for k, v in self.state.average.state_dict().items()}
         self.state.tell("validation.csv", {"step": step, "loss": value})
 
+    def sound(self, step: int) -> None:
+        """Refuse to save a network that went astray, where there is none to put back."""
+        if self.state.best is None and not all(bool(p.isfinite().all()) for p in self.state.network.parameters()):
+            raise astray("its weights are no numbers", step)
+
     def put_back(self) -> None:
         """The averaged network as it was at its best."""
         if self.state.best is not None:
             self.state.average.load_state_dict(self.state.best)
+
+
+def astray(what: str, step: int) -> UserError:
+    return UserError(f"it went astray: {what} at step {step}; try a smaller schedule.lr")
 
 
 class Speed:
