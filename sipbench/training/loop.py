@@ -107,6 +107,7 @@ def fit(
     device: torch.device,
     about: Mapping[str, Any] | None = None,
     validate: Callable[[nn.Module], float] | None = None,
+    aim: str = "",
     sheet: Callable[[nn.Module, Path], None] | None = None,
     report: Callable[[str], None] = print,
 ) -> tuple[nn.Module, dict[str, Any]]:
@@ -117,6 +118,7 @@ def fit(
         images: the training images of a range of indices, (B, C, H, W).
         about: what else the result depends on; a run that began with other settings is refused.
         validate: the loss of a network on validation images, the same ones each time.
+        aim: what the loss is called, where a run may go on with another one.
         sheet: draws what the averaged network can do, at each save.
 
     One process at a time trains in a folder; another waits, and finds it done.
@@ -129,7 +131,7 @@ def fit(
         average = copy.deepcopy(network).requires_grad_(False).eval()
         optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
         scaler = torch.amp.GradScaler(device.type, enabled=schedule.precision == "float16")
-        state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser, scaler)
+        state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser, scaler, aim)
         facts = state.restore(device)
         if not facts["step"]:
             _tried(copy.deepcopy(network), loss, images(range(1)).to(device), schedule.seed)
@@ -183,13 +185,18 @@ def in_a_line() -> Iterator[None]:
 class Best:
     """The averaged network that was best on validation images so far, kept in the state of the training.
 
-    Its loss is written into `validation.csv`, a line a look.
+    Its loss is written into `validation.csv`, a line a look. Where the loss is another one than before it is looked at
+    anew: no number of one is a measure of the other.
     """
 
     def __init__(self, validate: Callable[[nn.Module], float] | None, schedule: Schedule, state: State) -> None:
         self.validate, self.schedule, self.state = validate, schedule, state
         self.value = float(state.facts.get("best", math.inf))
         self.step, self.looks = int(state.facts.get("best_step", 0)), int(state.facts.get("looks", 0))
+        if state.another_aim and state.best is not None and validate is not None:
+            now = copy.deepcopy(state.average)
+            now.load_state_dict(state.best)
+            self.value, self.looks = validate(now), 0
 
     @property
     def facts(self) -> dict[str, Any]:
