@@ -276,6 +276,15 @@ def test_a_dataset_without_training_images_says_where_else_to_learn(tmp_path):
         prepare(cell(tmp_path, "method=unet", "dataset=photos"), silent)
 
 
+def test_the_command_learns_from_its_dataset_and_names_it_after_no_other(tmp_path):
+    small = ["method.networks.net.width=4", "method.networks.net.levels=1", "images=1", "validation=1"]
+    with pytest.raises(UserError, match="in `sipbench train` by dataset=NAME"):
+        train("net", tmp_path, 1, "dataset=photos", *small)
+    with pytest.raises(UserError, match="it learns from faces, and trained_on=kernels would name it after another: dataset="):
+        train("net", tmp_path, 1, "trained_on=kernels", *small)
+    assert train("net", tmp_path, 1, "trained_on=mine", *small).name == "unet-mine-32-sr4"
+
+
 @pytest.mark.parametrize(("method", "part"), [("pgd_dncnn", "net"), ("csgm", "generator"), ("diffpir", "prior")])
 def test_what_learns_images_learns_them_as_the_unknown_is_made_of_them(tmp_path, method, part):
     """Of grey problems grey images: one network then serves them all, and another one those of colour."""
