@@ -104,6 +104,8 @@ def _gradient_T(u: Tensor) -> Tensor:
 
 def spaced(first: float, last: float, n: int) -> list[Tensor]:
     """n noise levels with even ratios, from the first down to the last: scalars on the CPU, as a schedule has them."""
+    if min(first, last) <= 0:
+        raise ValueError(f"a denoiser's noise levels are above 0, not {255 * min(first, last) / 2:g} out of 255")
     return list(torch.logspace(math.log10(first), math.log10(last), n, dtype=torch.float64, device="cpu"))
 
 

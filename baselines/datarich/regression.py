@@ -71,6 +71,8 @@ def knn(problem: Problem, *, points: int = 20_000, breaking: bool = True, k: int
     for b in range(len(problem.rng)):
         part = problem.select(slice(b, b + 1))
         y, x = _pairs(part, points, breaking)
+        if not 1 <= k <= len(y):
+            raise ValueError(f"k is 1 to {len(y)}, the number of pairs, not {k}")
         found.append(x[near(_rows(part)[0], y, k)].mean(1))
     return torch.stack(found).view(problem.shape)
 
@@ -116,7 +118,9 @@ def _rows(problem: Problem) -> Tensor:
 
 def _pairs(problem: Problem, points: int, breaking: bool) -> tuple[Tensor, Tensor]:
     """(y, x) of the one image's forward map, x uniform in the unit ball; the points go through f as channels."""
-    shape, rng, count = problem.shape[2:], problem.rng, max(1, round(0.8 * points))
+    if points < 2:
+        raise ValueError(f"points is 2 or more, not {points}")
+    shape, rng, count = problem.shape[2:], problem.rng, round(0.8 * points)
     z = rng.child("direction").portable.normal(count, *shape, dtype=torch.float64)
     u = rng.child("radius").portable.uniform(count, 1, 1, dtype=torch.float64)
     x = z / z.norm(dim=(2, 3), keepdim=True) * u ** (1 / math.prod(shape))

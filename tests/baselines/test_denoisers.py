@@ -109,3 +109,9 @@ def test_a_network_is_not_asked_below_what_it_has_learned():
     assert net.sigma.tolist() == pytest.approx([0.01, 0.01])
     network_denoiser(net)(torch.zeros(2, 1, 4, 4), torch.tensor(0.3))
     assert net.sigma.tolist() == pytest.approx([0.3, 0.3])
+
+
+@pytest.mark.parametrize(("first", "last"), [(0.0, 0.1), (0.1, 0.0), (-1.0, 0.1)])
+def test_a_level_of_no_noise_is_refused_in_words(first, last):
+    with pytest.raises(ValueError, match=r"a denoiser's noise levels are above 0, not (0|-)"):
+        spaced(first, last, 5)

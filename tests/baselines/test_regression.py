@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from baselines.datarich import regression
@@ -118,3 +119,17 @@ def test_complex_regression_errs_as_theory_says():
     before, after = (regression.mlp(problem, **settings, breaking=breaking) for breaking in (False, True))
     assert error(before) > 0.85 * Space(1, "C").zero and error(after) < 2
     assert after[:, :, 0].min() > -0.1 and after[:, :, 1].abs().max() < 0.1
+
+
+@pytest.mark.parametrize("k", [0, 81])
+def test_as_many_neighbours_as_there_are_pairs(k):
+    problem, _ = pose()
+    assert regression.knn(problem, points=100, k=80).shape == problem.shape
+    with pytest.raises(ValueError, match=f"k is 1 to 80, the number of pairs, not {k}"):
+        regression.knn(problem, points=100, k=k)
+
+
+@pytest.mark.parametrize("solve", [regression.mlp, regression.knn])
+def test_a_standard_deviation_takes_two_pairs(solve):
+    with pytest.raises(ValueError, match="points is 2 or more, not 1"):
+        solve(pose()[0], points=1)
