@@ -12,8 +12,8 @@ from torch import Tensor, nn
 def lower(network: nn.Module, device: torch.device, precision: torch.dtype) -> None:
     """Each part of the network that is called from outside calculates in this precision, and gives back float32.
 
-    What it is trained through keeps its own: a measurement in bfloat16 errs by as much as its noise, and no sparse matrix
-    multiplies in it.
+    What it is trained through keeps its own: a measurement in bfloat16 errs by as much as its noise, and no sparse
+    matrix multiplies in it.
     """
     for part in network.modules():
         part.forward = _lowered(part.forward, device.type, precision)

@@ -113,10 +113,14 @@ def test_a_denoiser_of_grey_images_is_trained_by_the_line_that_says_that_it_lack
     where = ["size=32", f"weights={tmp_path}/w", f"results={tmp_path}/r"]
     words = ["method=pgd_dncnn", "degradation=ct_sparse", "method.networks.net.width=4", "method.networks.net.depth=3"]
     asked = [*words, *where, "dataset=faces", "images=1", "metrics=[psnr]"]
-    with pytest.raises(UserError, match=r"'dncnn-faces-32-grey'.*method=pgd_dncnn dataset=faces size=32 degradation=ct_"):
+    with pytest.raises(
+        UserError, match=r"'dncnn-faces-32-grey'.*method=pgd_dncnn dataset=faces size=32 degradation=ct_"
+    ):
         next(run(Cell.of(configs.compose(asked), asked)))
     short = ["schedule.steps=1", "schedule.batch_size=1", "schedule.validate_every=0", "images=1", "validation=1"]
-    recipes.train_net(OmegaConf.to_container(configs.compose([*words, *where, *short], "train_net"), resolve=True), silent)
+    recipes.train_net(
+        OmegaConf.to_container(configs.compose([*words, *where, *short], "train_net"), resolve=True), silent
+    )
     (row,) = next(run(Cell.of(configs.compose(asked), asked)))
     assert row["status"] == "ok", row["reason"]
 
@@ -128,6 +132,8 @@ def test_a_restorer_as_a_prior_of_grey_images_is_trained_by_the_line_that_says_t
         next(run(Cell.of(configs.compose(asked), asked)))
     words = re.search(r"sipbench train net ([^,]*)", str(error.value))[1].split()
     short = ["schedule.steps=1", "schedule.batch_size=1", "schedule.validate_every=0", "images=1", "validation=1"]
-    recipes.train_net(OmegaConf.to_container(configs.compose([*words, *where, *short], "train_net"), resolve=True), silent)
+    recipes.train_net(
+        OmegaConf.to_container(configs.compose([*words, *where, *short], "train_net"), resolve=True), silent
+    )
     (row,) = next(run(Cell.of(configs.compose(asked), asked)))
     assert row["status"] == "ok", row["reason"]

@@ -280,7 +280,9 @@ def test_the_command_learns_from_its_dataset_and_names_it_after_no_other(tmp_pat
     small = ["method.networks.net.width=4", "method.networks.net.levels=1", "images=1", "validation=1"]
     with pytest.raises(UserError, match="in `sipbench train` by dataset=NAME"):
         train("net", tmp_path, 1, "dataset=photos", *small)
-    with pytest.raises(UserError, match="it learns from faces, and trained_on=kernels would name it after another: dataset="):
+    with pytest.raises(
+        UserError, match="it learns from faces, and trained_on=kernels would name it after another: dataset="
+    ):
         train("net", tmp_path, 1, "trained_on=kernels", *small)
     assert train("net", tmp_path, 1, "trained_on=mine", *small).name == "unet-mine-32-sr4"
 
