@@ -152,10 +152,16 @@ def write(folder: Path, network: Any, config: dict[str, Any]) -> None:
 def save_half(network: Any, path: Path) -> None:
     from safetensors.torch import save
 
-    state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in network.cpu().state_dict().items()}
+    state = {k: _half(v).contiguous() if v.is_floating_point() else v for k, v in network.cpu().state_dict().items()}
     with whole(path, shared=False) as beside:
         beside.write_bytes(save(state))  # so that what the file system refuses is an OSError
         os.chmod(beside, 0o644)
+
+
+def _half(v: Any) -> Any:
+    """In half precision; in single where that has no room for the values, such as the norm of a map in large units."""
+    half = v.half()
+    return v.float() if (half - v).norm() > 0.01 * v.norm() else half
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -21,6 +21,13 @@ def by_hand(sigma=0.05, size=16):
     return Problem(y, f, Gaussian(sigma), shape, None, rng.child("solver")), x
 
 
+def test_a_network_for_a_problem_that_was_built_by_hand_is_named_by_its_degradation_and_size():
+    """No command trains one for a degradation without a config."""
+    with pytest.raises(UserError, match="name it and the size, as in degradation=sr4 size=64") as error:
+        sipbench.solve(by_hand()[0], method="unet")
+    assert "sipbench train" not in str(error.value)
+
+
 def test_a_problem_that_was_built_by_hand_is_solved_and_scored():
     problem, x = by_hand()
     estimate = sipbench.solve(problem, method="tv", iterations=30, lam=0.02, c=None)

@@ -287,6 +287,9 @@ class Cell:
         if self.trained_on not in configs.names("dataset"):
             known = ", ".join(configs.names("dataset"))
             how = f"there is no dataset {self.trained_on!r} to train it on; trained_on names one of {known}"
+        elif degradation not in configs.names("degradation"):  # one that was built by hand
+            how = "networks are trained for a degradation that has a config: name it and the size, as in "
+            how += "degradation=sr4 size=64"
         for name, node in (self.method.get("networks") or {}).items():
             learned = self.lessons.get(name)
             if "path" in node:

@@ -114,7 +114,8 @@ class Lesson:
         try:
             found = configs.build(node | {k: v for k, v in {"split": name, "size": self.size}.items() if k in known})
         except UserError as error:  # such as photographs, which are too few to learn from
-            raise UserError(f"{str(error).rstrip('.')}. Another dataset is learned from by trained_on=NAME.") from error
+            another = "Another dataset is learned from by trained_on=NAME, in `sipbench train` by dataset=NAME."
+            raise UserError(f"{str(error).rstrip('.')}. {another}") from error
         if found.measured:
             raise UserError(f"{node['name']} holds measurements, and nothing is trained on such: trained_on=NAME")
         return found

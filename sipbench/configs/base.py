@@ -19,7 +19,8 @@ Plain = dict[str, Any]
 KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 REACH = re.compile(r"\$\{[^{}:]*\$\{|oc\.select:\s*\$\{")  # a reference whose name is itself looked up
 ASKED = re.compile(r"\$\{([\w.]+):")
-KNOWN = {"channels", "divide", "oc.select", "oc.env", "now"}  # resolvers that look at nothing but what they are given
+KNOWN = {"channels", "kind", "divide", "oc.select", "oc.env", "now"}
+"""Resolvers that look at nothing but what they are given."""
 KEPT = 4096  # words and folders that are held at a time
 
 

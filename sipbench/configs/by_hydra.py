@@ -20,12 +20,14 @@ def by_hydra(overrides: Sequence[str], config: str = "config") -> Any:
 def resolvers() -> None:
     """What configs may ask for.
 
-    `${channels:KIND}`: the channels of an unknown of that kind (see unknowns.py); `${divide:N,BY}`: a whole number.
+    `${channels:KIND}`: the channels of an unknown of that kind (see unknowns.py); `${kind:KIND}`: what is appended to
+    the name of what is learned of it, nothing where it is the image; `${divide:N,BY}`: a whole number.
     """
     from omegaconf import OmegaConf
 
     channels = {"image": 3, "grey": 1, "complex": 2, "object": 2}
     OmegaConf.register_new_resolver("channels", channels.__getitem__, replace=True)
+    OmegaConf.register_new_resolver("kind", lambda kind: "" if kind == "image" else f"-{kind}", replace=True)
     OmegaConf.register_new_resolver("divide", lambda n, by: int(n) // int(by), replace=True)
 
 

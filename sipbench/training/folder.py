@@ -89,10 +89,6 @@ def seen(shown: int, of: int) -> str:
     return f"all of its {counted(of, 'image')}, each seen {often}"
 
 
-def _best(facts: dict[str, Any]) -> str:
-    return f"- best loss on validation images: {facts['best']:.5f}, at step {facts['best_step']:,}"
-
-
 def _what(kind: str, cfg: dict[str, Any]) -> str:
     if kind == "net":
         goal = (cfg["method"].get("training") or {}).get(cfg["part"], "restoration")

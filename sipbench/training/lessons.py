@@ -70,9 +70,8 @@ class Training:
     ) -> tuple[nn.Module, dict[str, Any]]:
         """Train in a folder, or go on there: the network, and the facts of its training."""
         parts = self.network, self.loss, self.images
-        return fit(
-            *parts, schedule, folder, device=device, about=about, validate=self.validate, sheet=sheet, report=report
-        )
+        looks = {"validate": self.validate, "aim": self.lesson.error, "sheet": sheet}
+        return fit(*parts, schedule, folder, device=device, about=about, **looks, report=report)
 
     def validate(self, network: nn.Module, batch: int = 16) -> float:
         """The loss on the validation images, with the same measurements and noise each time."""

@@ -23,6 +23,7 @@ from sipbench import configs
 from sipbench.device import make_deterministic, warn_of_emulation
 from sipbench.errors import UserError, unknown
 from sipbench.problem import Rng
+from sipbench.training.precision import lower
 from sipbench.training.state import State, alone, patient, writable
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -70,6 +71,8 @@ class Schedule:
                 raise ValueError(f"{name} is a whole number from {low} on, not {getattr(self, name)}")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr is a number above 0, not {self.lr}")
+        if not self.clip > 0:
+            raise ValueError(f"clip is a number above 0, not {self.clip}: gradients are made no longer than that")
         for name in ("decay", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a number from 0 to 1, not {getattr(self, name)}")
@@ -104,6 +107,7 @@ def fit(
     device: torch.device,
     about: Mapping[str, Any] | None = None,
     validate: Callable[[nn.Module], float] | None = None,
+    aim: str = "",
     sheet: Callable[[nn.Module, Path], None] | None = None,
     report: Callable[[str], None] = print,
 ) -> tuple[nn.Module, dict[str, Any]]:
@@ -114,6 +118,7 @@ def fit(
         images: the training images of a range of indices, (B, C, H, W).
         about: what else the result depends on; a run that began with other settings is refused.
         validate: the loss of a network on validation images, the same ones each time.
+        aim: what the loss is called, where a run may go on with another one.
         sheet: draws what the averaged network can do, at each save.
 
     One process at a time trains in a folder; another waits, and finds it done.
@@ -125,10 +130,13 @@ def fit(
         network = network.to(device).train()
         average = copy.deepcopy(network).requires_grad_(False).eval()
         optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr)
-        state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser)
+        scaler = torch.amp.GradScaler(device.type, enabled=schedule.precision == "float16")
+        state = State(folder, {**(about or {}), "schedule": schedule.fixed()}, network, average, optimiser, scaler, aim)
         facts = state.restore(device)
         if not facts["step"]:
             _tried(copy.deepcopy(network), loss, images(range(1)).to(device), schedule.seed)
+        if schedule.precision != "float32":
+            lower(network, device, getattr(torch, schedule.precision))
         running = torch.tensor(facts["loss"], device=device) if facts["step"] else None
         best = Best(validate if schedule.validate_every else None, schedule, state)
         speed = Speed(schedule, facts["step"])
@@ -142,6 +150,7 @@ def fit(
             stopped = interrupted()
             if not (last or stopped or (step + 1) % schedule.save_every == 0):
                 continue
+            best.sound(step + 1)
             spent = facts["seconds"] + speed.lap(step + 1)
             facts = {"step": step + 1, "loss": float(running), "seconds": spent, **best.facts}
             state.save(facts)
@@ -176,13 +185,18 @@ def in_a_line() -> Iterator[None]:
 class Best:
     """The averaged network that was best on validation images so far, kept in the state of the training.
 
-    Its loss is written into `validation.csv`, a line a look.
+    Its loss is written into `validation.csv`, a line a look. Where the loss is another one than before it is looked at
+    anew: no number of one is a measure of the other.
     """
 
     def __init__(self, validate: Callable[[nn.Module], float] | None, schedule: Schedule, state: State) -> None:
         self.validate, self.schedule, self.state = validate, schedule, state
         self.value = float(state.facts.get("best", math.inf))
         self.step, self.looks = int(state.facts.get("best_step", 0)), int(state.facts.get("looks", 0))
+        if state.another_aim and state.best is not None and validate is not None:
+            now = copy.deepcopy(state.average)
+            now.load_state_dict(state.best)
+            self.value, self.looks = validate(now), 0
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -205,17 +219,26 @@ class Best:
             return
         value = self.validate(self.state.average)
         if not math.isfinite(value) and self.state.best is None:
-            raise UserError(f"it went astray: its loss is no number at step {step}; try a smaller schedule.lr")
+            raise astray("its loss is no number", step)
         self.looks += 1
         if value < self.value:
             self.value, self.step, self.looks = value, step, 0
             self.state.best = {k: v.clone() for k, v in self.state.average.state_dict().items()}
         self.state.tell("validation.csv", {"step": step, "loss": value})
 
+    def sound(self, step: int) -> None:
+        """Refuse to save a network that went astray, where there is none to put back."""
+        if self.state.best is None and not all(bool(p.isfinite().all()) for p in self.state.network.parameters()):
+            raise astray("its weights are no numbers", step)
+
     def put_back(self) -> None:
         """The averaged network as it was at its best."""
         if self.state.best is not None:
             self.state.average.load_state_dict(self.state.best)
+
+
+def astray(what: str, step: int) -> UserError:
+    return UserError(f"it went astray: {what} at step {step}; try a smaller schedule.lr")
 
 
 class Speed:
@@ -249,15 +272,15 @@ def _step(
     loss, factor = loss.at(step / schedule.steps) if isinstance(loss, Staged) else (loss, 1.0)
     for group in state.optimiser.param_groups:
         group["lr"] = schedule.rate(step) * factor
-    precision = getattr(torch, schedule.precision)
-    autocast = torch.autocast(device.type, precision, enabled=precision is not torch.float32)
-    with autocast, torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed((schedule.seed * 2**32 + step) % 2**63)  # of what a network draws by itself, such as dropout
         value = loss(state.network, x, rng)
     state.optimiser.zero_grad(set_to_none=True)
-    value.backward()
+    state.scaler.scale(value).backward()
+    state.scaler.unscale_(state.optimiser)
     nn.utils.clip_grad_norm_(state.network.parameters(), schedule.clip)
-    state.optimiser.step()
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
     _average(state.average, state.network, min(schedule.ema, (step + 1) / (step + 10)))
     return value.detach()
 

@@ -154,6 +154,9 @@ def _named(cfg: dict[str, Any]) -> dict[str, Any]:
     part = cfg["part"] or next(iter(networks))
     if part not in networks:
         raise unknown(f"network of {cfg['method']['name']}", part, networks)
+    own, named = cfg["dataset"]["name"], cfg["trained_on"]
+    if named != own and named in configs.names("dataset"):
+        raise UserError(f"it learns from {own}, and trained_on={named} would name it after another: dataset={named}")
     if "get" in networks[part] and not cfg["name"]:  # its name is that of another training, or of its makers
         how = networks[part]["get"]
         raise UserError(f"{cfg['method']['name']} takes its weights from elsewhere: {how}; name=NAME trains others")

@@ -33,6 +33,8 @@ class State:
 
     Attributes:
         about: what the result depends on beside the number of steps, as plain data; another one is refused.
+        scaler: enlarges the loss where gradients in float16 would be zero; else it does nothing.
+        aim: what the loss is called; `another_aim` says whether it was saved with another one.
         best: the averaged weights that were best on validation images, or None.
         facts: how far it is, as it was saved last.
     """
@@ -42,6 +44,9 @@ class State:
     network: nn.Module
     average: nn.Module
     optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler = field(default_factory=lambda: torch.amp.GradScaler("cpu", enabled=False))
+    aim: str = ""
+    another_aim: bool = False
     best: dict[str, torch.Tensor] | None = None
     facts: dict[str, Any] = field(default_factory=lambda: dict(BEGIN))
 
@@ -57,7 +62,9 @@ class State:
             self.network.load_state_dict(saved["network"])
             self.average.load_state_dict(saved["average"])
             self.optimiser.load_state_dict(saved["optimiser"])
+            self.scaler.load_state_dict(saved.get("scaler") or self.scaler.state_dict())
             self.best, self.facts = saved.get("best"), dict(saved["facts"])
+            self.another_aim = saved.get("aim", self.aim) != self.aim
             return dict(self.facts)
         except UserError:
             raise
@@ -69,7 +76,8 @@ class State:
         """All or nothing; a line in the log beside it."""
         saved = {"facts": dict(facts), "about": json.dumps(plain(self.about), sort_keys=True)}
         saved |= {"network": self.network.state_dict(), "average": self.average.state_dict()}
-        saved |= {"optimiser": self.optimiser.state_dict(), "best": self.best}
+        saved |= {"optimiser": self.optimiser.state_dict(), "scaler": self.scaler.state_dict()}
+        saved |= {"best": self.best, "aim": self.aim}
         with writing(self.folder), whole(self.folder / "state.pt", shared=False) as beside, open(beside, "wb") as file:
             try:
                 torch.save(saved, file)

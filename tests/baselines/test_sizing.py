@@ -66,6 +66,27 @@ def test_weights_bring_their_sizes(name, tmp_path):
         assert gap(solve(problem(), net=fresh), solve(problem(), net=trained)) < 0.05
 
 
+@pytest.mark.parametrize("units", [1e-9, 1e6])
+@pytest.mark.parametrize("name", ["fully_learned", "unrolled_pgd", "modl", "lpd", "lista"])
+def test_the_units_of_a_measurement_are_stored_whatever_they_are(name, units, tmp_path):
+    """Half precision ends at 65504, and below 6e-8 it is zero."""
+
+    class InUnits(Tomography):
+        def forward(self, x):
+            return units * super().forward(x)
+
+        def T(self, y):
+            return units * super().T(y)
+
+    solve, make = LEARNED[name]
+    posed, trained, loaded = pose(lambda s, r: InUnits(s, r, views=5), shape=(1, 8, 8), sigma=0.0), make(), make()
+    with torch.no_grad():
+        x = solve(posed, net=trained)
+        checkpoints.save_half(trained, tmp_path / "weights.safetensors")
+        checkpoints.load_into(loaded, tmp_path / "weights.safetensors")
+        assert gap(solve(posed, net=loaded), x) < 0.02 * float(x.abs().max())
+
+
 @pytest.mark.parametrize("name", SIZED)
 def test_sizing_is_the_same_whatever_the_global_seed(name):
     solve, make = LEARNED[name]

@@ -1,6 +1,7 @@
 """Generators and memories: given by a lesson or by name, of whatever is made of pictures, and what runs with them."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from sipbench.bench.cell import Cell
 from sipbench.bench.load import load_networks
 from sipbench.bench.run import run
 from sipbench.datasets.faces import Faces
+from sipbench.errors import UserError
 from sipbench.operators.unknowns import grey
 from sipbench.training import recipes
 from sipbench.training.images import Images
@@ -95,3 +97,43 @@ def test_by_name_they_are_laid_down_where_the_method_looks(tmp_path):
         run_with = [f"method={method}", "size=32", "images=1", "metrics=[psnr]", *words[2:4], *run_by]
         (row,) = next(run(Cell.of(configs.compose(run_with), run_with)))
         assert row["status"] == "ok", row["reason"]
+
+
+@pytest.mark.parametrize("method", ["admm_dncnn", "pgd_dncnn", "red_dncnn", "admm_drunet", "dpir_drunet", "admm_lpn"])
+def test_a_denoiser_of_grey_images_does_not_take_the_name_of_one_of_colours(method):
+    def name(word):
+        cfg = configs.compose([f"method={method}", f"degradation={word}", "size=64"])
+        return cfg.method.networks.net.weights
+
+    assert name("ct_sparse") == name("sr4") + "-grey" and name("mri") == name("sr4") + "-complex"
+    assert name("sr4") == name("inpaint70") == f"{name('sr4').partition('-')[0]}-faces-64"
+
+
+def test_a_denoiser_of_grey_images_is_trained_by_the_line_that_says_that_it_lacks(tmp_path):
+    where = ["size=32", f"weights={tmp_path}/w", f"results={tmp_path}/r"]
+    words = ["method=pgd_dncnn", "degradation=ct_sparse", "method.networks.net.width=4", "method.networks.net.depth=3"]
+    asked = [*words, *where, "dataset=faces", "images=1", "metrics=[psnr]"]
+    with pytest.raises(
+        UserError, match=r"'dncnn-faces-32-grey'.*method=pgd_dncnn dataset=faces size=32 degradation=ct_"
+    ):
+        next(run(Cell.of(configs.compose(asked), asked)))
+    short = ["schedule.steps=1", "schedule.batch_size=1", "schedule.validate_every=0", "images=1", "validation=1"]
+    recipes.train_net(
+        OmegaConf.to_container(configs.compose([*words, *where, *short], "train_net"), resolve=True), silent
+    )
+    (row,) = next(run(Cell.of(configs.compose(asked), asked)))
+    assert row["status"] == "ok", row["reason"]
+
+
+def test_a_restorer_as_a_prior_of_grey_images_is_trained_by_the_line_that_says_that_it_lacks(tmp_path):
+    where = ["size=32", f"weights={tmp_path}/w", f"results={tmp_path}/r", "method.networks.net.width=4"]
+    asked = ["method=restoration_prior", "degradation=ct_sparse", *where, "dataset=faces", "images=1", "metrics=[psnr]"]
+    with pytest.raises(UserError, match="sipbench train net") as error:
+        next(run(Cell.of(configs.compose(asked), asked)))
+    words = re.search(r"sipbench train net ([^,]*)", str(error.value))[1].split()
+    short = ["schedule.steps=1", "schedule.batch_size=1", "schedule.validate_every=0", "images=1", "validation=1"]
+    recipes.train_net(
+        OmegaConf.to_container(configs.compose([*words, *where, *short], "train_net"), resolve=True), silent
+    )
+    (row,) = next(run(Cell.of(configs.compose(asked), asked)))
+    assert row["status"] == "ok", row["reason"]

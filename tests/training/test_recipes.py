@@ -20,6 +20,7 @@ from sipbench.training.images import ENDLESS, Images
 from sipbench.training.learned import prepare, wanted
 from sipbench.training.lessons import Training
 from sipbench.training.loop import Schedule, fit
+from tests.training.test_train import train
 
 SHORT = ["recipe=tradeoff", "recipe.images=2", "recipe.schedule.steps=2", "recipe.schedule.batch_size=2"]
 SHORT += ["recipe.schedule.validate_every=1", "recipe.validation=2", "recipe.widths=[4,8]", "images=1", "size=32"]
@@ -144,12 +145,12 @@ def _number():
     return Number()
 
 
-def _fit(folder, steps, validate=lambda net: abs(float(net.value) - 0.5), **more):
+def _fit(folder, steps, validate=lambda net: abs(float(net.value) - 0.5), aim="", **more):
     """A number that walks to 1 by .1 a step; on validation images .5 is best."""
     schedule = Schedule(steps=steps, lr=0.1, warmup=0, decay=0.001, ema=0.0, validate_every=1, save_every=1, **more)
     loss = lambda net, x, rng: (net.value - 1).abs()  # noqa: E731
     return fit(_number(), loss, lambda n: torch.zeros(len(n), 1, 1, 1), schedule, folder, device=torch.device("cpu"),
-               validate=validate, report=silent)  # fmt: skip
+               validate=validate, aim=aim, report=silent)  # fmt: skip
 
 
 def test_the_best_on_validation_images_is_what_comes_of_it(tmp_path):
@@ -175,6 +176,25 @@ def test_one_that_goes_on_knows_its_best(tmp_path):
     _fit(tmp_path / "a", 6)
     network, facts = _fit(tmp_path / "a", 9)
     assert facts["best_step"] == 5 and float(network.value) == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_under_another_loss_the_best_is_looked_at_anew(tmp_path, patience):
+    """The least of one is no measure of another, which may never be as small, and what went stale may go on."""
+    _fit(tmp_path / "a", 7, aim="l1", patience=patience)
+    network, facts = _fit(tmp_path / "a", 12, lambda net: 9 + abs(float(net.value) - 0.9), aim="rms", patience=patience)
+    assert facts["best_step"] == 9 and float(network.value) == pytest.approx(0.9, abs=1e-3)
+    assert facts["best"] == pytest.approx(9, abs=1e-3)
+
+
+def test_the_command_tells_the_loop_of_its_error(tmp_path):
+    """l1 is never above rms."""
+    words = ["degradation=inpaint70", "schedule.validate_every=1", "schedule.lr=0.001", "images=2", "validation=1"]
+    words += ["method.networks.net.width=4", "method.networks.net.levels=1"]
+    train("net", tmp_path, 2, *words, "error=l1")
+    card = train("net", tmp_path, 5, *words, "error=rms") / "README.md"
+    best = next(line for line in card.read_text().splitlines() if "best on validation" in line)
+    assert int(best.rpartition(" ")[2].rstrip(".")) > 2
 
 
 def test_validation_is_the_same_each_time(tmp_path):
@@ -211,10 +231,10 @@ def test_a_recipe_that_makes_no_sense_is_refused_before_anything_is_trained(tmp_
         cell(tmp_path, "method=unet", word)
 
 
-@pytest.mark.parametrize("word", ["steps=x", "steps=0", "batch_size=0", "stepss=1"])
+@pytest.mark.parametrize("word", ["steps=x", "steps=0", "batch_size=0", "stepss=1", "clip=0", "clip=-1"])
 def test_its_schedule_is_refused_in_a_line(tmp_path, word):
-    with pytest.raises(UserError, match="schedule"):
-        prepare(cell(tmp_path, "method=unet", f"+recipe.schedule.{word}"), silent)
+    with pytest.raises(UserError, match=f"schedule: (unknown option '|){word.partition('=')[0]}"):
+        prepare(cell(tmp_path, "method=unet", f"++recipe.schedule.{word}"), silent)
 
 
 def test_images_that_a_network_does_not_fit_are_refused_in_a_line(tmp_path):
@@ -254,6 +274,17 @@ def test_a_restorer_as_a_prior_learns_the_lesson_of_another_method_and_degradati
 def test_a_dataset_without_training_images_says_where_else_to_learn(tmp_path):
     with pytest.raises(UserError, match="learned from by trained_on=NAME"):
         prepare(cell(tmp_path, "method=unet", "dataset=photos"), silent)
+
+
+def test_the_command_learns_from_its_dataset_and_names_it_after_no_other(tmp_path):
+    small = ["method.networks.net.width=4", "method.networks.net.levels=1", "images=1", "validation=1"]
+    with pytest.raises(UserError, match="in `sipbench train` by dataset=NAME"):
+        train("net", tmp_path, 1, "dataset=photos", *small)
+    with pytest.raises(
+        UserError, match="it learns from faces, and trained_on=kernels would name it after another: dataset="
+    ):
+        train("net", tmp_path, 1, "trained_on=kernels", *small)
+    assert train("net", tmp_path, 1, "trained_on=mine", *small).name == "unet-mine-32-sr4"
 
 
 @pytest.mark.parametrize(("method", "part"), [("pgd_dncnn", "net"), ("csgm", "generator"), ("diffpir", "prior")])

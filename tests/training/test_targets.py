@@ -12,7 +12,7 @@ from sipbench.errors import UserError
 from sipbench.operators.breaking import break_symmetry
 from sipbench.operators.symmetries import SYMMETRIES
 from sipbench.problem import Rng
-from sipbench.training.losses import posed, restoration_loss
+from sipbench.training.losses import ERRORS, posed, restoration_loss
 
 NODE = configs.read("degradation", "phase_bragg")
 
@@ -36,6 +36,15 @@ def test_each_target_is_met_by_its_own_answer():
     for target, expected in nothing.items():
         for name, answer in {"x": x, "broken": broken, "other": other}.items():
             assert (loss(lambda problem, a=answer: a, target, x) < 1e-5) == expected[name], (target, name)
+
+
+def test_an_image_that_is_met_exactly_does_not_spoil_the_gradient():
+    """A root has no slope at zero: without noise what is measured may be the image itself."""
+    d = torch.tensor([0.3, 0.0, -0.4]).view(3, 1, 1, 1).expand(3, 1, 2, 2).clone().requires_grad_()
+    ERRORS["rms"](d).backward()
+    expected = torch.tensor([1.0, 0.0, -1.0]).view(3, 1, 1, 1).expand_as(d) / 12
+    torch.testing.assert_close(d.grad, expected)
+    assert ERRORS["rms"](d.detach() / 0).isnan()
 
 
 def test_a_representative_is_the_same_for_all_of_an_orbit():

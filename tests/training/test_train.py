@@ -5,6 +5,7 @@ import torch
 from omegaconf import OmegaConf
 
 from sipbench import checkpoints, configs
+from sipbench.errors import UserError
 from sipbench.priors.load import diffusers_prior
 from sipbench.training import recipes as trainees
 
@@ -32,6 +33,13 @@ def test_a_prior_is_trained_resumed_and_loaded(tmp_path, quick):
     prior = diffusers_prior(str(whole), weights=tmp_path)
     assert prior.shape == (3, 32, 32) and (whole / "sheet.png").is_file()
     assert "4 of batch 2" in (whole / "README.md").read_text()
+
+
+def test_a_prior_that_goes_astray_is_not_laid_down(tmp_path, quick):
+    """It is not looked at on validation images, where a loss that is no number would be seen."""
+    with pytest.raises(UserError, match=r"no numbers at step 6; try a smaller schedule\.lr"):
+        train("prior", tmp_path, 6, "schedule.lr=1e30", "schedule.save_every=6", *TINY)
+    assert not list(tmp_path.rglob("*.safetensors")) and not list(tmp_path.rglob("state.pt"))
 
 
 @pytest.mark.parametrize("error", ["l1", "rms"])
