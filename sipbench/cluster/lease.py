@@ -164,13 +164,13 @@ def _sharers(folder: Path, key: str, images: Collection[int]) -> Iterator[str]:
 def _made(lease: Lease) -> bool:
     """Make the lease's file, unless there is one."""
     for _ in range(3):
-        lease.folder.mkdir(parents=True, exist_ok=True)
         temporary = lease.folder / f".{lease.worker}.{uuid.uuid4().hex[:8]}.tmp"
         try:
             files.write(temporary, _said(lease))
             return _linked(temporary, lease)
-        except FileNotFoundError:  # who gave back the last lease of the folder removed it
-            continue
+        except (FileNotFoundError, FileExistsError):  # who gave back the last lease of the folder removed it
+            if lease.folder.is_file():
+                raise
         finally:
             temporary.unlink(missing_ok=True)
     return False

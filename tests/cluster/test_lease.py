@@ -174,6 +174,23 @@ def test_who_gives_back_late_leaves_the_lease_of_who_took_over(tmp_path, folder,
     assert taken[0].held()
 
 
+def test_a_folder_that_vanishes_while_it_is_made_is_made_again(folder, watch, monkeypatch):
+    """Another one gives back the last lease in it: it was there when it was made, and is not when it is looked at."""
+    folder.mkdir(parents=True)
+    make, vanished = os.mkdir, []
+
+    def mkdir(path, *more):
+        try:
+            make(path, *more)
+        except FileExistsError:
+            if path == folder and len(vanished) < 1:
+                vanished.append(folder.rmdir())
+            raise
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    assert lease.claim(folder, "000000-a", "a", watch).held() and vanished
+
+
 def test_a_link_whose_answer_was_lost_is_held(folder, watch, monkeypatch):
     """NFS asks again, and hears that the file is there."""
     link = os.link
