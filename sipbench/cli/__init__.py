@@ -113,7 +113,10 @@ def _dispatch(words: list[str]) -> int:
 
 @contextmanager
 def ended_as_interrupted() -> Iterator[None]:
-    """SIGTERM, by which queues, time limits and `kill` end a process, is as Ctrl-C: what others wait for is let go."""
+    """SIGTERM, by which queues, time limits and `kill` end a process, is as Ctrl-C: what others wait for is let go.
+
+    So is SIGHUP, by which a terminal that is closed does, but not under nohup.
+    """
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -121,11 +124,13 @@ def ended_as_interrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, handle)
+    ending = [signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else [])]
+    before = {number: signal.signal(number, handle) for number in ending}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, does in before.items():
+            signal.signal(number, does)
 
 
 def _at_home(word: str) -> str:
