@@ -84,8 +84,7 @@ def _left(one: Status) -> str:
     seconds = one.seconds_left
     if not one.total("missing") + one.total("running") or seconds is None:
         return ""
-    hands = sum(len(worker.doing) for worker in one.workers)
-    return f"; about {_time(seconds)} of solving for " + (f"the {hands} at work" if hands else "one worker")
+    return f"; about {_time(seconds)} of solving for " + (f"the {one.hands} at work" if one.hands else "one worker")
 
 
 def _worker(worker: Worker) -> None:
@@ -101,7 +100,7 @@ def _worker(worker: Worker) -> None:
 def _cell(cell: Standing) -> str:
     counts = [f"{getattr(cell, what)} {what}" for what in ("done", "failed", "running", "missing")]
     said = ", ".join(text for text in counts if not text.startswith("0 "))
-    return f"{cell.label}, seed {cell.seed}: {said}" + (f": {cell.reason}" if cell.reason else "")
+    return ": ".join(filter(None, [f"{cell.label}, seed {cell.seed}", said, cell.reason]))
 
 
 def _time(seconds: float) -> str:

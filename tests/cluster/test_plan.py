@@ -187,7 +187,7 @@ def test_a_cell_whose_checkpoint_is_absent_is_a_mistake_and_stops_no_other(here,
     assert Labour(made, teller).all() == 0
     assert cli.main(["status", made.name]) == 2
     said = capsys.readouterr().out
-    assert "1 done" in said and "no-such-prior" in said
+    assert "1 done" in said and "faces / sr4 / dps, seed 0: missing checkpoint 'no-such-prior'" in said
 
 
 def test_a_full_disk_ends_the_worker(here, plan, teller, monkeypatch):
@@ -215,6 +215,22 @@ def test_status_tells_what_is_done_and_what_is_not(here, plan, teller, capsys):
     assert cli.main(["status"]) == 0
     assert "2 cells, 6 images: 6 done, 0 failed, 0 running, 0 missing" in capsys.readouterr().out
     assert os.listdir(here / "results/leases") == []
+
+
+def test_the_time_left_is_that_of_all_draws_for_those_who_are_at_work(here, plan, capsys):
+    """A row's seconds are of one draw; who has not been heard of for long does nothing any more."""
+    made = plan("-m", "method=pinv", "images=3", "batch_size=1")
+    cell = made.cells[0].cell(made)
+    row = {"image": 0, "status": "ok", "reason": "", "metrics_version": 9, "kept": True, "seconds": 5.0, "draws": 4}
+    store.write(cell, [row])
+    for name in ("here", "lost"):
+        Presence(name, place="elsewhere", doing=[{"label": "a batch", "began": 0.0}]).beat(made.results)
+    path = made.results / "workers" / "lost.json"
+    os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 1000))
+    assert status(made).seconds_left == 40.0
+    assert cli.main(["status", made.name]) == 1
+    said = capsys.readouterr().out
+    assert "about 0:00:40 of solving for the 1 at work" in said and "silent for 0:16:40" in said
 
 
 def test_who_joins_by_the_same_words_hears_of_the_source_that_it_was_submitted_with(here, plan, teller, monkeypatch):
