@@ -319,6 +319,18 @@ def test_a_sweep_of_a_stranger_leads_to_no_other_folder_and_takes_no_memory(here
         plans.load(made.results, made.name)
 
 
+@pytest.mark.parametrize("name", ["cells.jsonl", "plan.json"])
+def test_a_damaged_sweep_that_is_submitted_again_is_whole(here, plan, name):
+    """As it is told to be where it cannot be read: after half a copy, or by another version."""
+    words = "-m", "method=pinv", "images=1"
+    made = plan(*words)
+    (made.folder / name).write_text('{"half": ')
+    with pytest.raises(UserError):
+        plans.load(made.results, made.name)
+    again = plan(*words)
+    assert plans.load(made.results, made.name) == again
+
+
 def test_a_cell_that_is_asked_for_in_parts_has_all_of_them(here, plan):
     """Images and scores are no part of a cell's name."""
     from sipbench.cli.sweep import _freeze
