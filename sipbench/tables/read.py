@@ -53,4 +53,8 @@ def read_long(path: Path) -> pd.DataFrame:
     blank = {**dict.fromkeys(TEXTS, ""), "best_group": False}
     blank["settings"] = "" if "settings" in df else "not recorded"
     df = df.reindex(columns=own)
-    return df.assign(**{k: df[k].astype("object").where(df[k].notna(), v) for k, v in blank.items()}).astype(KINDS)
+    df = df.assign(**{k: df[k].astype("object").where(df[k].notna(), v) for k, v in blank.items()})
+    try:
+        return df.astype(KINDS)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} cannot be read as a table: {' '.join(str(error).split())}") from error

@@ -203,6 +203,17 @@ def test_a_damaged_csv_keeps_no_other_from_the_page(tmp_path):
     assert "left out" in told[1] and "table1.csv cannot be read" in told[1]
 
 
+def test_a_word_in_the_place_of_a_number_is_one_line(tmp_path):
+    """As a merge of two versions leaves it, or a comma for a point."""
+    head = "dataset,degradation,method,metric,mean,status\n"
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "table1.csv").write_text(head + "faces,sr4,dip,psnr,<<<<<<<,ok\n")
+    (tmp_path / "demo" / "elto.csv").write_text("dataset,problem\nfaces,low\n")
+    told = []
+    assert [one.name for one in page([], [], tmp_path, 1.0, told.append).sections] == ["elto"]
+    assert "table1.csv cannot be read as a table: " in told[1] and "'<<<<<<<'" in told[1] and "'mean'" in told[1]
+
+
 def test_the_page_is_made_of_what_is_there(tmp_path, monkeypatch):
     """From CSVs alone: a listing and its curves."""
     (tmp_path / "demo").mkdir()
