@@ -27,9 +27,9 @@ ISOLATE = "SIPBENCH_ISOLATE"  # solvers of a worker have processes of their own
 OFTEN = 2.0  # seconds between two lines about steps
 
 
-def say(text: object, to: TextIO | None = None) -> None:
+def say(text: object, stream: TextIO | None = None) -> None:
     """A line for whoever reads along. No work ends since nobody does any more, or the log's disk is full."""
-    to = to or sys.stderr
+    to = sys.stderr if stream is None else stream
     try:
         print(text, file=to, flush=True)
     except OSError:

@@ -175,6 +175,31 @@ def test_what_succeeded_in_either_of_two_files_is_kept(here, cell):
     assert merge.merge([here / "a", here / "b"], here / "a").files == 0
 
 
+def test_what_is_there_is_read_once_a_cell_and_not_once_a_file(here, cell, monkeypatch):
+    """A thousand images in batches of one, joined a second time, would be a million files to read."""
+    cell("a", images=[0, 1, 2])
+    shutil.copytree("a", "b")
+    cell("b", images=[3])
+    read, asked = store.read, []
+    monkeypatch.setattr(store, "read", lambda *words: asked.append(words) or read(*words))
+    joined = merge.merge([here / "a", here / "b"], here / "a")
+    assert (joined.files, joined.kept, len(asked)) == (1, 3, 1)
+
+
+def test_what_was_copied_a_moment_ago_is_not_copied_again_in_part(here, cell):
+    """Of batches of two sizes on one machine, of which the other has one that failed."""
+    made = cell("a", "images=2", "batch_size=2")
+    cell("b", images=[1])
+    other = here / "b" / made.folder.relative_to(made.results)
+    (alone,) = store.files(other)
+    (made.folder / alone.name).write_bytes(alone.read_bytes())
+    rows = sealed.read(alone, [*sealed.read(alone, None, store.HEAVY).column_names, *store.HEAVY], store.HEAVY)
+    failed = rows.set_column(rows.column_names.index("status"), "status", pa.array(["failed"]))
+    alone.write_bytes(sealed.sealed(failed, store.HEAVY))
+    assert merge.merge([here / "a", here / "b"], here / "b").files == 1
+    assert sorted(store.read(other)["image"]) == [0, 1] and set(store.read(other)["status"]) == {"ok"}
+
+
 def test_nothing_is_removed_that_a_link_leads_to(here, cell):
     elsewhere = cell("elsewhere", images=[0])
     (here / "results" / "runs").mkdir(parents=True)
