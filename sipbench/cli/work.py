@@ -22,8 +22,8 @@ sipbench work [SWEEP | TABLE key=value ... | -m key=value,value ...]     do what
 
 Start as many as you like, on any machine that sees the folder, and end them as you like: a batch is done by one of
 them at a time, what a dead one held is taken over, and what is finished stays. It ends when nothing is left or its time
-is up, with exit code 0; sipbench status says what is done. SIGTERM, Ctrl-C and the end of its terminal (not under nohup)
-stop it at once, SIGUSR2 after its batch.
+is up, with exit code 0; sipbench status says what is done. SIGTERM, Ctrl-C and a terminal that is closed (not under
+nohup) stop it at once, SIGUSR2 after its batch.
 
 Example:  sipbench work table1 until=18:30
 """

@@ -207,7 +207,7 @@ def load(results: Path, name: str) -> Plan:
     """A plan that was frozen."""
     folder = results / "sweeps" / name
     about = files.read(folder / "plan.json")
-    if about is None and not frozen(results, name):
+    if about is None and not folder.is_dir():
         raise unknown(f"sweep in {results}", name, names(results))
     try:
         if about is None:

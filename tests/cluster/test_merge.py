@@ -13,7 +13,8 @@ from sipbench import checkpoints, cli, configs
 from sipbench.bench import sealed, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
-from sipbench.cluster import clean, merge
+from sipbench.cluster import clean, lease, merge
+from sipbench.cluster.presence import Presence, Watch
 from sipbench.tables.spec import TableSpec
 from sipbench.training.learned import prepare
 
@@ -156,6 +157,40 @@ def test_what_nothing_asks_for_is_shown_and_then_removed(here, cell, plan, capsy
     assert cli.main(["clean", "--cells", "--yes"]) == 0
     assert not alone.folder.exists() and of_sweep.folder.is_dir() and of_table.folder.is_dir()
     assert (here / "results" / "demo").is_dir() and (here / "results" / "sweeps").is_dir()
+
+
+def test_a_cell_that_somebody_is_at_work_on_is_not_removed(here, cell):
+    """A run by itself is asked for by nobody: its batches would be gone under it."""
+    made = cell("results", "images=1")
+    Presence("w").beat(made.results)
+    held = lease.claim(made.results / "leases" / made.hash, "000001-a", "w", Watch(made.results))
+    assert not list(clean.unasked(made.results, set()))
+    held.release()
+    assert [one.path for one in clean.unasked(made.results, set())] == [made.folder]
+
+
+def test_a_folder_of_leases_that_fills_meanwhile_is_not_removed(here):
+    """While every table is composed to see what it asks for, a worker may begin."""
+    (here / "leases" / "cell").mkdir(parents=True)
+    (here / "leases" / "foreign").touch()
+    [empty] = clean.leftovers(here)
+    held = lease.claim(here / "leases" / "cell", "000000-a", "w", Watch(here))
+    empty.remove()
+    assert held.held()
+    held.release()
+    (here / "leases" / "cell").mkdir()
+    empty.remove()
+    assert os.listdir(here / "leases") == ["foreign"]
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_where_it_is_not_known_what_a_sweep_asks_for_no_cell_is_removed(here, plan, capsys, content):
+    """As of one of which half was copied."""
+    made = plan("-m", "method=pinv", "images=1")
+    path = made.folder / "plan.json"
+    path.unlink() if content is None else path.write_text(content)
+    assert cli.main(["clean", "--cells", "--yes"]) == 2
+    assert f"damaged sweep {made.folder}" in capsys.readouterr().err
 
 
 def test_what_succeeded_in_either_of_two_files_is_kept(here, cell):
