@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 128 + signal.SIGPIPE
     except OSError as error:  # of a place that was named: too long, not to be read, gone meanwhile
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -66,6 +68,19 @@ def test_under_nohup_the_end_of_a_terminal_ends_nothing(capsys, monkeypatch, han
     hangup(signal.SIG_IGN)
     monkeypatch.setattr(sipbench.cli.list, "main", lambda words: os.kill(os.getpid(), signal.SIGHUP) or 0)
     assert say(capsys, "list", "methods")[0] == 0
+
+
+def test_who_stops_reading_stops_a_command_and_that_is_no_success(tmp_path):
+    """A run of which `| tee` died is not done; as any other program it ends as by SIGPIPE."""
+    code = "import os\nfrom sipbench import cli\nos.read(0, 1)\nraise SystemExit(cli.main(['list', 'methods']))"
+    said = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-u", "-c", code], **said)
+    process.stdout.close()
+    process.stdin.write(b"x")
+    process.stdin.close()
+    with process.stderr as told:
+        assert told.read() == b""
+    assert process.wait() == 128 + signal.SIGPIPE
 
 
 def test_metrics_are_listed_with_their_direction_and_what_they_lack(capsys):
