@@ -1,5 +1,6 @@
 """Who does which batch: one worker alone, until it is provably dead or has been silent for long."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -104,9 +105,12 @@ def test_two_that_take_over_at_once_are_one(tmp_path, folder):
     assert len({one.key for one in held}) == len(held) and all(one.held() for one in held)
 
 
-def test_a_file_system_without_links_has_leases_too(folder, watch, monkeypatch):
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EXDEV, errno.ENOSYS])
+def test_a_file_system_without_links_has_leases_too(folder, watch, monkeypatch, number):
+    """Whichever way it says so: else all would wait for a holder that there is not."""
+
     def refuse(*_):
-        raise PermissionError(1, "Operation not permitted")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(lease.os, "link", refuse)
     assert lease.claim(folder, "000000-a", "a", watch)
