@@ -106,6 +106,7 @@ class Labour:
             self.teller.tell(limit=_limit(job, cell))
             if job.lesson:
                 self._train(job, cell)
+                lease.forget_deaths(job.lease.folder, job.lease.key)
             elif _hopeless(reasons := lease.deaths(job.lease.folder, job.lease.key)):
                 landed = self._give_up(job, cell, reasons)
             else:

@@ -175,9 +175,10 @@ def test_a_training_is_done_once_before_the_cells_that_need_it(here, plan, telle
     made = plan(
         "-m", "method=dncnn", "seed=0,1", "images=1", "recipe=tradeoff", "recipe.images=2", "recipe.subset=0", *words
     )
-    assert len(made.cells[0].lessons) == 1
+    [lesson] = made.cells[0].lessons
+    lease.died(here / "results" / "leases" / lesson, "training", "was ended by SIGKILL")
     assert Labour(made, teller).all() == 0, teller.said
-    assert trained == list(made.cells[0].lessons)
+    assert trained == [lesson] and os.listdir(here / "results" / "leases") == []
     assert cli.main(["status", made.name]) == 0
 
 
@@ -329,6 +330,14 @@ def test_a_damaged_sweep_that_is_submitted_again_is_whole(here, plan, name):
         plans.load(made.results, made.name)
     again = plan(*words)
     assert plans.load(made.results, made.name) == again
+
+
+def test_a_damaged_sweep_keeps_no_other_from_the_status(here, plan, capsys):
+    made, other = (plan("-m", "method=pinv", f"images={n}") for n in (1, 2))
+    (made.folder / "cells.jsonl").write_text("{")
+    assert cli.main(["status"]) == 2
+    said = capsys.readouterr()
+    assert f"{other.name}: 1 cell, 2 images" in said.out and f"damaged sweep {made.folder}" in said.err
 
 
 def test_a_cell_that_is_asked_for_in_parts_has_all_of_them(here, plan):
