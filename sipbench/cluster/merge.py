@@ -57,14 +57,14 @@ def _join(cell: Path, target: Path, joined: Joined) -> None:
         return
     before, good = joined.files, _good(store.read(target, ["image", "status"]))
     if not (target / "cell.json").is_file():
-        store.write_whole(target / "cell.json", (cell / "cell.json").read_bytes())
+        store.write_whole(target / "cell.json", (cell / "cell.json").read_bytes(), "into")
     for file in sorted([*cell.glob("rows-*.parquet"), *cell.glob("scores-*.parquet")]):
         if why := damage(file, cell.name):
             joined.refused.append(f"{file}: {why}")
         elif (new := _new(file, target, good)) is None:
             joined.kept += 1
         else:
-            store.write_whole(target / new[0], new[1])
+            store.write_whole(target / new[0], new[1], "into")
             joined.files += 1
     joined.cells += joined.files > before
 

@@ -53,6 +53,13 @@ def test_two_machines_are_joined(here, cell, capsys):
     assert "0 files of 0 cells joined, 4 were there already" in capsys.readouterr().out
 
 
+def test_where_nothing_can_be_written_the_word_that_names_the_folder_is_said(here, cell, capsys):
+    cell("a", images=[0])
+    (here / "file").touch()
+    assert cli.main(["merge", "a", "into=file/c"]) == 2
+    assert "Not a directory. Choose another with into=..." in capsys.readouterr().err
+
+
 def test_what_is_not_right_is_refused_and_named(here, cell, capsys):
     b = cell("b")
     files = sorted(b.folder.glob("rows-*"))
