@@ -11,6 +11,7 @@ import os
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,19 @@ def _set_environment(before: Mapping[str, str]) -> None:
     os.environ.update(before)
 
 
+def _folder() -> str:
+    """The working directory; nothing where somebody has removed it."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _go_back(folder: str) -> None:
+    with suppress(OSError):
+        os.chdir(folder)
+
+
 SETTINGS: dict[str, Setting] = {
     "torch.is_grad_enabled()": (torch.is_grad_enabled, torch.set_grad_enabled),
     "torch.is_anomaly_enabled()": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
@@ -61,7 +75,7 @@ SETTINGS: dict[str, Setting] = {
     },
     "numpy.geterr()": (np.geterr, lambda before: np.seterr(**before)),
     "the environment": (_environment, _set_environment),
-    "the working directory": (os.getcwd, os.chdir),
+    "the working directory": (_folder, _go_back),
 }
 OURS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
 STDLIB = sysconfig.get_paths()["stdlib"]

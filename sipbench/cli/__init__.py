@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 128 + signal.SIGPIPE
     except OSError as error:  # of a place that was named: too long, not to be read, gone meanwhile
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -113,19 +113,24 @@ def _dispatch(words: list[str]) -> int:
 
 @contextmanager
 def ended_as_interrupted() -> Iterator[None]:
-    """SIGTERM, by which queues, time limits and `kill` end a process, is as Ctrl-C: what others wait for is let go."""
+    """SIGTERM, by which queues, time limits and `kill` end a process, is as Ctrl-C: what others wait for is let go.
+
+    So is SIGHUP, by which a terminal that is closed does, but not under nohup.
+    """
 
     def handle(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(signal.Signals(number).name)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, handle)
+    ending = [signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else [])]
+    before = {number: signal.signal(number, handle) for number in ending}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, does in before.items():
+            signal.signal(number, does)
 
 
 def _at_home(word: str) -> str:

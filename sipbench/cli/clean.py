@@ -36,13 +36,13 @@ def main(words: list[str]) -> int:
     results = results_of([word for word in words if word not in FLAGS])
     if not results.is_dir():
         raise UserError(f"there is no folder {results}: name another with results=...")
-    found = list(leftovers(results))
+    cells = []
     if "--cells" in words:
         print("looking what every table asks for ...", file=sys.stderr, flush=True)
         cells = list(unasked(results, wanted(results)))
         if cells:
             print(f"{len(cells)} cells that nothing asks for; those that were run one by one are among them:")
-        found = [*cells, *found]
+    found = [*cells, *leftovers(results)]
     for one in found[:SHOWN]:
         print(line(f"{one.path.relative_to(results)}: {one.why}"))
     if len(found) > SHOWN:

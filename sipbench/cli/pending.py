@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from sipbench.bench import processes
 
 
 @contextmanager
@@ -44,8 +48,20 @@ def sending(jobs: Sequence[Sequence[str]]) -> Iterator[None]:
     BasicSweeper.sweep, Job.results = every, waited
     try:
         yield
+    except KeyboardInterrupt as error:
+        if error.args:
+            _end_local()
+        raise
     finally:
         BasicSweeper.sweep, Job.results = sweep, results
+
+
+def _end_local() -> None:
+    """Ctrl-C for the jobs on this machine, where a signal ended their driver alone; a terminal tells them itself."""
+    for pid in processes.children(os.getpid()):
+        if "submitit" in (processes.command(pid) or ""):
+            with suppress(OSError):
+                os.kill(pid, signal.SIGINT)
 
 
 def _judged(launcher: Any, jobs: list[list[str]], begin: int, lost: list[Exception]) -> None:

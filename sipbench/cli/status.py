@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 from sipbench.errors import UserError
-from sipbench.safety.text import counted, line
+from sipbench.safety.text import counted, line, visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sipbench.cluster.status import Standing, Status, Worker
 
 HELP = """\
@@ -34,7 +37,7 @@ def main(words: list[str]) -> int:
     from sipbench.cluster.asked import plan_of
     from sipbench.cluster.status import status
 
-    as_json, own = "--json" in words, [word for word in words if word != "--json"]
+    as_json, damaged, own = "--json" in words, False, [word for word in words if word != "--json"]
     if [word for word in own if not word.startswith("results=")]:
         found = [status(plan_of(own, expand))]
     else:
@@ -42,13 +45,27 @@ def main(words: list[str]) -> int:
         names = plans.names(results)
         if not names:
             raise UserError(f"nothing was submitted in {results}: name a table, or -m and the words of a sweep")
-        found = [status(plans.load(results, name)) for name in names]
+        found = [one for name in names if (one := _readable(results, name)) is not None]
+        damaged = len(found) < len(names)
+    alone = len(found) == 1 and not damaged
     if as_json:
-        print(json.dumps(found[0].plain() if len(found) == 1 else [one.plain() for one in found], indent=2))
+        print(json.dumps(found[0].plain() if alone else [one.plain() for one in found], indent=2))
     else:
         for one in found:
-            _tell(one, whole=len(found) == 1)
-    return max(one.code for one in found)
+            _tell(one, whole=alone)
+    return 2 if damaged else max(one.code for one in found)
+
+
+def _readable(results: Path, name: str) -> Status | None:
+    """How far a sweep is; of one that is damaged that is said, and it keeps no other from being told of."""
+    from sipbench.cluster import plan as plans
+    from sipbench.cluster.status import status
+
+    try:
+        return status(plans.load(results, name))
+    except UserError as error:
+        print(f"sipbench: {visible(error)}", file=sys.stderr)
+        return None
 
 
 def _tell(one: Status, *, whole: bool) -> None:
@@ -84,8 +101,7 @@ def _left(one: Status) -> str:
     seconds = one.seconds_left
     if not one.total("missing") + one.total("running") or seconds is None:
         return ""
-    hands = sum(len(worker.doing) for worker in one.workers)
-    return f"; about {_time(seconds)} of solving for " + (f"the {hands} at work" if hands else "one worker")
+    return f"; about {_time(seconds)} of solving for " + (f"the {one.hands} at work" if one.hands else "one worker")
 
 
 def _worker(worker: Worker) -> None:
@@ -101,7 +117,7 @@ def _worker(worker: Worker) -> None:
 def _cell(cell: Standing) -> str:
     counts = [f"{getattr(cell, what)} {what}" for what in ("done", "failed", "running", "missing")]
     said = ", ".join(text for text in counts if not text.startswith("0 "))
-    return f"{cell.label}, seed {cell.seed}: {said}" + (f": {cell.reason}" if cell.reason else "")
+    return ": ".join(filter(None, [f"{cell.label}, seed {cell.seed}", said, cell.reason]))
 
 
 def _time(seconds: float) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 from sipbench.configs import Overrides
 from sipbench.errors import UserError
-from sipbench.safety.text import counted
+from sipbench.safety.text import counted, visible
+
+if TYPE_CHECKING:
+    from sipbench.cluster.plan import Plan
 
 HELP = """\
 sipbench submit TABLE [key=value ...] +launcher=local|slurm|srun|ray workers=K     send K equal workers, and be done
@@ -52,6 +58,7 @@ def main(words: list[str]) -> int:
     if status(plan).code == 0:
         print(f"{plan.name}: everything is done already")
         return 0
+    _say_refused(plan)
     workers = min(workers, sum(len(cell.batches) for cell in plan.cells))  # one more would find nothing to do
     sent = send(plan, engine, Wish(workers, work, options)) if workers else None
     if sent is None:
@@ -63,3 +70,16 @@ def main(words: list[str]) -> int:
     where = f" results={plan.results}" if any(word.startswith("results=") for word in words) else ""
     print(f"watch:  sipbench status {plan.name}{where}")
     return 0
+
+
+def _say_refused(plan: Plan) -> None:
+    """The cells that nobody can do, as they lack something, told of before anything is sent; a mistake if all do."""
+    refused = [cell for cell in plan.cells if cell.refused]
+    if not refused:
+        return
+    first = f"{refused[0].label}, seed {refused[0].seed}: {refused[0].refused}"
+    more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+    said = f"{counted(len(refused), 'cell')} cannot be done: {first}{more}"
+    if len(refused) == len(plan.cells):
+        raise UserError(said)
+    print(f"sipbench: {visible(said)}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 from sipbench.errors import UserError
 
@@ -21,7 +22,8 @@ sipbench work [SWEEP | TABLE key=value ... | -m key=value,value ...]     do what
 
 Start as many as you like, on any machine that sees the folder, and end them as you like: a batch is done by one of
 them at a time, what a dead one held is taken over, and what is finished stays. It ends when nothing is left or its time
-is up, with exit code 0; sipbench status says what is done. SIGTERM and Ctrl-C stop it at once, SIGUSR2 after its batch.
+is up, with exit code 0; sipbench status says what is done. SIGTERM, Ctrl-C and a terminal that is closed (not under
+nohup) stop it at once, SIGUSR2 after its batch.
 
 Example:  sipbench work table1 until=18:30
 """
@@ -58,7 +60,7 @@ def _worker(words: list[str]) -> int:
     from sipbench.cluster import deadline, presence, share
     from sipbench.cluster.plan import results_of
     from sipbench.cluster.supervisor import Supervisor, requeue
-    from sipbench.cluster.telling import ISOLATE, WITH_PARENT
+    from sipbench.cluster.telling import ISOLATE, WITH_PARENT, say
 
     if os.environ.pop(WITH_PARENT, ""):
         presence.die_with_parent(signal.SIGTERM)
@@ -76,7 +78,7 @@ def _worker(words: list[str]) -> int:
     code = worker.run()
     if worker.left and os.environ.get("SIPBENCH_REQUEUE"):
         if int(os.environ.get("SLURM_RESTART_COUNT") or 0) < RESTARTS and requeue():
-            print("back into the queue: something is left to do", flush=True)
+            say("back into the queue: something is left to do", sys.stdout)
     return code
 
 

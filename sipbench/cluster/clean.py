@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sipbench.tables.spec import Row, TableSpec
 
 GROUPS = ("dataset", "degradation", "method")  # as the folders of cells lie
+EMPTY = "empty"
 OLD = 3600.0  # seconds after which a half-written file is nobody's
 
 
@@ -35,8 +36,12 @@ class Waste:
     bytes: int
 
     def remove(self) -> None:
+        """A folder that was empty stays where something was put into it meanwhile."""
         with contextlib.suppress(FileNotFoundError):
-            if self.path.is_dir():
+            if self.why == EMPTY:
+                with contextlib.suppress(OSError):
+                    self.path.rmdir()
+            elif self.path.is_dir():
                 shutil.rmtree(self.path)
             else:
                 self.path.unlink()
@@ -49,7 +54,8 @@ def wanted(results: Path, tables: Iterable[str] | None = None) -> set[str]:
     method are wanted: their common folder stands for them. Of a table those cells alone are composed that may be here.
     """
     here = {tuple(folder.relative_to(results).parts[1:4]) for folder in store.cells(results)}
-    found = {cell.folder for name in plans.names(results) for cell in plans.load(results, name).cells if cell.hash}
+    sweeps = {path.parent.name for file in ("plan.json", "cells.jsonl") for path in results.glob(f"sweeps/*/{file}")}
+    found = {cell.folder for name in sweeps for cell in plans.load(results, name).cells if cell.hash}
     for table in configs.names("table") if tables is None else tables:
         for profile in _profiles(table):
             found |= _of_table(table, profile, here)
@@ -57,11 +63,16 @@ def wanted(results: Path, tables: Iterable[str] | None = None) -> set[str]:
 
 
 def unasked(results: Path, asked: set[str]) -> Iterator[Waste]:
-    """Cells that no table and no sweep asks for; what was run by itself is among them: nothing tells it apart."""
-    runs = (results / "runs").resolve()
+    """Cells that no table and no sweep asks for; what was run by itself is among them: nothing tells it apart.
+
+    One that somebody is at work on is not.
+    """
+    runs, watch = (results / "runs").resolve(), Watch(results)
+    busy = {cell for cell, held in lease.holders(results).items() if not all(map(watch.dead, held.values()))}
     for folder in store.cells(results):
         led_out = folder.resolve() != runs / folder.relative_to(results / "runs")  # a link is not followed
-        if not led_out and not {str(folder.relative_to(results)), str(folder.parent.relative_to(results))} & asked:
+        kept = led_out or folder.name in busy
+        if not kept and not {str(folder.relative_to(results)), str(folder.parent.relative_to(results))} & asked:
             yield Waste(folder, "no table and no sweep asks for it", _size(folder))
 
 
@@ -91,8 +102,9 @@ def _of_workers(results: Path) -> Iterator[Waste]:
             if _old(path):
                 yield Waste(path, "half written by a process that ended", _size(path))
     for name in files.listed(results / "leases"):
-        if not files.listed(results / "leases" / name):
-            yield Waste(results / "leases" / name, "empty", 0)
+        folder = results / "leases" / name
+        if folder.is_dir() and not files.listed(folder):
+            yield Waste(folder, EMPTY, 0)
 
 
 def _profiles(table: str) -> list[str]:

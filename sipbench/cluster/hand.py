@@ -16,7 +16,7 @@ from typing import Any
 
 from sipbench.cluster import lease
 from sipbench.cluster.lease import Lease
-from sipbench.cluster.telling import FIRST, PIPE
+from sipbench.cluster.telling import FIRST, PIPE, say
 
 FRUITLESS = 3  # processes one after the other that end before they begin anything; then the worker gives up
 LOST = 12  # and so many that end in the middle of a batch, with none finished in between
@@ -121,7 +121,7 @@ class Hand:
         held = Lease(Path(folder), key, number, self.worker)
         if blamed and held.held():
             reason = self._why or ending(code)
-            print(f"sipbench: {self.holds['label']}: its process {reason}; going on", file=sys.stderr, flush=True)
+            say(f"sipbench: {self.holds['label']}: its process {reason}; going on")
             with contextlib.suppress(OSError):
                 lease.died(held.folder, key, reason)
         held.release()

@@ -25,7 +25,7 @@ from sipbench.cluster import lease
 from sipbench.cluster import plan as plans
 from sipbench.cluster.agenda import Agenda, Job
 from sipbench.cluster.plan import Plan, source
-from sipbench.cluster.telling import FIRST, HANG, IDLE, ISOLATE, UNTIL, WORKER, Teller
+from sipbench.cluster.telling import FIRST, HANG, IDLE, ISOLATE, UNTIL, WORKER, Teller, say
 from sipbench.errors import UserError
 from sipbench.report.wandb import log_stored
 from sipbench.safety.text import visible
@@ -79,7 +79,7 @@ class Labour:
                 lease.tidy(self.plan.results, self.agenda.worker, self.agenda.watch)
                 return 0
             elif time.monotonic() - waited > self.idle:
-                print("what is left is held by others; leaving it to them", file=sys.stderr, flush=True)
+                say("what is left is held by others; leaving it to them")
                 return 75
             else:
                 time.sleep(PAUSE)
@@ -106,6 +106,7 @@ class Labour:
             self.teller.tell(limit=_limit(job, cell))
             if job.lesson:
                 self._train(job, cell)
+                lease.forget_deaths(job.lease.folder, job.lease.key)
             elif _hopeless(reasons := lease.deaths(job.lease.folder, job.lease.key)):
                 landed = self._give_up(job, cell, reasons)
             else:
@@ -124,7 +125,7 @@ class Labour:
             job.lease.release()
             self.teller.tell(let=landed)
         what = "ended" if job.lesson else f"{landed or 'nothing'} landed"
-        print(f"{job.label}: {what}, {time.monotonic() - began:.1f} s", flush=True)
+        say(f"{job.label}: {what}, {time.monotonic() - began:.1f} s", sys.stdout)
 
     def _cell(self, job: Job) -> Cell:
         """Composed once, and the one that was submitted: one that changed since is refused."""
@@ -166,7 +167,7 @@ class Labour:
         from sipbench.training.learned import train
 
         lesson = next(one for one in cell.lessons.values() if one.folder(cell.results).name == job.lesson)
-        train(lesson, cell.results, cell.device, lambda line: print(line, flush=True))
+        train(lesson, cell.results, cell.device, lambda line: say(line, sys.stdout))
 
     def _give_up(self, job: Job, cell: Cell, reasons: list[str]) -> int:
         """Rows that say why: the batch has ended the process of everyone who tried it."""
@@ -194,10 +195,10 @@ class Labour:
             error = Changed("its code changed since it was submitted. Submit it again: what is done of it stays")
         mistake = isinstance(error, UserError)
         if not mistake:
-            traceback.print_exc()
+            say(traceback.format_exc())
         reason = str(error) if mistake else f"{type(error).__name__}: {error}"
         kind = "changed" if isinstance(error, Changed) else "error"
-        print(visible(f"sipbench: {job.label}: {reason}"), file=sys.stderr, flush=True)
+        say(visible(f"sipbench: {job.label}: {reason}"))
         if mistake and isinstance(error.__cause__, OSError) and "cannot be written" in reason:
             raise error
         concerned = [job.cell]

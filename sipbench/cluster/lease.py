@@ -12,7 +12,6 @@ It tells its images: another batch that shares one with it, as where sizes diffe
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import time
@@ -24,8 +23,6 @@ from typing import Any
 
 from sipbench.cluster import files
 from sipbench.cluster.presence import Watch, everybody, file_of, gone
-
-NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @dataclass(frozen=True)
@@ -164,13 +161,13 @@ def _sharers(folder: Path, key: str, images: Collection[int]) -> Iterator[str]:
 def _made(lease: Lease) -> bool:
     """Make the lease's file, unless there is one."""
     for _ in range(3):
-        lease.folder.mkdir(parents=True, exist_ok=True)
         temporary = lease.folder / f".{lease.worker}.{uuid.uuid4().hex[:8]}.tmp"
         try:
             files.write(temporary, _said(lease))
             return _linked(temporary, lease)
-        except FileNotFoundError:  # who gave back the last lease of the folder removed it
-            continue
+        except (FileNotFoundError, FileExistsError):  # who gave back the last lease of the folder removed it
+            if lease.folder.is_file():
+                raise
         finally:
             temporary.unlink(missing_ok=True)
     return False
@@ -185,17 +182,15 @@ def _linked(temporary: Path, lease: Lease) -> bool:
         os.link(temporary, lease.path)
     except FileExistsError:
         return temporary.stat().st_nlink == 2  # NFS may ask twice, and be told that the link it made is there
-    except OSError as error:
-        if error.errno in NO_LINKS:
-            return _exclusive(lease)
-        if isinstance(error, FileNotFoundError):
-            raise
-        return temporary.stat().st_nlink == 2  # NFS may lose the answer to a link that it made
+    except FileNotFoundError:
+        raise
+    except OSError:  # NFS may lose the answer to a link that it made
+        return temporary.stat().st_nlink == 2 or _exclusive(lease)
     return True
 
 
 def _exclusive(lease: Lease) -> bool:
-    """Where the file system knows no links."""
+    """Where the file system makes no links."""
     import json
 
     try:

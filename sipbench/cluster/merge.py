@@ -55,16 +55,16 @@ def _join(cell: Path, target: Path, joined: Joined) -> None:
     if why := _unlike(cell, target) or _otherwise_trained(cell, target):
         joined.refused.append(f"{cell}: {why}")
         return
-    before = joined.files
+    before, good = joined.files, _good(store.read(target, ["image", "status"]))
     if not (target / "cell.json").is_file():
-        store.write_whole(target / "cell.json", (cell / "cell.json").read_bytes())
+        store.write_whole(target / "cell.json", (cell / "cell.json").read_bytes(), "into")
     for file in sorted([*cell.glob("rows-*.parquet"), *cell.glob("scores-*.parquet")]):
         if why := damage(file, cell.name):
             joined.refused.append(f"{file}: {why}")
-        elif (new := _new(file, target)) is None:
+        elif (new := _new(file, target, good)) is None:
             joined.kept += 1
         else:
-            store.write_whole(target / new[0], new[1])
+            store.write_whole(target / new[0], new[1], "into")
             joined.files += 1
     joined.cells += joined.files > before
 
@@ -138,22 +138,27 @@ def damage(file: Path, name: str) -> str:
     return ""
 
 
-def _new(file: Path, target: Path) -> tuple[str, bytes] | None:
-    """What a file adds to a cell, by its name there: all of it, or the images that succeeded in it alone."""
-    there = target / file.name
+def _new(file: Path, target: Path, good: set[int]) -> tuple[str, bytes] | None:
+    """What a file adds to a cell, by its name there: all of it, or the images that succeeded in it alone.
+
+    `good` are the images that succeeded there; those that are new are among them from then on.
+    """
+    there, is_rows = target / file.name, file.name.startswith("rows-")
+    own = _good(sealed.read(file, ["image", "status"]).to_pandas(ignore_metadata=True)) if is_rows else set[int]()
+    new = own - good
+    good |= own
     if not there.is_file() or damage(there, target.name):
         return file.name, file.read_bytes()
-    if not file.name.startswith("rows-"):
-        return None
-    have = store.read(target, ["image", "status"])
-    good = {*have[have["status"] == "ok"]["image"]}
-    rows = sealed.read(file, [*sealed.read(file, None, store.HEAVY).column_names, *store.HEAVY], store.HEAVY)
-    ends = zip(rows["image"].to_pylist(), rows["status"].to_pylist(), strict=True)
-    new = [i for i, (image, status) in enumerate(ends) if status == "ok" and image not in good]
     if not new:
         return None
-    rows = rows.take(new)
+    rows = sealed.read(file, [*sealed.read(file, None, store.HEAVY).column_names, *store.HEAVY], store.HEAVY)
+    rows = rows.take([i for i, image in enumerate(rows["image"].to_pylist()) if image in new])
     return store.file_of(rows["image"].to_pylist()), sealed.sealed(rows, store.HEAVY)
+
+
+def _good(rows: Any) -> set[int]:
+    """The images of these rows that succeeded."""
+    return {int(image) for image in rows[rows["status"] == "ok"]["image"]}
 
 
 def _trained(folder: Path, target: Path, joined: Joined) -> None:

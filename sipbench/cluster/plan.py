@@ -11,6 +11,7 @@ it is, each row says so in its column `source_changed`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -145,9 +146,11 @@ class Plan:
         return {one.hash: one for one in self.cells if one.hash}
 
     def freeze(self) -> None:
-        """Write it down; what is there already is the same plan."""
-        if (self.folder / "plan.json").is_file():
-            return
+        """Write it down; what is there already is the same plan, unless it is damaged."""
+        if frozen(self.results, self.name):
+            with contextlib.suppress(UserError):
+                load(self.results, self.name)
+                return
         from sipbench.bench.store import write_whole
 
         lines = [json.dumps(_line(one), sort_keys=True) for one in self.cells]
@@ -204,9 +207,11 @@ def load(results: Path, name: str) -> Plan:
     """A plan that was frozen."""
     folder = results / "sweeps" / name
     about = files.read(folder / "plan.json")
-    if about is None:
+    if about is None and not folder.is_dir():
         raise unknown(f"sweep in {results}", name, names(results))
     try:
+        if about is None:
+            raise ValueError("its plan.json cannot be read")
         lines = (folder / "cells.jsonl").read_text(encoding="utf-8").splitlines()
         cells = tuple(_planned(json.loads(line)) for line in lines)
         typed, made = tuple(map(str, about["typed"])), str(about["made"])

@@ -25,7 +25,7 @@ class Standing:
     Attributes:
         state: done, failed, running, missing, n/a, or mistake: it lacks something.
         reason: why images failed, or why nobody has done what is missing.
-        seconds: what an image took, where that is known.
+        seconds: what an image took, all draws of it, where that is known.
         changed: how many images were done by other code than was submitted.
     """
 
@@ -51,6 +51,7 @@ class Worker:
         since: seconds that it has been there.
         silent: seconds since its last sign of life, by the clock of the file system.
         doing: what each of its processes does, for how long, and which step it is at.
+        lost: whether it has been silent for so long that what it holds may be taken over.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Worker:
     silent: float
     images: int
     doing: list[dict[str, Any]] = field(default_factory=list)
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class Status:
         return int(bool(self.total("failed") + self.total("running") + self.total("missing")))
 
     @property
+    def hands(self) -> int:
+        """The processes that are at work."""
+        return sum(len(worker.doing) for worker in self.workers if not worker.lost)
+
+    @property
     def seconds_left(self) -> float | None:
         """For the processes that are at work, or for one; None where no cell of a method tells how long it takes."""
         known: dict[str, list[float]] = {}
@@ -96,7 +103,7 @@ class Status:
                     return None
                 each = cell.seconds if cell.seconds is not None else sum(own or ()) / len(own or (1,))
                 total += left * each
-        return total / max(1, sum(len(worker.doing) for worker in self.workers))
+        return total / max(1, self.hands)
 
     def plain(self) -> dict[str, Any]:
         """As JSON says it."""
@@ -109,7 +116,7 @@ def status(plan: Plan) -> Status:
     said = presence.everybody(plan.results)
     alive = {one["worker"]: one for one in said if not presence.gone(one)}
     workers = _workers(plan.results, alive)
-    quick = {worker.name for worker in workers if worker.silent < presence.expiry()}
+    quick = {worker.name for worker in workers if not worker.lost}
     held = lease.holders(plan.results)
     live = {cell: {key for key, owner in keys.items() if owner in quick} for cell, keys in held.items()}
     notes = plan.notes()
@@ -137,7 +144,7 @@ def _standing(
     state = "failed" if state == "done" and len(bad) else state
     state = "n/a" if left and note.get("kind") == "n/a" else state
     reason = str(bad["reason"].iloc[0]) if len(bad) else str(note.get("reason", "")) if left else ""
-    seconds = float(good["seconds"].mean()) if "seconds" in good and len(good) else None
+    seconds = _seconds(good)
     counts: dict[str, Any] = {
         "done": len(set(one.images) & have) - len(bad),
         "failed": len(bad),
@@ -145,6 +152,14 @@ def _standing(
     }
     counts |= {"missing": len(left) - len(running), "changed": store.changed(rows)}
     return Standing(**same, **counts, state=state, reason=line(reason), seconds=seconds)
+
+
+def _seconds(good: Any) -> float | None:
+    """What an image took, by its rows: their seconds are of one draw."""
+    if "seconds" not in good or not good["seconds"].notna().any():
+        return None
+    draws = good["draws"].fillna(1) if "draws" in good else 1
+    return float((good["seconds"] * draws).mean())
 
 
 def _workers(results: Path, alive: Mapping[str, dict[str, Any]]) -> list[Worker]:
@@ -155,7 +170,8 @@ def _workers(results: Path, alive: Mapping[str, dict[str, Any]]) -> list[Worker]
             doing = [_doing(one, float(said["now"])) for one in said["doing"]]
             since = float(said["now"]) - float(said["began"]) + silent
             host, job = line(said["host"]), line(said["job"])
-            found.append(Worker(line(name), host, job, since, silent, int(said["images"]), doing))
+            lost = silent >= presence.expiry()
+            found.append(Worker(line(name), host, job, since, silent, int(said["images"]), doing, lost))
     return found
 
 

@@ -18,7 +18,7 @@ from types import FrameType
 from sipbench.cluster import deadline, lease, presence
 from sipbench.cluster.hand import Hand
 from sipbench.cluster.presence import BEAT, Presence, expiry, new_name
-from sipbench.cluster.telling import IDLE, UNTIL, WORKER
+from sipbench.cluster.telling import IDLE, UNTIL, WORKER, say
 from sipbench.errors import UserError
 from sipbench.safety.text import counted
 
@@ -59,6 +59,8 @@ class Supervisor:
         """0 in good order, however much is left; else the worst code of its processes."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, self._hear)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(signal.SIGHUP, self._hear)
         try:
             self.presence.beat(self._results)
         except OSError as error:
@@ -105,7 +107,7 @@ class Supervisor:
         while self._signals:
             if self._signals.pop(0) in (signal.SIGUSR1, signal.SIGUSR2):
                 self._told = self._told or "drain"
-                print("told that the end is near: finishing what has begun", file=sys.stderr, flush=True)
+                say("told that the end is near: finishing what has begun")
             else:
                 self._stop("signal")
         if self._told == "drain":
@@ -118,7 +120,7 @@ class Supervisor:
 
     def _stop(self, why: str) -> None:
         if not self._killed_at:
-            print("stopping; what was finished is stored", file=sys.stderr, flush=True)
+            say("stopping; what was finished is stored")
             self._told, self._killed_at = why, time.monotonic() + GRACE
             self._all(signal.SIGINT)
 
@@ -138,10 +140,10 @@ class Supervisor:
         try:
             self.presence.beat(self._results)
         except OSError as error:  # a full disk: others may take over, and what they do twice is the same
-            print(f"sipbench: no sign of life can be given: {error.strerror}", file=sys.stderr, flush=True)
+            say(f"sipbench: no sign of life can be given: {error.strerror}")
 
     def _say_goodbye(self) -> None:
-        print(f"worker {self.presence.worker}: {counted(self.presence.images, 'image')}", flush=True)
+        say(f"worker {self.presence.worker}: {counted(self.presence.images, 'image')}", sys.stdout)
 
 
 def requeue() -> bool:

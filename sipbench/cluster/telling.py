@@ -1,4 +1,4 @@
-"""What a worker's process tells its supervisor: a line of JSON each, through a pipe that both inherit.
+"""What a worker tells: whoever reads along, and each of its processes the supervisor, by a pipe that both inherit.
 
 {"hold": [FOLDER, KEY, NUMBER], "label": ..., "images": 8, "cell": HASH}    it has begun a batch
 {"limit": 300}                                                    it may take so long, or null
@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
 PIPE = "SIPBENCH_PIPE"
 WORKER = "SIPBENCH_WORKER"
@@ -23,6 +25,18 @@ HANG = "SIPBENCH_HANG"
 IDLE = "SIPBENCH_IDLE"
 ISOLATE = "SIPBENCH_ISOLATE"  # solvers of a worker have processes of their own
 OFTEN = 2.0  # seconds between two lines about steps
+
+
+def say(text: object, stream: TextIO | None = None) -> None:
+    """A line for whoever reads along. No work ends since nobody does any more, or the log's disk is full."""
+    to = sys.stderr if stream is None else stream
+    try:
+        print(text, file=to, flush=True)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unheard = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(unheard, to.fileno())
+            os.close(unheard)
 
 
 class Teller:

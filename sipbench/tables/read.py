@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,4 +54,18 @@ def read_long(path: Path) -> pd.DataFrame:
     blank = {**dict.fromkeys(TEXTS, ""), "best_group": False}
     blank["settings"] = "" if "settings" in df else "not recorded"
     df = df.reindex(columns=own)
-    return df.assign(**{k: df[k].astype("object").where(df[k].notna(), v) for k, v in blank.items()}).astype(KINDS)
+    df = df.assign(**{k: df[k].astype("object").where(df[k].notna(), v) for k, v in blank.items()})
+    return _of_kinds(path, df, KINDS)
+
+
+def read_numbers(path: Path, names: Sequence[str]) -> pd.DataFrame:
+    """A CSV of which these columns, those of them that it has, are numbers."""
+    df = read_csv(path)
+    return _of_kinds(path, df, {name: "float64" for name in names if name in df})
+
+
+def _of_kinds(path: Path, df: pd.DataFrame, kinds: Mapping[str, Any]) -> pd.DataFrame:
+    try:
+        return df.astype(dict(kinds))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} cannot be read as a table: {' '.join(str(error).split())}") from error

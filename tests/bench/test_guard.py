@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sipbench.bench import guard
-from sipbench.bench.run import Bench
+from sipbench.bench.run import Bench, run
 from tests.bench.solved import rows_of
 
 
@@ -153,3 +153,21 @@ def test_the_first_optimiser_of_a_process_is_no_trespass(tmp_path):
     argv = [sys.executable, "-c", program, *words, f"results={tmp_path}"]
     done = subprocess.run(argv, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_working_folder_that_somebody_removed_fails_no_image(solver, tmp_path, monkeypatch):
+    """While it runs: its results are elsewhere."""
+    made = solver("return problem.y", "batch_size=1", f"results={tmp_path / 'results'}")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    batches = run(made)
+    next(batches)
+    (tmp_path / "gone").rmdir()
+    assert [row["status"] for rows in batches for row in rows] == ["ok", "ok"]
+
+
+def test_a_solver_that_removes_the_working_folder_is_told_of(solver, tmp_path, monkeypatch):
+    made = solver("import os\nos.rmdir(os.getcwd())\nreturn problem.y", f"results={tmp_path / 'results'}")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    assert rows_of(made)["reason"].str.contains("the working directory").all()

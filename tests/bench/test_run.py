@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sipbench.bench import store, watch
+from sipbench.bench import record, store, watch
 from sipbench.bench.cell import NotApplicable
 from sipbench.bench.run import Bench, run
 from sipbench.errors import UserError
@@ -230,3 +230,12 @@ def test_a_prior_that_is_counted_can_be_copied():
         assert copied.shape == (1, 2, 2)
         copied.denoise(torch.zeros(3, 1), torch.zeros(1))
     assert lent.evaluations == 6
+
+
+def test_a_machine_without_git_runs_a_checkout(solver, monkeypatch):
+    """As a container does that has the repository mounted; its rows say no commit."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    record.versions.cache_clear()
+    rows = rows_of(solver("return problem.y"))
+    record.versions.cache_clear()
+    assert rows["status"].tolist() == ["ok"] * 3 and set(rows["commit"]) == {""}

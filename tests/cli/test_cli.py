@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -36,18 +38,49 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys, tmp_path, words, said):
     assert code == 2 and len(lines) == 1 and said in lines[0]
 
 
-def test_what_ends_a_process_from_outside_is_as_ctrl_c(capsys, monkeypatch):
+@pytest.fixture
+def hangup():
+    """What SIGHUP does here at first; afterwards it is as before."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda does: signal.signal(signal.SIGHUP, does)
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_process_from_outside_is_as_ctrl_c(capsys, monkeypatch, hangup, number):
     import sipbench.cli.list
 
     def ended(words):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         raise AssertionError("it went on")
 
-    before = signal.getsignal(signal.SIGTERM)
+    hangup(lambda *_: None)
+    before = signal.getsignal(number)
     monkeypatch.setattr(sipbench.cli.list, "main", ended)
     code, _, lines = say(capsys, "list", "methods")
     assert code == 130 and "run the same command again" in lines[-1]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
+
+
+def test_under_nohup_the_end_of_a_terminal_ends_nothing(capsys, monkeypatch, hangup):
+    import sipbench.cli.list
+
+    hangup(signal.SIG_IGN)
+    monkeypatch.setattr(sipbench.cli.list, "main", lambda words: os.kill(os.getpid(), signal.SIGHUP) or 0)
+    assert say(capsys, "list", "methods")[0] == 0
+
+
+def test_who_stops_reading_stops_a_command_and_that_is_no_success(tmp_path):
+    """A run of which `| tee` died is not done; as any other program it ends as by SIGPIPE."""
+    code = "import os\nfrom sipbench import cli\nos.read(0, 1)\nraise SystemExit(cli.main(['list', 'methods']))"
+    said = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-u", "-c", code], **said)
+    process.stdout.close()
+    process.stdin.write(b"x")
+    process.stdin.close()
+    with process.stderr as told:
+        assert told.read() == b""
+    assert process.wait() == 128 + signal.SIGPIPE
 
 
 def test_metrics_are_listed_with_their_direction_and_what_they_lack(capsys):

@@ -1,5 +1,6 @@
 """Who does which batch: one worker alone, until it is provably dead or has been silent for long."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -104,9 +105,12 @@ def test_two_that_take_over_at_once_are_one(tmp_path, folder):
     assert len({one.key for one in held}) == len(held) and all(one.held() for one in held)
 
 
-def test_a_file_system_without_links_has_leases_too(folder, watch, monkeypatch):
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EXDEV, errno.ENOSYS])
+def test_a_file_system_without_links_has_leases_too(folder, watch, monkeypatch, number):
+    """Whichever way it says so: else all would wait for a holder that there is not."""
+
     def refuse(*_):
-        raise PermissionError(1, "Operation not permitted")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(lease.os, "link", refuse)
     assert lease.claim(folder, "000000-a", "a", watch)
@@ -172,6 +176,23 @@ def test_who_gives_back_late_leaves_the_lease_of_who_took_over(tmp_path, folder,
     late.release()
     monkeypatch.undo()
     assert taken[0].held()
+
+
+def test_a_folder_that_vanishes_while_it_is_made_is_made_again(folder, watch, monkeypatch):
+    """Another one gives back the last lease in it: it was there when it was made, and is not when it is looked at."""
+    folder.mkdir(parents=True)
+    make, vanished = os.mkdir, []
+
+    def mkdir(path, *more):
+        try:
+            make(path, *more)
+        except FileExistsError:
+            if path == folder and len(vanished) < 1:
+                vanished.append(folder.rmdir())
+            raise
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    assert lease.claim(folder, "000000-a", "a", watch).held() and vanished
 
 
 def test_a_link_whose_answer_was_lost_is_held(folder, watch, monkeypatch):

@@ -13,7 +13,8 @@ from sipbench import checkpoints, cli, configs
 from sipbench.bench import sealed, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import run
-from sipbench.cluster import clean, merge
+from sipbench.cluster import clean, lease, merge
+from sipbench.cluster.presence import Presence, Watch
 from sipbench.tables.spec import TableSpec
 from sipbench.training.learned import prepare
 
@@ -50,6 +51,13 @@ def test_two_machines_are_joined(here, cell, capsys):
     assert "5 files of" in capsys.readouterr().out
     assert cli.main(["merge", "c", "b"]) == 0
     assert "0 files of 0 cells joined, 4 were there already" in capsys.readouterr().out
+
+
+def test_where_nothing_can_be_written_the_word_that_names_the_folder_is_said(here, cell, capsys):
+    cell("a", images=[0])
+    (here / "file").touch()
+    assert cli.main(["merge", "a", "into=file/c"]) == 2
+    assert "Not a directory. Choose another with into=..." in capsys.readouterr().err
 
 
 def test_what_is_not_right_is_refused_and_named(here, cell, capsys):
@@ -158,6 +166,40 @@ def test_what_nothing_asks_for_is_shown_and_then_removed(here, cell, plan, capsy
     assert (here / "results" / "demo").is_dir() and (here / "results" / "sweeps").is_dir()
 
 
+def test_a_cell_that_somebody_is_at_work_on_is_not_removed(here, cell):
+    """A run by itself is asked for by nobody: its batches would be gone under it."""
+    made = cell("results", "images=1")
+    Presence("w").beat(made.results)
+    held = lease.claim(made.results / "leases" / made.hash, "000001-a", "w", Watch(made.results))
+    assert not list(clean.unasked(made.results, set()))
+    held.release()
+    assert [one.path for one in clean.unasked(made.results, set())] == [made.folder]
+
+
+def test_a_folder_of_leases_that_fills_meanwhile_is_not_removed(here):
+    """While every table is composed to see what it asks for, a worker may begin."""
+    (here / "leases" / "cell").mkdir(parents=True)
+    (here / "leases" / "foreign").touch()
+    [empty] = clean.leftovers(here)
+    held = lease.claim(here / "leases" / "cell", "000000-a", "w", Watch(here))
+    empty.remove()
+    assert held.held()
+    held.release()
+    (here / "leases" / "cell").mkdir()
+    empty.remove()
+    assert os.listdir(here / "leases") == ["foreign"]
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_where_it_is_not_known_what_a_sweep_asks_for_no_cell_is_removed(here, plan, capsys, content):
+    """As of one of which half was copied."""
+    made = plan("-m", "method=pinv", "images=1")
+    path = made.folder / "plan.json"
+    path.unlink() if content is None else path.write_text(content)
+    assert cli.main(["clean", "--cells", "--yes"]) == 2
+    assert f"damaged sweep {made.folder}" in capsys.readouterr().err
+
+
 def test_what_succeeded_in_either_of_two_files_is_kept(here, cell):
     """Of a batch that failed in part on both machines."""
     made = cell("a", "images=3", "batch_size=3")
@@ -173,6 +215,31 @@ def test_what_succeeded_in_either_of_two_files_is_kept(here, cell):
     assert list(store.read(made.folder)["status"]) == ["ok"] * 3
     assert sorted(store.kept(made, [0, 1, 2])) == [0, 1, 2]
     assert merge.merge([here / "a", here / "b"], here / "a").files == 0
+
+
+def test_what_is_there_is_read_once_a_cell_and_not_once_a_file(here, cell, monkeypatch):
+    """A thousand images in batches of one, joined a second time, would be a million files to read."""
+    cell("a", images=[0, 1, 2])
+    shutil.copytree("a", "b")
+    cell("b", images=[3])
+    read, asked = store.read, []
+    monkeypatch.setattr(store, "read", lambda *words: asked.append(words) or read(*words))
+    joined = merge.merge([here / "a", here / "b"], here / "a")
+    assert (joined.files, joined.kept, len(asked)) == (1, 3, 1)
+
+
+def test_what_was_copied_a_moment_ago_is_not_copied_again_in_part(here, cell):
+    """Of batches of two sizes on one machine, of which the other has one that failed."""
+    made = cell("a", "images=2", "batch_size=2")
+    cell("b", images=[1])
+    other = here / "b" / made.folder.relative_to(made.results)
+    (alone,) = store.files(other)
+    (made.folder / alone.name).write_bytes(alone.read_bytes())
+    rows = sealed.read(alone, [*sealed.read(alone, None, store.HEAVY).column_names, *store.HEAVY], store.HEAVY)
+    failed = rows.set_column(rows.column_names.index("status"), "status", pa.array(["failed"]))
+    alone.write_bytes(sealed.sealed(failed, store.HEAVY))
+    assert merge.merge([here / "a", here / "b"], here / "b").files == 1
+    assert sorted(store.read(other)["image"]) == [0, 1] and set(store.read(other)["status"]) == {"ok"}
 
 
 def test_nothing_is_removed_that_a_link_leads_to(here, cell):

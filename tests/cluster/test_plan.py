@@ -175,9 +175,10 @@ def test_a_training_is_done_once_before_the_cells_that_need_it(here, plan, telle
     made = plan(
         "-m", "method=dncnn", "seed=0,1", "images=1", "recipe=tradeoff", "recipe.images=2", "recipe.subset=0", *words
     )
-    assert len(made.cells[0].lessons) == 1
+    [lesson] = made.cells[0].lessons
+    lease.died(here / "results" / "leases" / lesson, "training", "was ended by SIGKILL")
     assert Labour(made, teller).all() == 0, teller.said
-    assert trained == list(made.cells[0].lessons)
+    assert trained == [lesson] and os.listdir(here / "results" / "leases") == []
     assert cli.main(["status", made.name]) == 0
 
 
@@ -187,7 +188,7 @@ def test_a_cell_whose_checkpoint_is_absent_is_a_mistake_and_stops_no_other(here,
     assert Labour(made, teller).all() == 0
     assert cli.main(["status", made.name]) == 2
     said = capsys.readouterr().out
-    assert "1 done" in said and "no-such-prior" in said
+    assert "1 done" in said and "faces / sr4 / dps, seed 0: missing checkpoint 'no-such-prior'" in said
 
 
 def test_a_full_disk_ends_the_worker(here, plan, teller, monkeypatch):
@@ -215,6 +216,22 @@ def test_status_tells_what_is_done_and_what_is_not(here, plan, teller, capsys):
     assert cli.main(["status"]) == 0
     assert "2 cells, 6 images: 6 done, 0 failed, 0 running, 0 missing" in capsys.readouterr().out
     assert os.listdir(here / "results/leases") == []
+
+
+def test_the_time_left_is_that_of_all_draws_for_those_who_are_at_work(here, plan, capsys):
+    """A row's seconds are of one draw; who has not been heard of for long does nothing any more."""
+    made = plan("-m", "method=pinv", "images=3", "batch_size=1")
+    cell = made.cells[0].cell(made)
+    row = {"image": 0, "status": "ok", "reason": "", "metrics_version": 9, "kept": True, "seconds": 5.0, "draws": 4}
+    store.write(cell, [row])
+    for name in ("here", "lost"):
+        Presence(name, place="elsewhere", doing=[{"label": "a batch", "began": 0.0}]).beat(made.results)
+    path = made.results / "workers" / "lost.json"
+    os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 1000))
+    assert status(made).seconds_left == 40.0
+    assert cli.main(["status", made.name]) == 1
+    said = capsys.readouterr().out
+    assert "about 0:00:40 of solving for the 1 at work" in said and "silent for 0:16:40" in said
 
 
 def test_who_joins_by_the_same_words_hears_of_the_source_that_it_was_submitted_with(here, plan, teller, monkeypatch):
@@ -301,6 +318,26 @@ def test_a_sweep_of_a_stranger_leads_to_no_other_folder_and_takes_no_memory(here
     path.write_text(json.dumps(json.loads(path.read_text()) | part))
     with pytest.raises(UserError, match=f"damaged sweep .* {says}"):
         plans.load(made.results, made.name)
+
+
+@pytest.mark.parametrize("name", ["cells.jsonl", "plan.json"])
+def test_a_damaged_sweep_that_is_submitted_again_is_whole(here, plan, name):
+    """As it is told to be where it cannot be read: after half a copy, or by another version."""
+    words = "-m", "method=pinv", "images=1"
+    made = plan(*words)
+    (made.folder / name).write_text('{"half": ')
+    with pytest.raises(UserError):
+        plans.load(made.results, made.name)
+    again = plan(*words)
+    assert plans.load(made.results, made.name) == again
+
+
+def test_a_damaged_sweep_keeps_no_other_from_the_status(here, plan, capsys):
+    made, other = (plan("-m", "method=pinv", f"images={n}") for n in (1, 2))
+    (made.folder / "cells.jsonl").write_text("{")
+    assert cli.main(["status"]) == 2
+    said = capsys.readouterr()
+    assert f"{other.name}: 1 cell, 2 images" in said.out and f"damaged sweep {made.folder}" in said.err
 
 
 def test_a_cell_that_is_asked_for_in_parts_has_all_of_them(here, plan):

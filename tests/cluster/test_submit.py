@@ -61,6 +61,17 @@ def test_what_cannot_be_sent_is_said(here, slurm, capsys, words, says):
     assert not (here / "sbatch.txt").exists()
 
 
+def test_a_cell_that_cannot_be_done_is_said_when_it_is_sent(here, slurm, capsys):
+    """At once, not after a night in the queue; where there is none but such, nothing is sent."""
+    nowhere = "weights=nowhere", "prior=diffusers", "prior.path=no-such-prior", "+launcher=slurm"
+    words = "-m", "images=1", "size=32", "metrics=[psnr]", *nowhere
+    assert cli.main(["submit", *words, "method=dps,pinv"]) == 0
+    said = capsys.readouterr()
+    assert "1 cell cannot be done" in said.err and "no-such-prior" in said.err and "cancel: scancel 77" in said.out
+    assert cli.main(["submit", *words, "method=dps"]) == 2
+    assert "no-such-prior" in capsys.readouterr().err and len(slurm()) == 1
+
+
 def test_a_cluster_without_what_a_worker_takes_is_said(here, slurm, capsys):
     refusal = "#!/bin/bash\necho 'sbatch: error: Requested node configuration is not available' >&2; exit 1\n"
     (here / "bin/sbatch").write_text(refusal)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from sipbench import cli
+from sipbench.bench import processes
 from sipbench.cli.hydra import expand
 from sipbench.cluster.asked import plan_of
 from sipbench.cluster.status import status
@@ -68,14 +69,52 @@ def test_a_solver_that_ends_its_process_fails_alone(here, start):
     assert bad["reason"].str.contains("ended its process 3 times: it was ended by SIGSEGV").all()
 
 
-def test_it_stops_when_told_and_gives_back_what_it_holds(here, start):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_stops_when_told_and_gives_back_what_it_holds(here, start, number):
     (here / "slow.py").write_text(SLOW)
     words = ["-m", "method=slow.py:solve", "method.solver.pause=30", "images=2", "batch_size=1", "size=32"]
     worker = start("work", *words)
     until(lambda: list(here.glob("results/leases/*/*.lease")))
-    worker.send_signal(signal.SIGTERM)
+    worker.send_signal(number)
     said, _ = worker.communicate(timeout=60)
     assert worker.returncode == 0, said
+    assert not list(here.glob("results/leases/*/*")) and not list(here.glob("results/workers/*.json"))
+
+
+def test_a_sweep_that_is_ended_ends_its_jobs_on_this_machine(here, start):
+    """A queue or `kill` ends the driver alone, and submitit's processes hear no SIGTERM."""
+    (here / "slow.py").write_text(SLOW)
+    words = ["method=slow.py:solve", "method.solver.pause=30", "seed=0,1", "images=1", "size=32", "results=r"]
+    sweep = start("-m", *words, "+launcher=local")
+    until(lambda: len(list(here.glob("r/leases/*/*.lease"))) == 2)
+    jobs = processes.children(sweep.pid)
+    sweep.send_signal(signal.SIGTERM)
+    said, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 130, said
+    assert len(jobs) == 2
+    until(lambda: not any(processes.find(pid) for pid in jobs), 20)
+    assert not list(here.glob("r/leases/*/*")) and not list(here.glob("r/workers/*.json"))
+
+
+def test_with_nohup_it_goes_on_when_the_terminal_is_closed(here, start):
+    (here / "slow.py").write_text(SLOW)
+    words = ["-m", "method=slow.py:solve", "method.solver.pause=1", "images=1", "size=32", "metrics=[psnr]"]
+    worker = start("work", *words, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    until(lambda: list(here.glob("results/leases/*/*.lease")))
+    worker.send_signal(signal.SIGHUP)
+    said, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 0 and "1 landed" in said, said
+
+
+def test_who_reads_along_may_go(here, start):
+    """As `| tee log` does at Ctrl-C, before the worker has said its last words: what it holds is given back even so."""
+    (here / "slow.py").write_text(SLOW)
+    words = ["-m", "method=slow.py:solve", "method.solver.pause=30", "images=2", "batch_size=1", "size=32"]
+    worker = start("work", *words)
+    until(lambda: list(here.glob("results/leases/*/*.lease")))
+    worker.stdout.close()
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(timeout=60) == 0
     assert not list(here.glob("results/leases/*/*")) and not list(here.glob("results/workers/*.json"))
 
 

@@ -203,6 +203,40 @@ def test_a_damaged_csv_keeps_no_other_from_the_page(tmp_path):
     assert "left out" in told[1] and "table1.csv cannot be read" in told[1]
 
 
+def test_a_word_in_the_place_of_a_number_is_one_line(tmp_path):
+    """As a merge of two versions leaves it, or a comma for a point."""
+    head = "dataset,degradation,method,metric,mean,status\n"
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "table1.csv").write_text(head + "faces,sr4,dip,psnr,<<<<<<<,ok\n")
+    (tmp_path / "demo" / "elto.csv").write_text("dataset,problem\nfaces,low\n")
+    told = []
+    assert [one.name for one in page([], [], tmp_path, 1.0, told.append).sections] == ["elto"]
+    assert "table1.csv cannot be read as a table: " in told[1] and "'<<<<<<<'" in told[1] and "'mean'" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "curve"),
+    [
+        ("elto-curves", "dataset,problem,iteration,psnr,psnr_std\nfaces,low,1,20,x\n"),
+        ("elto-curve", "problem,method,n,psnr,title,low,high\nsr4,unet,x,20,U,19,21\n"),
+        ("early_stopping-curve", "dataset,degradation,method,metric,step,mean,low,high\nfaces,sr4,dip,psnr,x,2,1,3\n"),
+    ],
+)
+def test_a_word_in_the_place_of_a_number_of_a_curve_is_one_line(tmp_path, name, curve):
+    spec = tables.load("early_stopping", "demo", [f"results={tmp_path}"])
+    path = tmp_path / f"{name}.csv"
+    path.write_text(curve)
+    with pytest.raises(UserError, match=f"{name}.csv cannot be read as a table: .*'x'"):
+        list((*charts.beside(spec, [path]), *charts.by_iteration(path), *charts.by_images(path)))
+
+
+def test_a_curve_without_its_spread_is_not_shown(tmp_path):
+    spec = tables.load("early_stopping", "demo", [f"results={tmp_path}"])
+    path = tmp_path / "early_stopping-curve.csv"
+    path.write_text("dataset,degradation,method,metric,step,mean\nfaces,gaussian_low,dip,psnr,0,20\n")
+    assert not list(charts.beside(spec, [path]))
+
+
 def test_the_page_is_made_of_what_is_there(tmp_path, monkeypatch):
     """From CSVs alone: a listing and its curves."""
     (tmp_path / "demo").mkdir()

@@ -9,11 +9,12 @@ from typing import Any
 from sipbench import configs
 from sipbench.report.page.model import Chart, Line, Mark
 from sipbench.tables import images
-from sipbench.tables.read import columns, read_csv
+from sipbench.tables.read import columns, read_numbers
 from sipbench.tables.spec import TableSpec
 
 MOST = 160  # points of a line
 NAN = float("nan")
+CURVE = ("step", "mean", "low", "high")
 EVALUATIONS = "network evaluations"  # taken to be even over the solver's time
 SECONDS = "seconds an image"
 
@@ -94,14 +95,14 @@ def beside(spec: TableSpec, paths: Iterable[Path]) -> Iterator[Chart]:
     titles |= {row.method: (_of_method(row.method), row.family) for row in spec.rows if not row.words}
     names = {pair: spec.problem_title(*pair) for pair in spec.pairs}
     for path in paths:
-        if not {"dataset", "degradation", "method", "metric", "step", "mean"} <= set(columns(path)):
+        if not {"dataset", "degradation", "method", "metric", *CURVE} <= set(columns(path)):
             continue
-        for key, own in read_csv(path).groupby(["dataset", "degradation", "metric"], sort=False):
+        for key, own in read_numbers(path, CURVE).groupby(["dataset", "degradation", "metric"], sort=False):
             dataset, problem, metric = map(str, key)  # pyright: ignore
             lines = [
                 Line(
                     *titles.get(str(method), (str(method), "")),
-                    _points(*(g[c] for c in ("step", "mean", "low", "high"))),
+                    _points(*(g[c] for c in CURVE)),
                 )
                 for method, g in own.groupby("method", sort=False)
             ]
@@ -120,7 +121,8 @@ def by_iteration(path: Path) -> Iterator[Chart]:
     """The curves of a file with a row a (dataset, problem, iteration): PSNR, its spread, and the loss."""
     if not {"dataset", "problem", "iteration", "psnr"} <= set(columns(path)):
         return
-    for key, own in read_csv(path).groupby(["dataset", "problem"], sort=False):
+    numbers = "iteration", "psnr", "psnr_std"
+    for key, own in read_numbers(path, numbers).groupby(["dataset", "problem"], sort=False):
         dataset, problem = map(str, key)  # pyright: ignore
         half = own["psnr_std"] if "psnr_std" in own else 0
         points = _points(own["iteration"], own["psnr"], own["psnr"] - half, own["psnr"] + half)
@@ -129,9 +131,10 @@ def by_iteration(path: Path) -> Iterator[Chart]:
 
 def by_images(path: Path) -> Iterator[Chart]:
     """Quality against the number of training images, and against what training and solving take."""
-    if not {"problem", "method", "n", "psnr", "title"} <= set(columns(path)):
+    if not {"problem", "method", "n", "psnr", "low", "high", "title"} <= set(columns(path)):
         return
-    for problem, own in read_csv(path).groupby("problem", sort=False):
+    numbers = "n", "psnr", "low", "high", "training_seconds", "seconds"
+    for problem, own in read_numbers(path, numbers).groupby("problem", sort=False):
         for column, x in (("n", "training images"), ("training_seconds", "seconds of training"), ("seconds", SECONDS)):
             if column in own:
                 lines = [_grown(g, column) for _, g in own.groupby("method", sort=False)]
