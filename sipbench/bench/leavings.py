@@ -20,6 +20,8 @@ from sipbench.bench.processes import children, command
 
 HARMLESS = ("sipbench", "torch", "tqdm", "rich", "wandb")
 """Whose threads may stay: they start once, with the first use of what they help."""
+PLAIN = {int, float, bool, str, type(None)}
+"""Whose values are compared as they are."""
 HELPERS = ("multiprocessing.resource_tracker", "torch._inductor")
 
 
@@ -115,7 +117,7 @@ def as_bytes(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tobytes()
     if isinstance(value, (tuple, list)):
-        return tuple(as_bytes(v) for v in value)
+        return tuple(value) if set(map(type, value)) <= PLAIN else tuple(as_bytes(v) for v in value)
     return value
 
 
