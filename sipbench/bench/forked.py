@@ -64,10 +64,13 @@ class Fork:
     def __init__(self, news: int) -> None:
         self._news = news
         self._code: int | None = None
-        lives, self.pid = self._heard()
-        if not lives:
+        try:
+            lives, self.pid = self._heard()
+            if not lives:
+                raise ChildProcessError("no process could be started")
+        except BaseException:  # Ctrl-C while the server imports, too
             os.close(news)
-            raise ChildProcessError("no process could be started")
+            raise
 
     def poll(self) -> int | None:
         """How it ended; None while it runs."""

@@ -96,6 +96,20 @@ def test_nothing_is_left_open(start):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_who_is_interrupted_while_it_begins_leaves_nothing_open_and_can_ask_again(start, monkeypatch):
+    start("os._exit(0)")[0].wait(10)
+    before = len(os.listdir("/proc/self/fd"))
+
+    def interrupted(fork):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(forked.Fork, "_heard", interrupted)
+        start("os._exit(0)")
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert start("os._exit(6)")[0].wait(10) == 6
+
+
 def test_what_is_forked_has_not_asked_for_a_gpu():
     """CUDA cannot be used in a fork of a process that has."""
     asks = "def ask(*_):\n    raise SystemExit('asked')\ntorch._C._cuda_getDeviceCount = torch._C._cuda_init = ask\n"
