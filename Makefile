@@ -5,7 +5,7 @@ SEED ?= 0
 BIN := .venv/bin
 DONE := .venv/.installed
 
-.PHONY: help setup table1 tradeoff docs report quick test coverage lowest slow fulltest papertest slurmtest raytest latextest browsertest fuzz lint style freeze bench clean
+.PHONY: help setup table1 tradeoff docs report quick test coverage lowest slow fulltest papertest slurmtest raytest latextest browser browsertest fuzz lint style freeze bench clean
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,9 +61,11 @@ raytest: $(DONE) ## workers on a real Ray, one of them killed; installs Ray
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray]'
 	$(BIN)/python -m pytest -m ray -rs tests/cluster
 
-browsertest: $(DONE) ## the report in a real headless Chromium; installs playwright, and Debian's chromium where there is none
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+browser: $(DONE) ## what the report's browser tests need: playwright, and Debian's chromium where there is none
+	@$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	@command -v chromium >/dev/null || { timeout 120 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq --no-install-recommends chromium; } || echo "Chromium cannot be installed here: its tests are skipped"
+
+browsertest: browser ## the report in a real headless Chromium
 	$(BIN)/python -m pytest -m browser -rs tests/report || test $$? -eq 5
 
 latextest: $(DONE) ## compile every table with a real LaTeX; needs texlive-latex-recommended

@@ -70,6 +70,13 @@ def _log(job: str) -> str:
     return "".join(path.read_text() for path in Path().glob(f"results/sweeps/*/logs/{job}_*.log"))
 
 
+def _seen(cluster, job: str) -> str:
+    """What there is to see of an array that does not go on."""
+    queue, nodes = cluster("squeue", "--all"), cluster("scontrol", "show", "node")
+    there = sorted(map(str, Path("results").rglob("*")))
+    return "\n".join(["", queue, nodes, cluster("scontrol", "--oneliner", "show", "job", job), *there, _log(job)])
+
+
 def test_nothing_is_lost_whatever_becomes_of_the_jobs(here, cluster, capsys):
     """Three sweeps at once on sixteen cores: what takes long is waiting for limits, which SLURM counts in minutes."""
     (here / "slow.py").write_text(SLOW)
@@ -88,7 +95,7 @@ def test_nothing_is_lost_whatever_becomes_of_the_jobs(here, cluster, capsys):
     submitter.communicate()
     own, blind = _sent(own), _sent(blind)
 
-    until(lambda: len(list(here.glob("results/runs/*/*/slow*/*/rows-*"))) > 3)
+    until(lambda: len(list(here.glob("results/runs/*/*/slow*/*/rows-*"))) > 3, told=lambda: _seen(cluster, array))
     until(lambda: all(_told(cluster, f"{array}_{n}")["JobState"] == "RUNNING" for n in range(4)))
     cluster("scancel", f"{array}_1")
     cluster("sbatch", "--partition=urgent", "--cpus-per-task=7", "--mem=1G", "--wrap=sleep 8", "--output=/dev/null")

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 
-def until(true, seconds=240.0):
-    """Wait until something is true, and return it."""
+def until(true, seconds=240.0, told=lambda: ""):
+    """Wait until something is true, and return it. Where it does not come to be, `told` says what else is known."""
     end = time.monotonic() + seconds
     while not (found := true()):
-        assert time.monotonic() < end, "waited too long"
+        assert time.monotonic() < end, f"waited too long. {told()}"
         time.sleep(0.1)
     return found
 

@@ -20,7 +20,9 @@ SlurmUser={user}
 SlurmdUser={user}
 SlurmctldPort={control}
 SlurmdPort={node}
-AuthInfo=socket={home}/munge/sock,cred_expire=5
+AuthInfo=socket={home}/munge/sock,cred_expire=20
+MessageTimeout=60
+BatchStartTimeout=120
 SlurmctldPidFile={home}/slurmctld.pid
 SlurmdPidFile={home}/slurmd.pid
 StateSaveLocation={home}/state
