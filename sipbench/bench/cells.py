@@ -8,6 +8,7 @@ from typing import Any
 
 from sipbench.bench.cell import Cell
 from sipbench.configs import Composer
+from sipbench.errors import UserError
 
 
 @dataclass
@@ -29,4 +30,8 @@ class Cells:
         return cell
 
     def all(self, jobs: Iterable[Sequence[str]]) -> list[Cell]:
-        return [self.of(words) for words in jobs]
+        """One for each list of words, all with their results in one folder."""
+        found = [self.of(words) for words in jobs]
+        if len(folders := dict.fromkeys(str(cell.results) for cell in found)) > 1:
+            raise UserError(f"the cells of a sweep have their results in one folder, not in {' and '.join(folders)}")
+        return found

@@ -221,6 +221,13 @@ def changed(rows: Any) -> int:
     return int(rows["source_changed"].notna().sum()) if "source_changed" in rows else 0
 
 
+def reasons(rows: Any) -> list[str]:
+    """Why images of these rows failed, one reason an image; a row from elsewhere may tell none."""
+    failed = rows[rows["status"] != "ok"]
+    told = failed["reason"] if "reason" in failed else [None] * len(failed)
+    return [one if isinstance(one, str) and one else "no reason is told" for one in told]
+
+
 def missing(cell: Cell, *, retry_failed: bool = False, rows: Any = None) -> list[int]:
     """The images of a cell that are still to do, in order."""
     have = done(cell, retry_failed=retry_failed, rows=rows)

@@ -117,13 +117,13 @@ def verdict(cell: Cell, rows: Any = None) -> tuple[int, str]:
         missing = store.missing(cell, rows=rows)
     except UserError as error:
         return 2, str(error)
-    failed = rows[rows["image"].isin(cell.images) & (rows["status"] != "ok")]
+    reasons = store.reasons(rows[rows["image"].isin(cell.images)])
     if missing:
         return 1, f"{len(missing)} of {counted(len(cell.images), 'image')} {are(len(cell.images))} missing"
-    if len(failed):
-        others = int((failed["reason"] != failed["reason"].iloc[0]).sum())
+    if reasons:
+        others = sum(reason != reasons[0] for reason in reasons)
         more = f", and {others} for other reasons" if others else ""
-        why = f"{len(failed)} of {counted(len(cell.images), 'image')} failed: {failed['reason'].iloc[0]}{more}"
+        why = f"{len(reasons)} of {counted(len(cell.images), 'image')} failed: {reasons[0]}{more}"
         return 1, f"{why} (retry_failed=true tries again)"
     return 0, ""
 

@@ -143,7 +143,7 @@ def _standing(
     state = "done" if not left else "running" if running or training else "missing"
     state = "failed" if state == "done" and len(bad) else state
     state = "n/a" if left and note.get("kind") == "n/a" else state
-    reason = str(bad["reason"].iloc[0]) if len(bad) else str(note.get("reason", "")) if left else ""
+    reason = store.reasons(bad)[0] if len(bad) else str(note.get("reason", "")) if left else ""
     seconds = _seconds(good)
     counts: dict[str, Any] = {
         "done": len(set(one.images) & have) - len(bad),

@@ -154,12 +154,11 @@ def _state(cells: tuple[Cell, ...], rows: Any) -> dict[str, Any]:
     """How far the entry is, and what went wrong."""
     failed = rows[rows["status"] != "ok"]
     todo = sum(len(cell.images) for cell in cells) - len(rows)
-    reasons = "; ".join(dict.fromkeys(failed["reason"])) if len(failed) else ""
     answered = dict(zip(rows["seed"], rows["cell"], strict=True)) if "cell" in rows else {}  # some by other code
     status = "incomplete" if todo else "failed" if len(failed) == len(rows) else "ok"
     return {
         "status": status,
-        "reason": reasons,
+        "reason": "; ".join(dict.fromkeys(store.reasons(failed))),
         "failed": len(failed),
         "todo": todo,
         "unconverged": int((rows["converged"] == False).sum()) if "converged" in rows else 0,  # noqa: E712

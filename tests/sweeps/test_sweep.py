@@ -125,6 +125,8 @@ def test_mistakes_show_before_any_work(sipbench, here, capsys):
     assert "without dashes" in capsys.readouterr().err
     assert sipbench("-m", "seed=0,1", "+launcher=slrm") == 2
     assert "Did you mean slurm?" in capsys.readouterr().err
+    assert sipbench("-m", "seed=0,1", "results=here,there") == 2
+    assert "in one folder, not in here and there" in capsys.readouterr().err
     assert not (here / "results").exists()
 
 

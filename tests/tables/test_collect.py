@@ -13,6 +13,9 @@ import pytest
 from sipbench import tables
 from sipbench.bench import damage, store
 from sipbench.bench import run as bench
+from sipbench.cli.sweep import verdict
+from sipbench.cluster.plan import Plan, Planned
+from sipbench.cluster.status import status
 from sipbench.errors import UserError
 from sipbench.tables.collect import independent, wilson
 from sipbench.tables.measures import Measure
@@ -66,6 +69,19 @@ def test_failures_are_counted_and_kept_out_of_the_mean(tmp_path):
     record = one(tables.collect(spec), "pinv")
     assert (record["mean"], record["n"], record["failed"]) == (20.0, 3, 1)
     assert record["reason"] == "out of memory"
+
+
+def test_failures_that_tell_no_reason_are_told_of(tmp_path):
+    """Of another program, or of a newer one."""
+    spec = load(tmp_path)
+    cell = pinv_cell(spec)
+    put(cell, [{"image": i, "status": "failed", "device": "abacus"} for i in range(4)])
+    record = one(tables.collect(spec), "pinv")
+    assert (record["failed"], record["reason"]) == (4, "no reason is told")
+    assert verdict(cell)[1].startswith("4 of 4 images failed: no reason is told")
+    plan = Plan.of("sweep", [], [Planned.of(cell, [])], cell.results)
+    (standing,) = status(plan).cells
+    assert (standing.state, standing.reason) == ("failed", "no reason is told")
 
 
 def test_nothing_but_failures_is_a_failed_cell(tmp_path):
