@@ -57,6 +57,15 @@ def command(pid: int) -> str | None:
         return None
 
 
+def ignores(pid: int, number: int) -> bool:
+    """Whether it was told to ignore a signal, by itself or by who started it."""
+    try:
+        told = Path(f"/proc/{pid}/status").read_text().partition("SigIgn:")[2].split()
+        return bool(int(told[0], 16) >> (number - 1) & 1)
+    except (OSError, ValueError, IndexError):
+        return False
+
+
 def resident(pid: int) -> int:
     """Bytes of memory that it has in use."""
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -92,6 +94,8 @@ def run_cell(cfg: Any) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     job = HydraConfig.get()
+    if "SUBMITIT_LOCAL_JOB_ID" in os.environ:  # by Ctrl-C its driver ends it, in the background of a script too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         print(run(_of_sweep(Cell.of(cfg, list(job.overrides.task)), job)), flush=True)
     except Exception as error:

@@ -57,11 +57,21 @@ def sending(jobs: Sequence[Sequence[str]]) -> Iterator[None]:
 
 
 def _end_local() -> None:
-    """Ctrl-C for the jobs on this machine, where a signal ended their driver alone; a terminal tells them itself."""
-    for pid in processes.children(os.getpid()):
-        if "submitit" in (processes.command(pid) or ""):
-            with suppress(OSError):
-                os.kill(pid, signal.SIGINT)
+    """Ctrl-C for the jobs on this machine, where a signal ended their driver alone; a terminal tells them itself.
+
+    Each is a process that waits for one that works. What began in the background of a script is deaf to Ctrl-C until it
+    works: it holds nothing yet.
+    """
+    for waiting in processes.children(os.getpid()):
+        if "submitit" in (processes.command(waiting) or ""):
+            for pid in processes.children(waiting):
+                _end(pid, signal.SIGKILL if processes.ignores(pid, signal.SIGINT) else signal.SIGINT)
+            _end(waiting, signal.SIGINT)
+
+
+def _end(pid: int, number: int) -> None:
+    with suppress(OSError):
+        os.kill(pid, number)
 
 
 def _judged(launcher: Any, jobs: list[list[str]], begin: int, lost: list[Exception]) -> None:

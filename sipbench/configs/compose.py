@@ -90,8 +90,8 @@ def _own_method() -> str:
 
 
 def _stamp() -> int:
-    """Of what a composed problem rests on: every config file as it was written, and where relative paths start."""
-    return hash((os.getcwd(), *(file for folder in folders() for file in _files(folder))))
+    """Of what a composed problem rests on: every config file as it was written. Only a method is named by a path."""
+    return hash(tuple(file for folder in folders() for file in _files(folder)))
 
 
 def _files(folder: Path) -> Iterator[tuple[object, ...]]:

@@ -73,7 +73,7 @@ def test_a_solver_that_ends_its_process_fails_alone(here, start):
 def test_it_stops_when_told_and_gives_back_what_it_holds(here, start, number):
     (here / "slow.py").write_text(SLOW)
     words = ["-m", "method=slow.py:solve", "method.solver.pause=30", "images=2", "batch_size=1", "size=32"]
-    worker = start("work", *words)
+    worker = start("work", *words, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))  # nohup make test
     until(lambda: list(here.glob("results/leases/*/*.lease")))
     worker.send_signal(number)
     said, _ = worker.communicate(timeout=60)
@@ -81,11 +81,17 @@ def test_it_stops_when_told_and_gives_back_what_it_holds(here, start, number):
     assert not list(here.glob("results/leases/*/*")) and not list(here.glob("results/workers/*.json"))
 
 
-def test_a_sweep_that_is_ended_ends_its_jobs_on_this_machine(here, start):
+def _deaf():
+    """As the shell of a script starts what runs in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("begin", [None, _deaf])
+def test_a_sweep_that_is_ended_ends_its_jobs_on_this_machine(here, start, begin):
     """A queue or `kill` ends the driver alone, and submitit's processes hear no SIGTERM."""
     (here / "slow.py").write_text(SLOW)
     words = ["method=slow.py:solve", "method.solver.pause=30", "seed=0,1", "images=1", "size=32", "results=r"]
-    sweep = start("-m", *words, "+launcher=local")
+    sweep = start("-m", *words, "+launcher=local", preexec_fn=begin)
     until(lambda: len(list(here.glob("r/leases/*/*.lease"))) == 2)
     jobs = processes.children(sweep.pid)
     sweep.send_signal(signal.SIGTERM)
