@@ -5,7 +5,8 @@ Each label is tried around its point, near before far, and stays where nothing i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Place = tuple[float, float]
@@ -15,6 +16,8 @@ REACH = (4, 9, 15, 22, 30, 40, 52, 66, 82, 100)
 APART = 3.0  # between two labels side by side
 POINT = 4.0  # half the side of the square that a point keeps free
 FAR = 12.0  # from here on a line leads from the point to its label
+LINE = 1.0  # what a pixel of a line on a label or a point costs, in those of a label on another
+ROUNDS = 4
 GROUND = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # the front does not cross a label
 
 
@@ -31,21 +34,55 @@ def draw(axes: Any, points: Sequence[tuple[str, float, float]], size: float = 7)
     found = placed(anchors, [(box.width + APART, box.height) for box in boxes], frame)
     for text, (left, bottom, right, top), (x, y) in zip(texts, found, anchors, strict=True):
         text.set(x=(left - x) * scale, y=(bottom - y) * scale, ha="left", va="bottom", bbox=GROUND, zorder=2)
-        near = min(max(x, left), right), min(max(y, bottom), top)
-        if abs(near[0] - x) + abs(near[1] - y) > FAR:
-            ends = axes.transData.inverted().transform([(x, y), near])
-            axes.plot(*ends.T, color="0.6", lw=0.5, zorder=2.1)
+        if line := _line((x, y), (left, bottom, right, top)):
+            axes.plot(*axes.transData.inverted().transform(line).T, color="0.6", lw=0.5, zorder=2.1)
 
 
 def placed(anchors: Sequence[Place], sizes: Sequence[Place], frame: Box) -> list[Box]:
-    """A box of its size for each anchor; where no place is free, the one that covers least."""
+    """A box of its size for each anchor; where no place is free, the one that covers least.
+
+    Each looks again where the others have come to lie, the first of which knew of none, and which lines cross which
+    labels. Of all rounds the best counts: nothing covered first, then no line across.
+    """
     points = [(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in anchors]
     found: dict[int, Box] = {}
-    for i in sorted(range(len(anchors)), key=lambda i: anchors[i]):
-        others = [*points, *found.values()]
-        tried = ((_covered(box, others) + _outside(box, frame), box) for box in _around(anchors[i], sizes[i]))
-        found[i] = _first_or_least(tried)
-    return [found[i] for i in range(len(anchors))]
+    best: tuple[tuple[float, float], list[Box]] | None = None
+    for k in range(ROUNDS):
+        for i in sorted(range(len(anchors)), key=lambda i: anchors[i]):
+            _, found[i] = _first_or_least(_tried(i, anchors, sizes[i], points, found, frame, LINE * (k > 0)))
+        boxes = [found[i] for i in range(len(anchors))]
+        worth = (
+            sum(_covered(box, [*points, *boxes[i + 1 :]]) + _outside(box, frame) for i, box in enumerate(boxes)),
+            sum(_crossing(i, box, anchors, points, found) for i, box in found.items()),
+        )
+        best = min(best or (worth, boxes), (worth, boxes), key=lambda pair: pair[0])
+        if not any(best[0]):
+            break
+    return best[1] if best else []
+
+
+def _tried(
+    i: int,
+    anchors: Sequence[Place],
+    size: Place,
+    points: Sequence[Box],
+    found: Mapping[int, Box],
+    frame: Box,
+    line: float,
+) -> Iterator[tuple[float, Box]]:
+    """What each place for a label costs: what it covers, what is outside, and by that weight the lines that cross."""
+    there = [*points, *(box for j, box in found.items() if j != i)]
+    for box in _around(anchors[i], size):
+        crossing = line * _crossing(i, box, anchors, points, found) if line else 0.0
+        yield _covered(box, there) + _outside(box, frame) + crossing, box
+
+
+def _crossing(i: int, box: Box, anchors: Sequence[Place], points: Sequence[Box], found: Mapping[int, Box]) -> float:
+    """How much of a label's line lies on other labels and points, and of the others' lines on it, in pixels."""
+    own, others = _line(anchors[i], box), {j: other for j, other in found.items() if j != i}
+    lines = (_line(anchors[j], other) for j, other in others.items())
+    on = [*others.values(), *(point for j, point in enumerate(points) if j != i)] if own else []
+    return sum(_within(own, one) for one in on if own) + sum(_within(line, box) for line in lines if line)
 
 
 def spread(wanted: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
@@ -82,14 +119,34 @@ def _around(anchor: Place, size: Place) -> Iterator[Box]:
             yield left, bottom, left + size[0], bottom + size[1]
 
 
-def _first_or_least(tried: Iterator[tuple[float, Box]]) -> Box:
-    """The first box that costs nothing, or the one that costs least."""
+def _line(anchor: Place, box: Box) -> tuple[Place, Place] | None:
+    """From a point to its label, where that is far away."""
+    near = min(max(anchor[0], box[0]), box[2]), min(max(anchor[1], box[1]), box[3])
+    return (anchor, near) if abs(near[0] - anchor[0]) + abs(near[1] - anchor[1]) > FAR else None
+
+
+def _within(line: tuple[Place, Place], box: Box) -> float:
+    """The length of the part of a line that is in the box."""
+    begin, end = 0.0, 1.0
+    for axis in (0, 1):
+        start, way = line[0][axis], line[1][axis] - line[0][axis]
+        if way == 0:
+            if not box[axis] < start < box[axis + 2]:
+                return 0.0
+            continue
+        ends = sorted(((box[axis] - start) / way, (box[axis + 2] - start) / way))
+        begin, end = max(begin, ends[0]), min(end, ends[1])
+    return max(end - begin, 0.0) * math.dist(*line)
+
+
+def _first_or_least(tried: Iterator[tuple[float, Box]]) -> tuple[float, Box]:
+    """The first box that costs nothing, or the one that costs least, and what it costs."""
     least = next(tried)
     for one in tried:
         if not least[0]:
             break
         least = min(least, one, key=lambda pair: pair[0])
-    return least[1]
+    return least
 
 
 def _covered(box: Box, others: Sequence[Box]) -> float:

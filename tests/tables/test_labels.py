@@ -25,6 +25,24 @@ def test_crowded_labels_do_not_overlap():
         assert np.allclose((right - left, top - bottom), size) and left >= 0 and bottom >= 0 and right <= 500
 
 
+def test_no_line_leads_through_a_label_or_a_point():
+    rng = np.random.default_rng(3)
+    anchors = [tuple(p) for p in 250 + 45 * rng.normal(size=(16, 2))]
+    boxes = labels.placed(anchors, [(60.0, 10.0)] * 16, (0.0, 0.0, 500.0, 400.0))
+    far = 0
+    for i, (anchor, (left, bottom, right, top)) in enumerate(zip(anchors, boxes, strict=True)):
+        near = np.clip(anchor, (left, bottom), (right, top))
+        if np.abs(near - anchor).sum() <= labels.FAR:
+            continue
+        far += 1
+        way = np.array(anchor) + np.linspace(0, 1, 200)[:, None] * (near - anchor)
+        others = [box for j, box in enumerate(boxes) if j != i]
+        others += [(x - 3, y - 3, x + 3, y + 3) for j, (x, y) in enumerate(anchors) if j != i]
+        for low, high in ((np.array(box[:2]), np.array(box[2:])) for box in others):
+            assert not ((way > low) & (way < high)).all(-1).any()
+    assert far
+
+
 def test_a_label_that_has_room_stays_right_above_its_point_and_turns_at_an_edge():
     (box,) = labels.placed([(100.0, 100.0)], [(40.0, 10.0)], (0, 0, 500, 400))
     assert (box[0], box[1]) == (104, 104)
