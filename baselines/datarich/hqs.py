@@ -39,11 +39,12 @@ def hqs(
         iterations: number of levels; published are 8 for deblurring and 24 for super-resolution.
         lam: weight of the denoiser.
         sigma_1: the first level, out of 255.
-        sigma_K: the last one; None takes sigma_n, the noise of y.
+        sigma_K: the last one, or sigma_n, the noise of y, where that is larger; None takes sigma_n.
     """
     y, f, sigma_n = problem.y, problem.linear, noise_of(problem)
     D, gain, z = denoiser_of(problem, denoiser, net), conditioning(f, y.dtype), y.new_zeros(problem.shape)
-    sigmas = spaced(of_255(sigma_1), sigma_n if sigma_K is None else of_255(sigma_K), iterations)
+    last = sigma_n if sigma_K is None else max(of_255(sigma_K), sigma_n)
+    sigmas = spaced(of_255(sigma_1), last, iterations)
     for k in problem.steps(iterations):
         rho = lam * sigma_n**2 / sigmas[k] ** 2
         z = D(z + gain(y - f(z), 1.0, rho), sigmas[k])

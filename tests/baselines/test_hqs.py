@@ -9,9 +9,9 @@ from tests.baselines.reference import OPERATORS, SCHEDULES, gap
 
 
 def reference(problem, iterations=8, lam=0.23, sigma_1=49.0, sigma_K=None):
-    """On [0, 1]: the levels of 255 by numpy's logspace, the last one the noise."""
+    """On [0, 1]: the levels of 255 by numpy's logspace, the last one the noise, or what is asked where that is more."""
     known, noise = Dense(problem), NOISE / 2
-    last = 255 * noise if sigma_K is None else sigma_K
+    last = max(255 * noise, sigma_K or 0)
     levels = np.logspace(np.log10(sigma_1), np.log10(last), iterations) / 255
 
     def solve(A, y):
@@ -27,7 +27,8 @@ def reference(problem, iterations=8, lam=0.23, sigma_1=49.0, sigma_K=None):
 
 def witness(solve, operator="inpainting", schedule="vp"):
     problem = posed(operator, schedule)
-    for options in ({}, {"iterations": 5, "lam": 2.0, "sigma_1": 120.0, "sigma_K": 4.0}):
+    more = {"iterations": 5, "lam": 2.0, "sigma_1": 120.0}
+    for options in ({}, more | {"sigma_K": 255 * NOISE}, more | {"sigma_K": 255 * NOISE / 4}):
         assert gap(solve(problem, **options), reference(problem, **options)) < 1e-7
 
 
