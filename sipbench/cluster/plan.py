@@ -237,7 +237,11 @@ def wait_for(results: Path, name: str) -> None:
 
 def names(results: Path) -> list[str]:
     """The plans that are frozen below a results folder, the oldest first."""
-    found = [path for path in (results / "sweeps").glob("*/plan.json") if path.is_file()]
+    try:
+        there = [results / "sweeps" / name / "plan.json" for name in os.listdir(results / "sweeps")]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+    found = [path for path in there if path.is_file()]
     return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime)]
 
 
