@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sipbench.checkpoints import at_home
 from sipbench.problem import Rng
-from sipbench.safety import sizes
+from sipbench.safety import shown, sizes
 
 WORDS = "image prior network noise inverse problem kernel gradient random weights signal measure solve restore".split()
 SIDES = ("left", "right", "top", "bottom")
@@ -132,7 +132,11 @@ def _read(path: Path) -> np.ndarray:
     """Grey values in [0, 1]."""
     try:
         with sizes.picture(path) as image:
-            return np.asarray(image.convert("L"), dtype=np.float64) / 255
+            if (deep := shown.grey_16(image)) is not None:
+                return deep.astype(np.float64) / shown.WHITE_16
+            if image.mode in ("I", "F"):
+                raise ValueError(f"pixels of kind {image.mode} say of no number that it is white: save it in 8 bits")
+            return np.asarray(shown.upright(image).convert("L"), dtype=np.float64) / 255
     except FileNotFoundError as error:
         raise ValueError(f"no mask image {path}: say degradation.operator.path=FILE") from error
     except UnidentifiedImageError as error:
