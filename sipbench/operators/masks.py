@@ -40,6 +40,8 @@ def box(shape: tuple[int, ...], rng: Rng, side: float, margin: float) -> Tensor:
         raise ValueError(
             f"a box of side {side} leaves a margin from 0 to {(1 - side) / 2:g} of the image, not {margin}"
         )
+    if side * min(h, w) < 1:
+        raise ValueError(f"a box of side {side} is less than a pixel of images of {h} x {w}")
     inside = []
     for n, chance in zip((h, w), rng.uniform(2, dtype=torch.float64).unbind(1), strict=True):
         length, least = math.floor(side * n), math.floor(margin * n)
@@ -156,4 +158,6 @@ def count(removed: float, pixels: int) -> int:
     """floor(removed pixels), for a fraction removed between 0 and 1."""
     if not 0 < removed < 1:
         raise ValueError(f"the removed fraction lies between 0 and 1, not {removed}")
-    return math.floor(removed * pixels + 1e-9)
+    if not (gone := math.floor(removed * pixels + 1e-9)):
+        raise ValueError(f"a removed fraction of {removed} is less than one of {pixels} pixels")
+    return gone
