@@ -101,6 +101,7 @@ MISTAKES = [
     (FileInpainting, (3, 16, 16), {"path": "nowhere.png"}, "no mask image nowhere.png"),
     (FileInpainting, (3, 16, 16), {"path": __file__}, "is not an image"),
     (Tomography, (1, 8, 8), {"views": 0}, "one view or more, not 0"),
+    (Tomography, (1, 4096, 4096), {"views": 60}, "60 views of 4096 x 4096 pixels are more than"),
     (Tomography, (1, 8, 8), {"span": 0}, "at most 180 degrees"),
     (Tomography, (1, 8, 8), {"span": 270}, "not 270"),
     (Tomography, (1, 8, 8), {"detectors": 0}, "one detector or more"),
