@@ -52,7 +52,8 @@ class Measured(Dataset):
         folder = at_home(root)
         if not folder.is_dir():
             raise UserError(f"measured: {no_folder(folder)}: name one with dataset.root=FOLDER")
-        found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES | ARRAYS and regular(p)]
+        kinds = SUFFIXES | ARRAYS
+        found = [p for p in folder.iterdir() if p.suffix.lower() in kinds and p.name[0] != "." and regular(p)]
         self.paths = sorted(found, key=lambda p: natural(p.name))
         if not self.paths:
             raise UserError(f"measured: no picture, .npy or .safetensors in {folder.absolute()}")
@@ -130,9 +131,9 @@ def read(path: Path) -> Tensor:
         raise BadImage(f"{path}: cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
     if y.ndim not in (2, 3) or not y.numel():
         raise BadImage(f"{path}: a measurement is (C, H, W) or (C, m), not {tuple(y.shape)}")
-    if y.is_complex() or not y.isfinite().all():
+    if y.is_complex() or not (y := y.float()).isfinite().all():
         raise BadImage(f"{path}: a measurement is real and finite; a complex one is given as two channels")
-    return y.float()[None] if y.ndim == 2 and path.suffix.lower() == ".npy" else y.float()
+    return y[None] if y.ndim == 2 and path.suffix.lower() == ".npy" else y
 
 
 def _array(path: Path) -> Tensor:

@@ -11,7 +11,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from sipbench.errors import UserError
-from sipbench.safety import sizes
+from sipbench.safety import shown, sizes
 
 EIGHT_BITS = ("1", "L", "P", "RGB", "YCbCr", "LA", "PA", "RGBA")
 SIXTEEN_BITS = re.compile(r"'(I|L|LA|RGB|RGBA|RGBX);16")  # how Pillow names the raw pixels of such a file
@@ -84,8 +84,8 @@ def _bands(image: ImageFile.ImageFile, path: Path) -> list[Image.Image]:
 def _bands_16(image: ImageFile.ImageFile, path: Path) -> list[Image.Image]:
     if "transparency" in image.info:
         raise BadImage(f"{path}: has a transparent colour: save it without")
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
-        pixels = np.asarray(ImageOps.exif_transpose(image), dtype=np.float32)[..., None].repeat(3, axis=2)
+    if (grey := shown.grey_16(image)) is not None:
+        pixels = grey[..., None].repeat(3, axis=2)
     elif image.format == "PNG" and image.tile[0].args in ("RGB;16B", "RGBA;16B"):
         pixels = _colours_16(image, path)
     else:

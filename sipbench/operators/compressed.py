@@ -94,6 +94,7 @@ class GaussianSensing(Sensing):
             lambda x: _times(_aligned(x.flatten(-2)), self.cast("vt", x).mT),
         )
 
+    @torch.inference_mode(False)
     @torch.no_grad()
     def _factorise(self) -> None:
         """M^T = Q R and R^T = U S W^T, so that M = U S (Q W)^T; the second is of the small side alone."""

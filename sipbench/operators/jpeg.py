@@ -159,7 +159,12 @@ def _halve(planes: Tensor) -> Tensor:
 
 
 def _double(planes: Tensor) -> Tensor:
-    """Twice the size: each new sample is 3/4 of the near and 1/4 of the far one along both axes, the edge repeated."""
+    """Twice the size: each new sample is 3/4 of the near and 1/4 of the far one along both axes, the edge repeated.
+
+    Two columns or fewer are repeated as they are, as libjpeg does.
+    """
+    if planes.shape[-1] < 3:
+        return planes.repeat_interleave(2, -2).repeat_interleave(2, -1)
     for axis in (-2, -1):
         before = torch.cat([planes.narrow(axis, 0, 1), planes.narrow(axis, 0, planes.shape[axis] - 1)], axis)
         after = torch.cat([planes.narrow(axis, 1, planes.shape[axis] - 1), planes.narrow(axis, -1, 1)], axis)

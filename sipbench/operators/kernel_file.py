@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sipbench.checkpoints import at_home
-from sipbench.safety import sizes
+from sipbench.safety import shown, sizes
 
 KINDS = "a picture (.png, .tif, .jpg, ...), .npy, .pt or .safetensors"
 
@@ -49,8 +49,10 @@ def _safetensors(file: Path) -> dict[str, Tensor]:
 
 def _picture(file: Path) -> Tensor:
     with sizes.picture(file) as picture:
-        grey = picture.mode in ("1", "L", "F") or picture.mode.startswith("I")
-        pixels = np.asarray(picture if grey else picture.convert("RGB"), dtype=np.float64)
+        if (deep := shown.grey_16(picture)) is not None:
+            return torch.from_numpy(deep.astype(np.float64))
+        upright, grey = shown.upright(picture), picture.mode in ("1", "L", "F", "I")
+        pixels = np.asarray(upright if grey else upright.convert("RGB"), dtype=np.float64)
     return torch.from_numpy(pixels if grey else pixels.mean(2))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sipbench.checkpoints import at_home
 from sipbench.problem import Rng
-from sipbench.safety import sizes
+from sipbench.safety import shown, sizes
 
 WORDS = "image prior network noise inverse problem kernel gradient random weights signal measure solve restore".split()
 SIDES = ("left", "right", "top", "bottom")
@@ -40,6 +40,8 @@ def box(shape: tuple[int, ...], rng: Rng, side: float, margin: float) -> Tensor:
         raise ValueError(
             f"a box of side {side} leaves a margin from 0 to {(1 - side) / 2:g} of the image, not {margin}"
         )
+    if side * min(h, w) < 1:
+        raise ValueError(f"a box of side {side} is less than a pixel of images of {h} x {w}")
     inside = []
     for n, chance in zip((h, w), rng.uniform(2, dtype=torch.float64).unbind(1), strict=True):
         length, least = math.floor(side * n), math.floor(margin * n)
@@ -132,7 +134,11 @@ def _read(path: Path) -> np.ndarray:
     """Grey values in [0, 1]."""
     try:
         with sizes.picture(path) as image:
-            return np.asarray(image.convert("L"), dtype=np.float64) / 255
+            if (deep := shown.grey_16(image)) is not None:
+                return deep.astype(np.float64) / shown.WHITE_16
+            if image.mode in ("I", "F"):
+                raise ValueError(f"pixels of kind {image.mode} say of no number that it is white: save it in 8 bits")
+            return np.asarray(shown.upright(image).convert("L"), dtype=np.float64) / 255
     except FileNotFoundError as error:
         raise ValueError(f"no mask image {path}: say degradation.operator.path=FILE") from error
     except UnidentifiedImageError as error:
@@ -152,4 +158,6 @@ def count(removed: float, pixels: int) -> int:
     """floor(removed pixels), for a fraction removed between 0 and 1."""
     if not 0 < removed < 1:
         raise ValueError(f"the removed fraction lies between 0 and 1, not {removed}")
-    return math.floor(removed * pixels + 1e-9)
+    if not (gone := math.floor(removed * pixels + 1e-9)):
+        raise ValueError(f"a removed fraction of {removed} is less than one of {pixels} pixels")
+    return gone

@@ -46,7 +46,7 @@ class DiffractionPattern(FarField):
         self.register_buffer(
             "detector", _detector(h, w, beamstop).to(rng.device) if beamstop else None, persistent=False
         )
-        if known is not None:
+        if known is not None and not known.all():  # one that holds the whole frame says nothing
             flips = torch.equal(known, known.flip(-2, -1))
             self.symmetries = ("phase", "conjugate_flip") if flips else ("phase",)
 

@@ -80,10 +80,11 @@ class Separable(LinearOperator):
 
     def svd(self, dtype: torch.dtype = torch.float32) -> SVD:
         """s is the outer product of the two axes' singular values."""
-        for axis, key in self._axes.items():
-            if self._buffers[f"s_{axis}"] is None:
-                for name, value in zip(("u", "s", "vt"), blur_svd(*key), strict=True):
-                    self.register_buffer(f"{name}_{axis}", value.to(self.device), persistent=False)
+        with torch.inference_mode(False):
+            for axis, key in self._axes.items():
+                if self._buffers[f"s_{axis}"] is None:
+                    for name, value in zip(("u", "s", "vt"), blur_svd(*key), strict=True):
+                        self.register_buffer(f"{name}_{axis}", value.to(self.device), persistent=False)
 
         def left(z: Tensor) -> Tensor:
             return apply(self.cast("u_h", z), z, self.cast("u_w", z).T)

@@ -26,6 +26,7 @@ WINDOWS = {
     "hann": lambda f: 0.5 + 0.5 * torch.cos(2 * torch.pi * f),
 }
 
+LARGEST = 2**31  # entries of a sparse matrix, whose indices have 32 bits
 PARTS = ("rows", "columns", "areas", "rows_t", "columns_t", "areas_t")
 
 
@@ -221,5 +222,9 @@ def _check(
         raise ValueError(f"the views span more than 0 and at most 180 degrees (the rest repeats them), not {span}")
     if detectors < 1:
         raise ValueError(f"tomography needs one detector or more, not {detectors}")
+    if 2.5 * views * image[0] * image[1] > LARGEST:  # a pixel meets 2.3 strips of a view on average
+        raise ValueError(
+            f"{views} views of {image[0]} x {image[1]} pixels are more than a sparse matrix holds: take less"
+        )
     if size is not None and tuple(size) != image:
         raise ValueError(f"size says {tuple(size)}, but the images are {image[0]} x {image[1]}")

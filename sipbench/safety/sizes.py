@@ -43,7 +43,7 @@ def picture(file: Path | IO[bytes]) -> Iterator[ImageFile]:
 
 
 def npy(path: Path) -> Any:
-    """The array of an .npy file, which is as long as its header says, and holds no objects."""
+    """The array of an .npy file in this machine's byte order: as long as its header says, and without objects."""
     import numpy as np
 
     with open(path, "rb") as file:
@@ -58,7 +58,7 @@ def npy(path: Path) -> Any:
     claimed = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or claimed > there:
         raise ValueError(f"it claims to hold {claimed:,} bytes of numbers, and holds {there:,}")
-    return np.load(path, allow_pickle=False)
+    return np.load(path, allow_pickle=False).astype(dtype.newbyteorder("="), copy=False)
 
 
 def room(shape: tuple[int, ...], itemsize: int = 8) -> None:

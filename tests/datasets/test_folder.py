@@ -148,6 +148,18 @@ def test_16_bit_grey_tiff_and_transparent_16_bits(tmp_path):
     assert "transparent" in refusal(tmp_path)
 
 
+def test_16_bits_of_which_0_is_white(tmp_path):
+    """A TIFF may say so, as scans of films do."""
+    pixels = noise(SIZE, SIZE, levels=65536)
+    save(tmp_path / "a.tif", pixels)
+    content = (tmp_path / "a.tif").read_bytes()
+    black_is_zero, white_is_zero = (struct.pack("<HHIHH", 262, 3, 1, value, 0) for value in (1, 0))
+    assert content.count(black_is_zero) == 1
+    (tmp_path / "a.tif").write_bytes(content.replace(black_is_zero, white_is_zero))
+    found = as_array(only(tmp_path).load([0]))[0, ..., 1]
+    np.testing.assert_allclose(found, (65535 - pixels.astype(float)) / 257, atol=1e-4)
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_exif_orientation_is_applied(tmp_path, bits):
     pixels = np.zeros((SIZE, SIZE, 3), np.uint8)

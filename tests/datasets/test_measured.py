@@ -110,7 +110,8 @@ def test_nothing_is_unpickled(tmp_path):
 def test_complex_and_non_finite_arrays_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((4, 4), np.complex64))
     np.save(tmp_path / "b.npy", np.full((4, 4), np.nan, np.float32))
-    for index in (0, 1):
+    np.save(tmp_path / "c.npy", np.full((4, 4), 1e300))  # of single precision it is infinite
+    for index in (0, 1, 2):
         with pytest.raises(BadImage, match="real and finite"):
             Measured(str(tmp_path)).load([index])
 
@@ -150,6 +151,13 @@ def test_23_a_broken_header_is_one_line(tmp_path):
     assert "a.safetensors" in (Measured(str(tmp_path)).unfit([0]) or "")
     with pytest.raises(BadImage):
         Measured(str(tmp_path)).streams([0], 0)
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+    """A Mac leaves ._NAME beside NAME on disks that are not its own."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "._a.png").write_bytes(b"\0\5\x16\7")
+    assert [path.name for path in Measured(str(tmp_path)).paths] == ["a.png"]
 
 
 def test_25_a_pipe_among_measurements_is_passed_over(tmp_path):

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from sipbench.operators import BicubicDownsampling, Inpainting
+from sipbench.operators.base import LinearOperator
 from sipbench.operators.colour import Colorize, Demosaic
 from sipbench.operators.compressed import GaussianSensing, HadamardSensing
 from sipbench.operators.lanczos import LanczosDownsampling
 from sipbench.operators.mri import MultiCoilMRI
 from sipbench.operators.sampling import AveragePooling
-from sipbench.operators.separable import BlurDownsampling, GaussianBlur
+from sipbench.operators.separable import BlurDownsampling, GaussianBlur, blur_svd
 from sipbench.operators.symmetries import PAIRED, STACKED, SYMMETRIES
 from sipbench.problem import Rng
 from tests import listed
@@ -119,6 +120,19 @@ def test_a_call_in_inference_mode_spoils_no_later_gradient(name):
     x = case.x.float().requires_grad_()
     case(x).square().sum().backward()
     assert x.grad is not None and x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [n for n in LINEAR if variants.kind(n).svd is not LinearOperator.svd])
+def test_a_spectrum_in_inference_mode_spoils_no_later_gradient(name):
+    """In double precision, too: its factors are kept as they are, some of them for the whole process."""
+    blur_svd.cache_clear()
+    case = first(name)
+    with torch.inference_mode():
+        case.f.svd(torch.float64)
+    svd, x = case.f.svd(torch.float64), case.x.requires_grad_()
+    if svd is not None:
+        (svd.s * svd.Vt(x)).square().sum().backward()
+        assert x.grad is not None and x.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("name", BLIND)

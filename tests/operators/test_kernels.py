@@ -243,6 +243,29 @@ def test_a_spoiled_file_is_named_in_one_line(tmp_path, kind):
     assert "\n" not in str(seen.value)
 
 
+def test_a_picture_is_read_as_a_viewer_shows_it(tmp_path):
+    """Upright; what is transparent, or several pictures, is nothing to go by."""
+    samples = np.zeros((5, 5), np.uint8)
+    samples[0, 2], samples[2, 2] = 100, 100
+    image = Image.fromarray(samples)
+    exif = image.getexif()
+    exif[274] = 3  # turned by 180 degrees
+    image.save(tmp_path / "turned.png", exif=exif)
+    found = kernel_file.read(str(tmp_path / "turned.png"))[0, 0]
+    assert found[4, 2] == found[2, 2] == 0.5
+    Image.merge("LA", (image, image)).save(tmp_path / "clear.png")
+    image.save(tmp_path / "two.tif", save_all=True, append_images=[image])
+    for name, why in (("clear.png", "transparent"), ("two.tif", "holds 2 pictures")):
+        with pytest.raises(ValueError, match=f"{name} cannot be read as a kernel.*{why}"):
+            kernel_file.read(str(tmp_path / name))
+
+
+def test_an_array_of_the_other_byte_order_is_read(tmp_path):
+    samples = np.arange(6.0).reshape(2, 3)
+    np.save(tmp_path / "k.npy", samples.astype(">f8"))
+    np.testing.assert_allclose(kernel_file.read(str(tmp_path / "k.npy"))[0, 0], samples / 15)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match="no file .*nowhere.png"):
         kernel_file.read(str(tmp_path / "nowhere.png"))

@@ -85,6 +85,7 @@ def test_symmetries_by_the_settings():
     assert declared["bragg"] == ("phase", "shift", "conjugate_flip")
     assert declared["bragg_box"] == ("phase", "conjugate_flip")
     assert build("bragg", support=BOX)[0].symmetries == ("phase",)
+    assert build("bragg", support=1.0)[0].symmetries == ("phase", "shift", "conjugate_flip")
     assert declared["gaussian"] == declared["gaussian_complex"] == declared["cdp"] == ("sign",)
     assert declared["gaussian_field"] == declared["cdp_field"] == ("phase",)
 

@@ -203,6 +203,35 @@ def test_a_mask_may_have_colours_and_bits(tmp_path, picture):
         assert torch.equal(mask, (torch.arange(12) >= 6).float().expand(1, 1, 8, 12))
 
 
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_a_mask_of_16_bits_is_as_dark_as_it_looks(tmp_path, ending):
+    """Pillow's own conversion takes all above 255 of 65535 for white."""
+    path = tmp_path / f"mask.{ending}"
+    Image.fromarray(np.linspace(0, 65535, 12)[None].repeat(8, 0).astype(np.uint16)).save(path)
+    f = make(FileInpainting, (1, 3, 8, 12), path=str(path))
+    assert torch.equal(f.mask, (torch.arange(12) >= 6).float().expand(1, 1, 8, 12))
+
+
+def test_a_mask_lies_as_a_viewer_shows_it(tmp_path, picture):
+    image = Image.open(picture)
+    exif = image.getexif()
+    exif[274] = 3  # turned by 180 degrees
+    image.save(tmp_path / "turned.png", exif=exif)
+    f = make(FileInpainting, (1, 3, 8, 12), path=str(tmp_path / "turned.png"))
+    assert torch.equal(f.mask, (torch.arange(12) < 6).float().expand(1, 1, 8, 12))
+
+
+def test_a_mask_that_does_not_say_what_is_white_is_refused(tmp_path, picture):
+    clear = Image.open(picture).convert("RGBA")
+    clear.putpixel((11, 0), (255, 255, 255, 0))
+    clear.save(tmp_path / "clear.png")
+    Image.fromarray(np.eye(12, dtype=np.float32)[:8]).save(tmp_path / "numbers.tif")
+    Image.new("L", (12, 8), 255).save(tmp_path / "two.tif", save_all=True, append_images=[Image.open(picture)])
+    for name, why in (("clear.png", "transparent"), ("numbers.tif", "kind F"), ("two.tif", "holds 2 pictures")):
+        with pytest.raises(ValueError, match=f"{name} cannot be read: .*{why}"):
+            make(FileInpainting, (1, 3, 8, 12), path=str(tmp_path / name))
+
+
 def test_a_mask_of_the_wrong_size_or_all_black_is_said_in_one_line(picture, tmp_path):
     with pytest.raises(ValueError, match="is 8 x 12, but the images are 12 x 8"):
         make(FileInpainting, (1, 3, 12, 8), path=str(picture))
