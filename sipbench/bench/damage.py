@@ -14,7 +14,7 @@ from sipbench.metrics import METRICS
 from sipbench.safety.text import visible
 
 HEAVY = ("estimate", "png")  # columns that are read only when they are named
-TEXTS = ("status", "reason", "cell")
+TEXTS = ("status", "reason", "cell", "device")
 ABOUT_SCORES = ("scored_on", "cell")  # texts of a file of scores
 NUMBERS = ("metrics_version", "seconds", "evaluations", "peak_memory_mib")
 _seen: set[Path] = set()

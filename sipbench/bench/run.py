@@ -91,7 +91,8 @@ class Bench:
         at = device.choose(cell.device)
         device.make_deterministic(at)
         lacking = tuple(untrained(cell))  # asked before anything is loaded: another process may be training it
-        prior = Counted(load_prior(cell, at)) if "prior" in cell.weights or _analytic(cell) else None
+        needed = cell.prior is not None and ("prior" in cell.weights or _analytic(cell))
+        prior = Counted(load_prior(cell, at)) if needed else None
         if prior is not None and cell.method.get("needs") is None and not applies.fits(prior, cell):
             prior = None  # a solver that states no needs is handed what there is, and here there is none
         degradation, networks = Degradation.of(cell.degradation), load_networks(cell, at)

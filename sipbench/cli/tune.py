@@ -57,19 +57,36 @@ def main(words: list[str]) -> int:
     if not any("," in word for word in typed if word.startswith("method.solver.")):
         raise UserError(_nothing(typed))
     cells = Cells().all(jobs)
+    _measurable(cells[0], by)
     for group in _problems(cells).values():
         _one_problem(group, typed)
+        if len({str(_flat(cell.typed)) for cell in group}) < 2:
+            raise UserError(_nothing(typed))
         if len(group) > budget:
             why = f"the budget is {budget}, the same for every method of a table (budget=N changes it)"
             raise UserError(f"{group[0].label}: {len(group)} settings; {why}")
     code = sweep.sweep(list(typed))
+    nothing = []
     for group in _problems(cells).values():
         if wide == "true":
             job = jobs[cells.index(group[0])]
             group, more = _widened(group, by, higher, budget, Overrides(job).without("method.solver."))
             code = max(code, more)
-        _conclude(group, by, higher, typed)
+        try:
+            _conclude(group, by, higher, typed)
+        except UserError as error:
+            nothing.append(f"{group[0].label}: {error}")
+    if nothing:
+        raise UserError("\n  ".join(nothing))
     return code
+
+
+def _measurable(cell: Cell, by: str) -> None:
+    """Refuse to rank by a metric that is not asked for."""
+    from sipbench.metrics import METRICS
+
+    if by in METRICS and by not in cell.metrics:
+        raise UserError(f"by={by} is not among metrics=[{','.join(cell.metrics)}]: add it, or rank by one of them")
 
 
 def _one_recipe(words: Overrides) -> None:
@@ -118,8 +135,14 @@ def beyond(settings: list[dict[str, Any]], scores: list[float], *, higher: bool)
             continue
         near = tried[-2] if value == tried[-1] else tried[1]
         moved = value * value / near if tried[0] > 0 else 2 * value - near
-        found[name] = max(round(moved), int(tried[0] > 0)) if type(value) is int else float(f"{moved:.3g}")
+        found[name] = max(round(moved), int(tried[0] > 0)) if type(value) is int else _short(moved, value)
     return found if found not in settings else None
+
+
+def _short(moved: float, value: float) -> float:
+    """With three digits, or with as many as it takes to lie beyond a value that is near."""
+    shorter = (float(f"{moved:.{digits}g}") for digits in (3, 6, 9))
+    return next((one for one in shorter if (one - value) * (moved - value) > 0), moved)
 
 
 def _budget(text: str) -> int:
@@ -264,7 +287,8 @@ def _row(cell: Cell, by: str) -> dict[str, Any]:
     rows = store.read(cell.folder)
     good = rows[(rows["status"] == "ok") & rows["image"].isin(cell.images)] if len(rows) else rows
     wanted = [name for name in dict.fromkeys((*cell.metrics, by, "residual_ratio", "seconds")) if name in good]
-    whole = len(good) == len(cell.images)  # else it would be ranked over other images than the rest
+    known = int(good[by].notna().sum()) if by in good else 0
+    whole = known == len(cell.images)  # else it would be ranked over other images than the rest
     scores = {name: float(good[name].mean()) if len(good) and (whole or name != by) else math.nan for name in wanted}
     return _flat(cell.typed) | {by: math.nan} | scores | {"images": len(good)}
 

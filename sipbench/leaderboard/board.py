@@ -17,7 +17,7 @@ from sipbench import configs
 from sipbench.bench import store
 from sipbench.cluster.merge import damage, told
 from sipbench.errors import UserError
-from sipbench.leaderboard.handed import Handed, handed, problem, unlike
+from sipbench.leaderboard.handed import Handed, check, handed, problem, unlike
 from sipbench.leaderboard.twice import compared
 from sipbench.leaderboard.verify import OURS, Judge, Record, Refused
 from sipbench.safety.text import are, counted, line
@@ -153,6 +153,7 @@ class Looking:
         """By what its cell.json says."""
         dataset, degradation, method, _ = cell.relative_to(folder / "runs").parts
         theirs = dict(said["identity"])
+        check(theirs)
         for place, ours in self.problems.items():
             if not unlike(theirs, ours):
                 own = handed(self.spec.setting(*place[0]), place[1], method, said, folder)
@@ -173,13 +174,14 @@ def board(spec: TableSpec, gathered: Gathered, out: Path) -> Board:
     own = {cell.hash: entry.row for entry in spec.planned for cell in entry.cells if _here(cell)}
     cells: dict[tuple[str, Pair], list[Handed]] = {}
     rows: dict[str, Row] = {}
+    settled: dict[str, Row] = {}  # the row of each setting: its cells of all seeds, and no others, are one
     for one in gathered.taken:
         cell = one.cell.below(out)
         _let_go(cell)
         store.prepare(cell)
         store.write(cell, one.rows)
-        row = own.get(cell.hash) or _row(one, {key for key, kept in cells.items() if _full(kept, cell.seed)})
-        rows.setdefault(row.name, row)
+        row = own.get(cell.hash) or settled.get(cell.setting) or _row(one, {*cells})
+        row = settled.setdefault(cell.setting, rows.setdefault(row.name, row))
         cells.setdefault((row.name, one.pair), []).append(cell)
     order = [row.name for row in spec.rows]
     ranked = sorted(rows.values(), key=lambda r: (order.index(r.method) if r.method in order else len(order), r.name))
@@ -206,13 +208,13 @@ def _entry(spec: TableSpec, pair: Pair, row: Row, cells: list[Handed], out: Path
     if not cells:
         return Entry(*pair, row, status="n/a", reason=NOBODY)
     have = {cell.seed: cell for cell in cells}
-    lost = {"identity": {"nobody": row.name}}
+    lost = {"identity": {"nobody": row.name, "weights": {}}}
     every = (have.get(s) or handed(spec.setting(*pair), s, row.method, lost, out) for s in spec.seeds_of(pair[1]))
     return Entry(*pair, row, tuple(every))
 
 
 def _row(one: Taken, used: set[tuple[str, Pair]]) -> Row:
-    """A row of who handed it in; a second cell of the same method and problem bears its hash, too."""
+    """A row of who handed it in; a second setting of the same method on a problem bears the hash of a cell, too."""
     method = one.cell.names[2]
     node = configs.read("method", method) if method in configs.names("method") else {}
     name = f"{method} ({one.by})"
@@ -220,10 +222,6 @@ def _row(one: Taken, used: set[tuple[str, Pair]]) -> Row:
         name = f"{method} ({one.by}, {one.cell.hash[:8]})"
     title = str(node.get("title") or method)
     return Row(name, str(node.get("family") or "others"), method=method, named=name.replace(method, title, 1))
-
-
-def _full(cells: list[Handed], seed: int) -> bool:
-    return any(cell.seed == seed for cell in cells)
 
 
 def _here(cell: Any) -> bool:

@@ -38,6 +38,11 @@ class Handed(Cell):
     def hash(self) -> str:
         return digest(self.identity)
 
+    @cached_property
+    def setting(self) -> str:
+        """What names the cell whatever its seed: cells of one method on one problem whose options are the same."""
+        return digest({k: v for k, v in self.identity.items() if k != "seed"})
+
     @property
     def options(self) -> dict[str, Any]:
         own = self.identity.get("method") or []
@@ -65,6 +70,16 @@ def handed(setting: Cell, seed: int, method: str, said: Mapping[str, Any], resul
     made = Handed(**{**own, "method": node, "seed": seed, "results": results, "prior": None}, said=said)
     _ = made.options, made.origins, made.weights  # said by a stranger: what is none of these shows here
     return made
+
+
+def check(own: Mapping[str, Any]) -> None:
+    """Refuse an identity whose parts, that others read, are not of their kinds."""
+    name, target, code, options = own["method"]
+    texts, mappings = (name, target, code), (options, own["weights"])
+    if not all(isinstance(one, str) for one in texts) or not all(isinstance(one, Mapping) for one in mappings):
+        raise TypeError("its method or its weights")
+    if not isinstance(own["dataset"], list):
+        raise TypeError("its dataset")
 
 
 def problem(setting: Cell, seed: int) -> dict[str, Any]:

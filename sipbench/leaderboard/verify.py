@@ -19,6 +19,8 @@ from sipbench.problem import Estimate
 
 Record = dict[str, Any]
 UNKNOWN = ("oracle_", "curve_", "along_")  # what only the run itself could tell: it is not passed on
+COSTS = ("seconds", "evaluations")  # claims that nothing here can check: they are numbers of something, at least
+NAN, INFINITE = float("nan"), float("inf")
 OURS = "scored_on"  # a column of all rows that are passed on, and of no others
 
 
@@ -82,8 +84,13 @@ class Judge:
         image = int(row["image"])
         if why := other_protocol(row["protocol"]):
             raise Refused(f"protocol of image {image}: {why}")
+        if row.get("seed", self.cell.seed) != self.cell.seed:
+            raise Refused(f"image {image}: its row is of seed {row['seed']}, here {self.cell.seed}")
         if row["status"] == "ok" and row["y_sha256"] != self.hashes[image]:
             raise Refused(f"image {image}: its measurement y is another: {row['y_sha256']}, here {self.hashes[image]}")
+        for name in COSTS if row["status"] == "ok" else ():
+            if not 0 <= row.get(name, NAN) < INFINITE:
+                raise Refused(f"image {image}: it is said to have taken {row.get(name, 'no')} {name}")
 
     def _scores(self, cell: Handed, images: list[int], kept: dict[int, bytes]) -> list[Record]:
         made = []

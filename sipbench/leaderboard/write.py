@@ -27,7 +27,7 @@ LIMIT = 20.0  # MiB of the page
 def write(board: Board, df: pd.DataFrame, gathered: Gathered) -> list[Path]:
     """All files, in the board's folder."""
     by = {one.cell.hash: one.by for one in gathered.taken}
-    shown = df.assign(by=[" + ".join(dict.fromkeys(by.get(h, "") for h in str(c).split())) for c in df["cell"]])
+    shown = df.assign(by=[" + ".join(dict.fromkeys(by[h] for h in str(c).split() if h in by)) for c in df["cell"]])
     tables = [grid.write(board, df), pairs.write(board, df)]
     out, name = board.out, board.name
     return [

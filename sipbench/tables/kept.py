@@ -41,17 +41,21 @@ def laid(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 
 def read(path: Path) -> Lines:
     """The lines of such a file."""
-    from sipbench.tables.read import read_csv
+    from sipbench.tables.read import read_numbers
 
     if not path.is_file():
         raise UserError(f"kept=true: there is no {path}; a table writes it beside its CSV")
-    df: Any = read_csv(path)
+    df: Any = read_numbers(path, ("image", "seed"))
     if absent := [name for name in (*NAMES, *KEYS) if name not in df]:
         raise UserError(f"{path} has no column {absent[0]}")
+    wrong = df["image"] % 1 != 0
+    if wrong.any():
+        raise UserError(f"{path}: line {int(wrong.idxmax()) + 2} has no whole number for its image")
+    df = df.assign(image=df["image"].astype("int64"))
     twice = df.duplicated(["asked", "method", "image"])
     if twice.any():
         raise UserError(f"{path} has line {int(twice.idxmax()) + 2} twice, of which one is to be deleted")
-    df = df.assign(reason=df["reason"].fillna(""))
+    df = df.assign(reason=df["reason"].fillna(""), cell=df["cell"].fillna(""))
     return {key: rows.dropna(axis="columns", how="all") for key, rows in df.groupby(["asked", "method"], sort=False)}
 
 
@@ -63,4 +67,4 @@ def of(lines: Lines, row: str, cell: Cell) -> Any:
         return None
     if rows is None or not set(cell.images) <= set(rows["image"]):
         return None
-    return rows[rows["image"].isin(cell.images)]
+    return rows[rows["image"].isin(cell.images)].assign(seed=cell.seed)  # which is in what is asked

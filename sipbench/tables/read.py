@@ -41,7 +41,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        kinds: Any = {"cell": str, "reason": str, "settings": str}
+        kinds: Any = dict.fromkeys((*TEXTS, "asked"), str)  # a name or a hash may be all digits
         return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=BLANK)  # n/a is a status
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from error

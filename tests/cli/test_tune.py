@@ -51,6 +51,8 @@ def test_it_goes_on_where_it_stopped(tmp_path, capsys):
         (["method.solver.zeta=1,2,3", "budget=2"], "3 settings; the budget is 2"),
         (["method.solver.zeta=1,2", "split=test"], "test images are for the table"),
         (["method.solver.zeta=1"], "nothing to tune"),
+        (["method.solver.zeta=1,1"], "nothing to tune"),
+        (["method.solver.zeta=1,2", "metrics=[ssim]"], "by=psnr is not among metrics=[ssim]"),
         (["method.solver.zeta=1,2", "by=beauty"], "no setting has a beauty"),
         (["method.solver.zeta=1,2", "budget=abc"], "budget is the number of settings, from 1 on, not 'abc'"),
         (["method.solver.zeta=1,2", "budget=0"], "budget is the number of settings"),
@@ -93,6 +95,7 @@ def test_the_search_goes_on_while_the_best_lies_at_the_edge_and_the_budget_lasts
         ([{"a": 1.0}, {"a": 2.0}], [math.nan, math.nan], None),
         ([{"a": 1}, {"a": 2}], [2, 1], None),
         ([{"a": 2}, {"a": 3}], [2, 1], {"a": 1}),
+        ([{"a": 1.001}, {"a": 1.002}], [1, 2], {"a": 1.003}),
     ],
 )
 def test_what_lies_beyond_the_edge(settings, scores, further):
@@ -184,6 +187,37 @@ def test_a_setting_that_failed_on_an_image_does_not_win(tmp_path, capsys):
     assert frame.good.tolist() == [0.5, 1] and frame.images.tolist() == [2, 1]
 
 
+def test_a_setting_without_a_value_on_an_image_does_not_win(tmp_path, capsys, monkeypatch):
+    """A metric that is not defined on the hard image would leave the easy one."""
+    from sipbench.bench import store
+
+    def read(folder, columns=None):
+        rows = whole(folder, columns)
+        if "psnr" not in rows or json.loads((folder / "cell.json").read_text())["identity"]["method"][3]["zeta"] != 1:
+            return rows
+        return rows.assign(psnr=rows["psnr"].where(rows["image"] != 1))
+
+    whole = store.read
+    monkeypatch.setattr(store, "read", read)
+    assert tune(tmp_path, "method.solver.zeta=0.5,1") == 0
+    frame = pd.read_csv(tmp_path / "tuning" / "faces-inpaint70-dps.csv")
+    assert frame.zeta.tolist() == [0.5, 1] and frame.psnr.isna().tolist() == [False, True]
+
+
+def test_a_problem_on_which_nothing_came_out_hides_no_other(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(FITTING)
+    words = [f"method={tmp_path}/mine.py:solve", "degradation=sr4,denoise", "size=32", "images=1"]
+    assert main(["tune", *words, f"results={tmp_path}", "method.solver.good=0.5,1", "widen=false"]) == 2
+    said = capsys.readouterr()
+    assert "faces / sr4 / mine:solve: no setting has a psnr" in said.err and "denoise: {good: " in said.out
+
+
+FITTING = """\
+def solve(problem, *, good=1.0):
+    if problem.y.shape != problem.shape:
+        raise RuntimeError("no")
+    return good * problem.y
+"""
 FAILING = """\
 calls = []
 

@@ -157,6 +157,11 @@ def test_an_estimate_that_was_exchanged_is_found(here):
             lambda f: f.assign(estimate=[NOTHING] * len(f)),
             "image 0 is said to be solved, and its stored estimate is not",
         ),
+        (lambda f: f.assign(seed=5), "image 0: its row is of seed 5, here 0"),
+        (lambda f: f.assign(seconds=-5.0), "image 0: it is said to have taken -5.0 seconds"),
+        (lambda f: f.assign(evaluations=float("inf")), "image 0: it is said to have taken inf evaluations"),
+        (lambda f: f.drop(columns="seconds"), "image 0: it is said to have taken no seconds"),
+        (lambda f: f.assign(device=1), "its device is int64"),
         (lambda f: f.assign(psnr=f.psnr.where(f.image != 2)), "image 2 claims a psnr that is no number"),
         (
             lambda f: f.assign(psnr=float("nan")),
@@ -202,6 +207,27 @@ def test_missing_images_are_said_and_not_ranked(here):
     assert (row.status, row.n, row.todo) == ("incomplete", 3, 3) and row.difference != row.difference
     assert said["incomplete"][0]["said"].startswith("3 of 6 images are missing")
     assert "mine_solve (alice)" not in said["comparable"][0]
+
+
+def test_a_row_is_of_one_setting_under_all_seeds(here):
+    """Whoever tried several settings does not choose another one for each seed, and no setting is torn apart."""
+    (here / "mine.py").write_text(SOLVER.format(shift=0.05))
+    carol, eve = ((0, 0.1), (1, 0.2), (0, 0.2)), ((0, 0.1), (1, 0.1), (0, 0.3), (1, 0.3))
+    for by, tried in (("carol", carol), ("eve", eve)):
+        for seed, shift in tried:
+            words = ("images=2", "degradation=sr4", f"seed={seed}", f"method.solver.shift={shift}")
+            made(f"results={by}", "method=mine.py:solve", *words)
+    _, _, table = board("carol", "eve", "seed=0,1", "images=2")
+    psnr = table[table.metric == "PSNR"].set_index("method")
+    shifts = {row: {made_with(one) for one in cells.split()} for row, cells in psnr.cell.items()}
+    assert all(len(own) == 1 for own in shifts.values()) and len(set.union(*shifts.values())) == len(psnr) == 3
+    assert sorted(psnr.by) == ["carol", "carol + eve", "eve"] and (psnr.n == 4).all()
+
+
+def made_with(cell):
+    """The option of a cell that stands in the leaderboard."""
+    [path] = Path("leaderboard/runs").glob(f"*/*/*/{cell}/cell.json")
+    return json.loads(path.read_text())["identity"]["method"][3]["shift"]
 
 
 def test_two_results_of_one_cell_that_differ_say_by_how_much(here):
@@ -253,6 +279,9 @@ def test_what_a_stranger_says_of_a_cell_may_be_anything(here):
         lambda said: said["identity"].update(method=["pinv"]),
         lambda said: said["identity"].update(method={"pinv": 1}),
         lambda said: said["identity"].update(weights=["degradation"]),
+        lambda said: said["identity"].update(method=["pinv", "pinv.solve"]),
+        lambda said: said["identity"].update(weights=["prior"]),
+        lambda said: said["identity"].update(dataset=named(said["identity"]["dataset"])),
         lambda said: said.update(weights=[1]),
         lambda said: said.update(origins="hand"),
     ]
@@ -267,6 +296,25 @@ def test_what_a_stranger_says_of_a_cell_may_be_anything(here):
     assert code == 1 and "pinv" in set(table.method)
     reasons = [one["said"] for one in told["rejected"]]
     assert reasons == ["its cell.json cannot be read"] * len(changes)
+
+
+def named(dataset):
+    """The same with names."""
+    from sipbench.leaderboard.handed import DATASET
+
+    return dict(zip(DATASET, dataset, strict=True))
+
+
+def test_a_seed_that_nobody_handed_in_and_weights_that_are_not_here(here):
+    """The page is written, too, whose pictures are posed without what solves them."""
+    (here / "mine.py").write_text(SOLVER.format(shift=0.05))
+    for seed in (0, 1):
+        cell = made("results=carol", "method=mine.py:solve", "degradation=sr4", f"seed={seed}", "images=2")
+    said = json.loads((cell.folder / "cell.json").read_text())
+    (cell.folder / "cell.json").write_text(json.dumps(said | {"weights": {"prior": "diffusion.safetensors"}}))
+    code, _, table = board("carol", "seed=1,2", "images=2")
+    assert code == 1 and Path("leaderboard/table1.html").is_file()
+    assert set(table.status) == {"incomplete"} and set(table.by) == {"carol"}
 
 
 def test_a_folder_whose_name_is_in_no_encoding_has_one_that_can_be_shown(tmp_path):

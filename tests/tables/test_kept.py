@@ -82,6 +82,23 @@ def test_failures_are_kept_too(tmp_path):
     pd.testing.assert_frame_equal(tables.collect(replace(small(tmp_path), keeps=True)), before)
 
 
+def test_lines_that_somebody_edited(tmp_path):
+    """An image that is none is told of; what a cell asks says its seed; a device or a hash of digits is a text."""
+    spec = written(tmp_path)
+    before = tables.collect(spec)
+    path = tmp_path / "results" / "demo" / "table1-images.csv"
+    lines = pd.read_csv(path, dtype=str)
+    for changed in (lines.assign(seed=""), lines.assign(seed=lines.seed.where(lines.index != 0, "7"))):
+        changed.to_csv(path, index=False)
+        pd.testing.assert_frame_equal(tables.collect(replace(small(tmp_path), keeps=True)), before)
+    lines.assign(device="1", cell=lines.cell.where(lines.index != 3, "")).to_csv(path, index=False)
+    assert "1" in set(tables.collect(replace(small(tmp_path), keeps=True)).device)
+    for image in ("0.5", "", "inf"):
+        lines.assign(image=lines.image.where(lines.index != 2, image)).to_csv(path, index=False)
+        with pytest.raises(UserError, match="line 4 has no whole number for its image"):
+            tables.collect(replace(small(tmp_path), keeps=True))
+
+
 def test_what_cannot_be_read_is_a_line(tmp_path):
     spec = replace(small(tmp_path), keeps=True)
     with pytest.raises(UserError, match="there is no .*table1-images.csv"):
