@@ -258,5 +258,5 @@ def test_a_path_that_is_a_number_and_an_empty_file_are_refused_in_a_line(tmp_pat
     with pytest.raises(UserError, match="path is a file, not 5"):
         Cell.of(configs.compose(words), words)
     (tmp_path / "empty.pth").touch()
-    with pytest.raises(UserError, match="cannot be read: EOFError"):
+    with pytest.raises(UserError, match="cannot be read: EOFError|this torch is older than 2.6"):
         network(str(tmp_path / "empty.pth"))
