@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sipbench.bench.record import Outcome, Unfit
+from sipbench.bench.record import Outcome, Unfit, unlike
 from sipbench.bench.watch import Snapshot
 from sipbench.problem import Estimate
 
@@ -38,10 +38,8 @@ def drawn(
         draws = range(first, min(first + each, n))
         problem = bench.told([image for _ in draws for image in images])
         parts.append(bench.solve(problem, report, bench.solver_streams(images, draws)))
-        x = parts[-1].estimate.x
-        if not isinstance(x, Tensor) or tuple(x.shape) != tuple(problem.shape):
-            what = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise Unfit(f"wrong shape: returned {what}, expected a tensor of {problem.shape}")
+        if why := unlike(parts[-1].estimate.x, problem):
+            raise Unfit(why)
     return _joined(parts, len(images))
 
 

@@ -59,9 +59,8 @@ def rows(
 ) -> list[dict[str, Any]]:
     """The rows of a batch. An estimate of the wrong shape or with a non-finite value is a failure."""
     x_hat = outcome.estimate.x
-    if not isinstance(x_hat, Tensor) or tuple(x_hat.shape) != tuple(problem.shape):
-        what = tuple(x_hat.shape) if isinstance(x_hat, Tensor) else type(x_hat).__name__
-        return failures(cell, images, f"wrong shape: returned {what}, expected a tensor of {problem.shape}")
+    if why := unlike(x_hat, problem):
+        return failures(cell, images, why)
     estimate, names = replace(outcome.estimate, x=x_hat.detach().float()), cell.image_metrics
     draws = Draws.of(estimate.samples, problem.f) if cell.draws > 1 and estimate.samples is not None else None
     values = score_images(cell.metrics, estimate, truth, problem)
@@ -86,6 +85,14 @@ def rows(
             row |= {"kept": True, "png": _png(estimate.x[i]), "estimate": packing.packed(estimate, i, draws, chosen)}
         made.append(row)
     return made
+
+
+def unlike(x_hat: object, problem: Problem) -> str:
+    """Why what a solver returned is no image of this problem; nothing where it is one."""
+    if not isinstance(x_hat, Tensor) or tuple(x_hat.shape) != tuple(problem.shape):
+        what = tuple(x_hat.shape) if isinstance(x_hat, Tensor) else type(x_hat).__name__
+        return f"wrong shape: returned {what}, expected a tensor of {problem.shape}"
+    return "wrong kind: returned complex numbers, expected real ones" if x_hat.is_complex() else ""
 
 
 def failures(

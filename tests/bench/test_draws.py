@@ -77,6 +77,7 @@ def test_out_of_memory_hands_out_fewer_copies(solver):
     [
         ("x = problem.y.clone()\nx[2] = float('nan')\nreturn x", "1 of 2 draws are not finite"),
         ("return problem.y[:, :1]", "wrong shape: returned (4, 1, 32, 32)"),
+        ("return problem.y + 0j", "wrong kind: returned complex"),
         ("raise ArithmeticError('no such root')", "ArithmeticError: no such root"),
     ],
 )

@@ -21,6 +21,7 @@ from tests.bench.solved import rows_of
         ("return problem.y * float('nan')", "non-finite output"),
         ("return problem.y[:, :, :5]", "wrong shape: returned"),
         ("return 'nothing'", "wrong shape: returned str"),
+        ("return problem.f.pinv(problem.y) * (1 + 1j)", "wrong kind: returned complex"),
         ("raise ArithmeticError('no such root')", "ArithmeticError: no such root"),
         ("raise torch.OutOfMemoryError('too big')", "out of memory with one image"),
     ],
