@@ -49,7 +49,7 @@ def placed(anchors: Sequence[Place], sizes: Sequence[Place], frame: Box) -> list
     best: tuple[tuple[float, float], list[Box]] | None = None
     for k in range(ROUNDS):
         for i in sorted(range(len(anchors)), key=lambda i: anchors[i]):
-            _, found[i] = _first_or_least(_tried(i, anchors, sizes[i], points, found, frame, LINE * (k > 0)))
+            found[i] = _first_or_least(_tried(i, anchors, sizes[i], points, found, frame, LINE * (k > 0)))
         boxes = [found[i] for i in range(len(anchors))]
         worth = (
             sum(_covered(box, [*points, *boxes[i + 1 :]]) + _outside(box, frame) for i, box in enumerate(boxes)),
@@ -139,14 +139,14 @@ def _within(line: tuple[Place, Place], box: Box) -> float:
     return max(end - begin, 0.0) * math.dist(*line)
 
 
-def _first_or_least(tried: Iterator[tuple[float, Box]]) -> tuple[float, Box]:
-    """The first box that costs nothing, or the one that costs least, and what it costs."""
+def _first_or_least(tried: Iterator[tuple[float, Box]]) -> Box:
+    """The first box that costs nothing, or the one that costs least."""
     least = next(tried)
     for one in tried:
         if not least[0]:
             break
         least = min(least, one, key=lambda pair: pair[0])
-    return least
+    return least[1]
 
 
 def _covered(box: Box, others: Sequence[Box]) -> float:
