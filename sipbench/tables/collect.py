@@ -8,36 +8,13 @@ from typing import TYPE_CHECKING, Any
 from sipbench.bench import store, trained
 from sipbench.bench.cell import Cell
 from sipbench.tables import images, paired
+from sipbench.tables.long import COLUMNS, KINDS
 from sipbench.tables.measures import COSTS, Measure
 from sipbench.tables.spec import Entry, TableSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
-    *(
-        "dataset",
-        "degradation",
-        "method",
-        "metric",
-        "mean",
-        "ci95",
-        "n",
-        "failed",
-        "oracle_mean",
-        "published",
-        "profile",
-    ),
-    *("published_dataset", "status", "reason", "todo", "unconverged", "settings", "device", "cell"),
-    *("best_group", "difference", "difference_low", "difference_high", "p_holm", "resolvable"),
-    *("wins", "ties", "losses", "low", "high"),
-)
-COMPARED = ("difference", "difference_low", "difference_high", "p_holm", "resolvable")
-KINDS = {
-    **dict.fromkeys(("n", "failed", "todo", "unconverged", "wins", "ties", "losses"), "Int64"),
-    **dict.fromkeys(("mean", "ci95", "oracle_mean", "published", "low", "high", *COMPARED), "float64"),
-    "best_group": "bool",
-}
 CHANGED, MIXED = "source_changed", "other_weights"  # columns where there is any
 ORIGINS = ("config", "paper", "searched", "demo", "hand")
 NAN = float("nan")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench.bench.cell import Cell
 from sipbench.errors import UserError
+from sipbench.tables.read import read_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +42,6 @@ def laid(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 
 def read(path: Path) -> Lines:
     """The lines of such a file."""
-    from sipbench.tables.read import read_numbers
-
     if not path.is_file():
         raise UserError(f"kept=true: there is no {path}; a table writes it beside its CSV")
     df: Any = read_numbers(path, ("image", "seed"))

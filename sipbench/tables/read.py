@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipbench.errors import UserError
-from sipbench.tables.collect import COLUMNS, KINDS
+from sipbench.tables.long import COLUMNS, KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
