@@ -6,7 +6,7 @@ Each label is tried around its point, near before far, and stays where nothing i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 Place = tuple[float, float]
@@ -44,45 +44,56 @@ def placed(anchors: Sequence[Place], sizes: Sequence[Place], frame: Box) -> list
     Each looks again where the others have come to lie, the first of which knew of none, and which lines cross which
     labels. Of all rounds the best counts: nothing covered first, then no line across.
     """
-    points = [(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in anchors]
-    found: dict[int, Box] = {}
-    best: tuple[tuple[float, float], list[Box]] | None = None
+    layout, best = _Layout(anchors, frame), None
     for k in range(ROUNDS):
         for i in sorted(range(len(anchors)), key=lambda i: anchors[i]):
-            found[i] = _first_or_least(_tried(i, anchors, sizes[i], points, found, frame, LINE * (k > 0)))
-        boxes = [found[i] for i in range(len(anchors))]
-        worth = (
-            sum(_covered(box, [*points, *boxes[i + 1 :]]) + _outside(box, frame) for i, box in enumerate(boxes)),
-            sum(_crossing(i, box, anchors, points, found) for i, box in found.items()),
-        )
-        best = min(best or (worth, boxes), (worth, boxes), key=lambda pair: pair[0])
+            layout.boxes[i] = _first_or_least(layout.tried(i, sizes[i], LINE * (k > 0)))
+        found = layout.worth, [layout.boxes[i] for i in range(len(anchors))]
+        best = min(best or found, found, key=lambda pair: pair[0])
         if not any(best[0]):
             break
     return best[1] if best else []
 
 
-def _tried(
-    i: int,
-    anchors: Sequence[Place],
-    size: Place,
-    points: Sequence[Box],
-    found: Mapping[int, Box],
-    frame: Box,
-    line: float,
-) -> Iterator[tuple[float, Box]]:
-    """What each place for a label costs: what it covers, what is outside, and by that weight the lines that cross."""
-    there = [*points, *(box for j, box in found.items() if j != i)]
-    for box in _around(anchors[i], size):
-        crossing = line * _crossing(i, box, anchors, points, found) if line else 0.0
-        yield _covered(box, there) + _outside(box, frame) + crossing, box
+class _Layout:
+    """Points, and the boxes of those that have their label already.
 
+    Attributes:
+        boxes: the place of each label, by the number of its point.
+    """
 
-def _crossing(i: int, box: Box, anchors: Sequence[Place], points: Sequence[Box], found: Mapping[int, Box]) -> float:
-    """How much of a label's line lies on other labels and points, and of the others' lines on it, in pixels."""
-    own, others = _line(anchors[i], box), {j: other for j, other in found.items() if j != i}
-    lines = (_line(anchors[j], other) for j, other in others.items())
-    on = [*others.values(), *(point for j, point in enumerate(points) if j != i)] if own else []
-    return sum(_within(own, one) for one in on if own) + sum(_within(line, box) for line in lines if line)
+    def __init__(self, anchors: Sequence[Place], frame: Box) -> None:
+        self._anchors, self._frame = anchors, frame
+        self._points = [(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in anchors]
+        self.boxes: dict[int, Box] = {}
+
+    @property
+    def worth(self) -> tuple[float, float]:
+        """What lies on one another or outside, in square pixels, and how far lines cross labels and points."""
+        boxes = [self.boxes[i] for i in range(len(self._anchors))]
+        lying = ([*self._points, *boxes[i + 1 :]] for i in range(len(boxes)))
+        return (
+            sum(_covered(box, there) + _outside(box, self._frame) for box, there in zip(boxes, lying, strict=True)),
+            sum(self._crossing(i, box) for i, box in self.boxes.items()),
+        )
+
+    def tried(self, i: int, size: Place, line: float) -> Iterator[tuple[float, Box]]:
+        """What each place for a label costs: what it covers, what is outside, and by that weight lines that cross."""
+        there = [*self._points, *self._others(i).values()]
+        for box in _around(self._anchors[i], size):
+            crossing = line * self._crossing(i, box) if line else 0.0
+            yield _covered(box, there) + _outside(box, self._frame) + crossing, box
+
+    def _crossing(self, i: int, box: Box) -> float:
+        """How much of a label's line lies on other labels and points, and of the others' lines on it, in pixels."""
+        own, others = _line(self._anchors[i], box), self._others(i)
+        lines = (_line(self._anchors[j], other) for j, other in others.items())
+        on = [*others.values(), *(point for j, point in enumerate(self._points) if j != i)]
+        crossed = sum(_within(own, one) for one in on) if own else 0.0
+        return crossed + sum(_within(line, box) for line in lines if line)
+
+    def _others(self, i: int) -> dict[int, Box]:
+        return {j: box for j, box in self.boxes.items() if j != i}
 
 
 def spread(wanted: Sequence[float], sizes: Sequence[float], low: float, high: float) -> list[float]:
