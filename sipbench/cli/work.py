@@ -58,7 +58,7 @@ def _process(words: list[str]) -> int:
 
 def _worker(words: list[str]) -> int:
     from sipbench.cluster import deadline, presence, share
-    from sipbench.cluster.plan import results_of
+    from sipbench.cluster.plan import check_name, results_of
     from sipbench.cluster.supervisor import Supervisor, requeue
     from sipbench.cluster.telling import ISOLATE, WITH_PARENT, say
 
@@ -66,6 +66,8 @@ def _worker(words: list[str]) -> int:
         presence.die_with_parent(signal.SIGTERM)
     own, others = _own(words)
     results = results_of(others)
+    if name := next((word for word in others if "=" not in word and word not in ("-m", "--multirun")), ""):
+        check_name(results, name)
     each = share.whole("workers_per_gpu", own["workers_per_gpu"] or "1")
     device = next((word.partition("=")[2] for word in reversed(others) if word.startswith("device=")), None)
     places = share.places(each, device)

@@ -11,7 +11,7 @@ from sipbench.bench.cells import Cells
 from sipbench.cluster import plan as plans
 from sipbench.cluster.plan import Plan, Planned, once_each, results_of
 from sipbench.configs import Overrides
-from sipbench.errors import UserError, unknown
+from sipbench.errors import UserError
 
 Expand = Callable[[list[str]], list[list[str]]]
 """From the words of a sweep to those of each of its cells."""
@@ -30,7 +30,7 @@ def plan_of(words: Sequence[str], expand: Expand) -> Plan:
         return plans.load(results, named or frozen[-1])
     if named:
         if named not in configs.names("table"):
-            raise unknown("sweep or table", named, [*frozen, *configs.names("table")])
+            raise plans.no_such(results, named)
         return of_table(named, own[1:])
     if all(word.startswith("results=") for word in own) and not {"-m", "--multirun"} & set(words):
         raise UserError(f"nothing was submitted in {results}: name a table, or -m and the words of a sweep")

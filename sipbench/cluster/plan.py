@@ -235,6 +235,17 @@ def wait_for(results: Path, name: str) -> None:
         time.sleep(PAUSE)
 
 
+def check_name(results: Path, name: str) -> None:
+    """Refuse at once what can name neither a table nor a sweep, also one that is not shown here yet."""
+    if not OF_A_SWEEP.fullmatch(name) and not frozen(results, name) and name not in configs.names("table"):
+        raise no_such(results, name)
+
+
+def no_such(results: Path, name: str) -> UserError:
+    """A word that names nothing to work on."""
+    return unknown("sweep or table", name, [*names(results), *configs.names("table")])
+
+
 def names(results: Path) -> list[str]:
     """The plans that are frozen below a results folder, the oldest first."""
     try:

@@ -143,6 +143,13 @@ def test_a_word_that_says_nothing_is_named(capsys, there, words, said):
     assert "EOF" not in lines[0] and "Lexer" not in lines[0]
 
 
+@pytest.mark.parametrize("words", [["tabel1"], ["results=r", "tabel1"]], ids=" ".join)
+def test_a_worker_of_nothing_is_refused_before_it_begins(capsys, there, words):
+    code, _, lines = say(capsys, "work", *words)
+    assert code == 2 and len(lines) == 1 and "unknown sweep or table 'tabel1'. Did you mean table1?" in lines[0]
+    assert not (there / "results" / "workers").exists() and not (there / "r").exists()
+
+
 def test_a_full_disk_is_one_line_whoever_notices_it(capsys, there, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
