@@ -85,7 +85,7 @@ def autoencoder(
         raise UserError(f"{folder / 'config.json'}: scaling_factor and shift_factor are numbers")
     codec = Autoencoder(ready(_network(folder, kind)), scale=scale, shift=shift)
     if codes is not None:
-        own = codec.network.config.latent_channels
+        own = codec.network.config.get("vq_embed_dim") or codec.network.config.latent_channels
         if own != codes[0]:
             raise UserError(f"{folder} has codes of {own} channels, and the model beside it is of {codes[0]}")
         _, h, w = codes

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel, VQModel
 
 from sipbench.errors import UserError
 from sipbench.priors.load import diffusers_prior
@@ -52,6 +52,12 @@ def test_codes_that_are_not_those_of_the_autoencoder_are_refused(tmp_path):
     codec = folders.seeded(AutoencoderKL, latent_channels=4, **CODEC)
     folder = folders.save_pipeline(tmp_path / "pipe", folders.unet(8), codec, "vae")
     assert "codes of 4 channels, and the model beside it is of 3" in refused(folder)
+
+
+def test_a_quantised_autoencoder_has_the_codes_that_it_quantises(tmp_path):
+    codec = folders.seeded(VQModel, latent_channels=4, vq_embed_dim=3, num_vq_embeddings=16, **CODEC)
+    prior = diffusers_prior(str(folders.save_pipeline(tmp_path / "pipe", folders.unet(8), codec, "vqvae")), weights="")
+    assert prior.encode(torch.zeros(1, 3, 16, 16)).shape == (1, *prior.shape) == (1, 3, 8, 8)
 
 
 def test_a_model_of_oblong_images_is_of_these(tmp_path):
