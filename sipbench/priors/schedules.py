@@ -116,6 +116,8 @@ class VarianceExploding(Schedule):
     """alpha = 1, sigma = sigma_max t^rho: evenly spaced times are the noise levels of Karras et al. (2022), rho = 7."""
 
     def __init__(self, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> None:
+        if not (0 < sigma_min < sigma_max and rho > 0):
+            raise ValueError(f"0 < sigma_min < sigma_max and 0 < rho, not {sigma_min}, {sigma_max} and {rho}")
         self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
 
     def times(self, n: int, spacing: Spacing = "even") -> Tensor:
@@ -150,6 +152,8 @@ class Flow(Schedule):
     """
 
     def __init__(self, T: int = 1000, shift: float = 1.0) -> None:
+        if not (T > 1 and shift > 0):
+            raise ValueError(f"a flow has more than one time and a shift above 0, not {T} and {shift}")
         self.T, self.shift = T, shift
 
     def times(self, n: int, spacing: Spacing = "even") -> Tensor:

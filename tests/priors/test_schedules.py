@@ -240,6 +240,17 @@ def test_a_schedule_rescaled_to_end_without_signal_is_that_of_diffusers(name):
         part(schedule)
 
 
-def test_a_schedule_that_knows_nothing_is_refused():
-    with pytest.raises(ValueError, match="no training time with any signal"):
-        schedule_of(LINEAR | {"trained_betas": [1.0, 0.5]})
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (LINEAR | {"trained_betas": [1.0, 0.5]}, "no training time with any signal"),
+        (CONFIGS["ve"] | {"sigma_min": 0}, "0 < sigma_min < sigma_max"),
+        (CONFIGS["ve"] | {"sigma_min": 80.0}, "0 < sigma_min < sigma_max"),
+        (CONFIGS["ve"] | {"rho": 0}, "0 < rho"),
+        (CONFIGS["flow"] | {"shift": 0}, "a shift above 0"),
+        (CONFIGS["flow"] | {"num_train_timesteps": 1}, "more than one time"),
+    ],
+)
+def test_a_schedule_without_levels_is_refused(config, said):
+    with pytest.raises(ValueError, match=said):
+        schedule_of(config)
