@@ -88,3 +88,9 @@ def test_a_schedule_of_impossible_noise_is_refused(tmp_path, betas):
         diffusers_prior(str(folder), weights="")
     (folder / "scheduler_config.json").write_text(json.dumps(folders.LINEAR))
     assert diffusers_prior(str(folder), weights="").kind == "pixel"
+
+
+@pytest.mark.parametrize("path", [None, 7, "", ["a"]])
+def test_a_path_that_is_no_name_is_refused(path):
+    with pytest.raises(UserError, match="path names a checkpoint"):
+        diffusers_prior(path, weights="")
