@@ -14,7 +14,7 @@ from torch import Tensor
 from sipbench import configs
 from sipbench.bench import guard, validate
 from sipbench.bench.cell import Cell, NotApplicable
-from sipbench.bench.needs import unmet
+from sipbench.bench.needs import unmet, wants_prior
 from sipbench.bench.run import Bench
 from sipbench.bench.score import Truth, score_images
 from sipbench.bench.score_draws import Draws, score_draws
@@ -149,6 +149,9 @@ def _by_hand(problem: Problem, method: str, words: list[str], options: dict[str,
     reason = unmet(cell.method, node["name"], problem.f, problem.noise, problem.prior)
     if reason:
         raise NotApplicable(reason)
+    if wants_prior(cell.method) and tuple(problem.prior.image_shape) != tuple(problem.shape[1:]):
+        own, wanted = tuple(problem.prior.image_shape), tuple(problem.shape[1:])
+        raise NotApplicable(f"the prior of this problem is for images {own}, not {wanted}")
     return replace(bench, prior=problem.prior)
 
 

@@ -27,6 +27,8 @@ def places(name: str, weights: str | Path) -> list[Path]:
 
 def find(name: str, weights: str | Path, how: str = "") -> Path:
     """The folder of a checkpoint, or an error that says where it was looked for and how to get it."""
+    if not isinstance(name, str) or not name:
+        raise UserError(f"path names a checkpoint, a folder or one below the weights, not {name!r}")
     for place in places(name, weights):
         if any((place / file).is_file() for file in (*WEIGHTS, *(f"unet/{w}" for w in WEIGHTS))):
             return place

@@ -1,5 +1,7 @@
 """Posing, solving and scoring from Python, and problems that were built by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from sipbench.errors import UserError
 from sipbench.noise import Gaussian
 from sipbench.operators import Inpainting
 from sipbench.operators.blind import BlindBlur
+from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.problem import Problem, Rng
 
 
@@ -41,6 +44,17 @@ def test_what_it_lacks_is_said():
     problem, _ = by_hand()
     with pytest.raises(NotApplicable, match="dps needs a prior"):
         sipbench.solve(problem, method="dps")
+
+
+@pytest.mark.parametrize("method", ["dps", "diffpir"])
+def test_a_prior_of_other_images_is_refused(method):
+    """Of one channel for three it made images of one channel, or spread it over the three."""
+    problem, _ = by_hand()
+    for own in ((1, 16, 16), (3, 32, 32)):
+        with pytest.raises(NotApplicable, match=rf"for images \({own[0]}, {own[1]}, {own[1]}\), not \(3, 16, 16\)"):
+            sipbench.solve(replace(problem, prior=IsotropicGaussian(own)), method=method, steps=3)
+    fits = sipbench.solve(replace(problem, prior=IsotropicGaussian((3, 16, 16))), method=method, steps=3)
+    assert fits.x.shape == problem.shape
 
 
 def test_metrics_may_be_named():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sipbench import configs
+from sipbench.errors import UserError
 
 
 def variant(prior: dict[str, Any] | None, kind: str | None, typed: list[str]) -> dict[str, Any] | None:
@@ -30,5 +31,8 @@ def trained_prior(dataset: str) -> dict[str, Any] | None:
 
 def sized(node: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
     """A further prior's node with the side of its part of theta put in."""
+    if not isinstance(node, Mapping):
+        raise UserError(f"such a prior is told by its path, as in method.priors.kernel_prior.path=NAME, not {node!r}")
     side = str(min(shape[1:]) // 4 * 4)
-    return {k: v.replace("{side}", side) if k in ("path", "get") else v for k, v in node.items()}
+    named = {k: v for k, v in node.items() if k in ("path", "get") and isinstance(v, str)}
+    return node | {k: v.replace("{side}", side) for k, v in named.items()}

@@ -16,6 +16,9 @@ class Shuffle:
 
     def __init__(self, image_shape: tuple[int, ...]) -> None:
         self.image_shape = tuple(image_shape)
+        _, h, w = self.image_shape
+        if h % 2 or w % 2:
+            raise ValueError(f"the codes are those of images with even sides, not of {h} x {w}: use an even size")
 
     def encode(self, x: Tensor) -> Tensor:
         return nn.functional.pixel_unshuffle(x, 2)

@@ -58,7 +58,7 @@ def diffusers_prior(
         network = nn.Module.to(network, device, getattr(torch, precision))
         return network.to(memory_format=torch.channels_last) if channels_last else network  # pyright: ignore
 
-    network = ready(_network(model, "UNet2DModel"))
+    network = ready(_of_images(model))
     try:
         prior = NetworkPrior(network, scheduler, noisiest=noisiest, checkpointing=checkpointing)
     except (KeyError, TypeError, AttributeError, RuntimeError, ArithmeticError) as error:
@@ -66,14 +66,16 @@ def diffusers_prior(
     if compile:
         prior.network.compile()
     codec = checkpoints.codec_folder(folder)
-    return prior if codec is None else LatentPrior(prior, autoencoder(codec, ready, prior.shape[-1]))
+    return prior if codec is None else LatentPrior(prior, autoencoder(codec, ready, prior.shape))
 
 
-def autoencoder(folder: Path, ready: Callable[[nn.Module], nn.Module], side: int | None = None) -> Autoencoder:
+def autoencoder(
+    folder: Path, ready: Callable[[nn.Module], nn.Module], codes: tuple[int, ...] | None = None
+) -> Autoencoder:
     """The autoencoder in a folder, with the factor and the offset that its config states, else the usual ones.
 
     Args:
-        side: of the codes; None takes the images to have the size that the config says.
+        codes: their shape (C, H, W); None takes the images to have the size that the config says.
     """
     config = _settings(folder / "config.json")
     kind = config.get("_class_name", "AutoencoderKL")
@@ -82,9 +84,33 @@ def autoencoder(folder: Path, ready: Callable[[nn.Module], nn.Module], side: int
     if not all(isinstance(number, (int, float)) for number in (scale, shift)):
         raise UserError(f"{folder / 'config.json'}: scaling_factor and shift_factor are numbers")
     codec = Autoencoder(ready(_network(folder, kind)), scale=scale, shift=shift)
-    if side is not None:
-        codec.image_shape = (codec.image_shape[0], codec.factor * side, codec.factor * side)
+    if codes is not None:
+        own = codec.network.config.get("vq_embed_dim") or codec.network.config.latent_channels
+        if own != codes[0]:
+            raise UserError(f"{folder} has codes of {own} channels, and the model beside it is of {codes[0]}")
+        _, h, w = codes
+        codec.image_shape = (codec.image_shape[0], codec.factor * h, codec.factor * w)
     return codec
+
+
+def _of_images(folder: Path) -> Any:
+    """The network of a prior, unless it is one of something else than images alone."""
+    import diffusers
+
+    kind = _settings(folder / "config.json").get("_class_name", "UNet2DModel")
+    if kind != "UNet2DModel" and hasattr(diffusers, str(kind)):
+        raise UserError(f"{folder} is a {kind}: a prior is a UNet2DModel, which is told nothing but the noise level")
+    network = _network(folder, "UNet2DModel")
+    config = network.config
+    if network.class_embedding is not None:
+        raise UserError(f"{folder} is class-conditional, and a prior here has no classes: use one without")
+    if config.out_channels < config.in_channels:
+        raise UserError(
+            f"{folder} maps {config.in_channels} channels to {config.out_channels}: no model of images alone"
+        )
+    if config.sample_size is None:
+        raise UserError(f"{folder / 'config.json'} has no sample_size: say there of which size its images are")
+    return network
 
 
 def _network(folder: Path, kind: str) -> Any:

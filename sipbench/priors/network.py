@@ -38,7 +38,8 @@ class NetworkPrior(Prior):
         super().__init__(schedule_of(scheduler, noisiest))
         self.network = network.requires_grad_(False).eval()
         config: Any = network.config
-        self.shape = (config.in_channels, config.sample_size, config.sample_size)
+        side = config.sample_size
+        self.shape = (config.in_channels, *(side if isinstance(side, (list, tuple)) else (side, side)))
         self.prediction, self.checkpointing = prediction_of(scheduler), checkpointing
         self.sigma_data = scheduler.get("sigma_data", 0.5)
         self._dtype = next(network.parameters()).dtype

@@ -45,7 +45,8 @@ def _count(n: int, spacing: Spacing) -> None:
 class VariancePreserving(Schedule):
     """A diffusion model of T discrete times: alpha = sqrt(P_i), sigma = sqrt(1 - P_i) at t = (i + 1) / T.
 
-    Between the T times the angle atan(sigma / alpha) is interpolated, so that every noise level has a time.
+    Between the T times the angle atan(sigma / alpha) is interpolated, so that every noise level has a time. Times
+    without any signal, as the last one of a schedule rescaled to zero terminal SNR, are left out.
 
     Args:
         scheduler: a diffusers scheduler config.
@@ -54,6 +55,9 @@ class VariancePreserving(Schedule):
 
     def __init__(self, scheduler: dict[str, Any], noisiest: float | None = None) -> None:
         products = torch.cat([torch.ones(1, dtype=torch.float64), alphas_cumprod(scheduler)])
+        products = products[products > 0]
+        if len(products) < 2:
+            raise ValueError("the schedule has no training time with any signal")
         self._angle = torch.atan2((1 - products).sqrt(), products.sqrt())
         self._ends, self._tables = (float(self._angle[1]), float(self._angle[-1])), dict[torch.device, Tensor]()
         self.T = len(products) - 1
@@ -112,6 +116,8 @@ class VarianceExploding(Schedule):
     """alpha = 1, sigma = sigma_max t^rho: evenly spaced times are the noise levels of Karras et al. (2022), rho = 7."""
 
     def __init__(self, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> None:
+        if not (0 < sigma_min < sigma_max and rho > 0):
+            raise ValueError(f"0 < sigma_min < sigma_max and 0 < rho, not {sigma_min}, {sigma_max} and {rho}")
         self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
 
     def times(self, n: int, spacing: Spacing = "even") -> Tensor:
@@ -146,6 +152,8 @@ class Flow(Schedule):
     """
 
     def __init__(self, T: int = 1000, shift: float = 1.0) -> None:
+        if not (T > 1 and shift > 0):
+            raise ValueError(f"a flow has more than one time and a shift above 0, not {T} and {shift}")
         self.T, self.shift = T, shift
 
     def times(self, n: int, spacing: Spacing = "even") -> Tensor:
@@ -188,7 +196,18 @@ def alphas_cumprod(config: dict[str, Any]) -> Tensor:
         raise ValueError(f"beta_schedule {schedule!r} is not known: use {known}")
     if not len(betas):
         raise ValueError("the schedule has no training time: num_train_timesteps, or trained_betas, is empty")
-    return torch.cumprod(1 - betas, 0)
+    if not ((betas > 0) & (betas <= 1)).all():
+        raise ValueError(
+            f"the betas of a schedule lie above 0, up to 1: not {float(betas.min())} to {float(betas.max())}"
+        )
+    products = torch.cumprod(1 - betas, 0)
+    return _without_last_signal(products) if config.get("rescale_betas_zero_snr") else products
+
+
+def _without_last_signal(products: Tensor) -> Tensor:
+    """The alphas moved and stretched so that the last is 0 and the first stays (https://arxiv.org/abs/2305.08891)."""
+    alpha = products.sqrt()
+    return ((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])) ** 2
 
 
 def schedule_of(scheduler: dict[str, Any], noisiest: float | None = None) -> Schedule:

@@ -53,6 +53,15 @@ def blind(cell, tmp_path):
     return make
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [(".path=7", "path names a checkpoint"), (".path=null", "not None"), ("=kernels", "not 'kernels'")],
+)
+def test_what_names_no_prior_is_refused(blind, word, said):
+    with pytest.raises(UserError, match=said):
+        Bench.of(blind(f"method.priors.kernel_prior{word}"))
+
+
 def test_it_is_handed_over_and_its_evaluations_are_counted(blind, weights):
     made = blind(weights=weights)
     rows = [row for batch in run(made) for row in batch]

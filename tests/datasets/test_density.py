@@ -130,6 +130,11 @@ def test_a_method_gets_the_prior_it_is_made_for(cell, name):
     assert (codes.decode(codes.denoise(codec.encode(x), t)) - pixels.denoise(x, t)).abs().max() < 1e-12
 
 
+def test_codes_of_four_pixels_need_even_sides(cell):
+    with pytest.raises(UserError, match="images with even sides, not of 9 x 9"):
+        Bench.of(cell("dataset=field_smooth", "size=9", "degradation=inpaint70", "method=psld"))
+
+
 def test_what_a_variant_may_be():
     with pytest.raises(UserError, match="Did you mean faces_flow"):
         configs.schema.check_file("prior", {"name": "a", "_target_": None, "variants": {"flow": "faces_flo"}}, "a.yaml")

@@ -1,5 +1,6 @@
 """The contract of every schedule: how times run, and that noise levels and times are the same thing said twice."""
 
+import diffusers
 import pytest
 import torch
 
@@ -222,3 +223,34 @@ def test_leading_times_keep_the_limit(n):
     times = limited.times(n, "leading")
     alpha, sigma = limited.scales(times)
     assert float(sigma[0] / alpha[0]) <= 157.5 and len(times) == n + 1 and (times.diff() < 0).all()
+
+
+@pytest.mark.parametrize("name", ["linear", "scaled_linear", "squaredcos_cap_v2"])
+def test_a_schedule_rescaled_to_end_without_signal_is_that_of_diffusers(name):
+    """Its last time knows nothing of the image, and is left out: alpha is never 0."""
+    config = LINEAR | {"beta_schedule": name}
+    wanted = diffusers.DDIMScheduler(**config, rescale_betas_zero_snr=True).alphas_cumprod.double()
+    config |= {"rescale_betas_zero_snr": True}
+    assert torch.allclose(alphas_cumprod(config), wanted, rtol=1e-3, atol=1e-9) and wanted[-1] == 0
+    schedule, plain = schedule_of(config), schedule_of(LINEAR | {"beta_schedule": name})
+    t = schedule.times(50)
+    assert schedule.clock(t[:1]) == 998 and plain.clock(t[:1]) != 998
+    assert torch.allclose(schedule.scales(t[:-1])[0] ** 2, wanted[schedule.clock(t[:-1]).long()], rtol=1e-2, atol=1e-9)
+    for part in CONTRACT:
+        part(schedule)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (LINEAR | {"trained_betas": [1.0, 0.5]}, "no training time with any signal"),
+        (CONFIGS["ve"] | {"sigma_min": 0}, "0 < sigma_min < sigma_max"),
+        (CONFIGS["ve"] | {"sigma_min": 80.0}, "0 < sigma_min < sigma_max"),
+        (CONFIGS["ve"] | {"rho": 0}, "0 < rho"),
+        (CONFIGS["flow"] | {"shift": 0}, "a shift above 0"),
+        (CONFIGS["flow"] | {"num_train_timesteps": 1}, "more than one time"),
+    ],
+)
+def test_a_schedule_without_levels_is_refused(config, said):
+    with pytest.raises(ValueError, match=said):
+        schedule_of(config)
