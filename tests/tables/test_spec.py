@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +14,14 @@ from sipbench.degradation import Degradation
 from sipbench.errors import UserError
 from sipbench.operators.unknowns import CHANNELS
 from sipbench.problem import Rng
-from sipbench.tables import Published, published
+from sipbench.tables import Published, published, read
+from sipbench.tables.collect import settings
 from sipbench.tables.declared import _swept
 from sipbench.tables.spec import Task
 
 from .fake import load
 
+ROOT = Path(__file__).parents[2]
 HEAD = "table,dataset,degradation,noise_sigma,method,metric,value\n"
 
 
@@ -48,6 +51,20 @@ def test_every_table_loads_under_every_profile(name):
             entries = [spec.entry(dataset, name, row) for name in {problem, *row.per_problem} & set(spec.tasks)]
             assert {entry.status for entry in entries} <= {"ok", "not yet"}
         rows |= set(spec.rows)
+
+
+COMMITTED = [
+    path for path in sorted((ROOT / "results").glob("[ds]*/*.csv")) if set(read.columns(path)) > {"settings", "method"}
+]
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_committed_table_says_where_today_s_settings_come_from(path):
+    lines = read.read_csv(path)[["dataset", "degradation", "method", "settings"]].fillna("").drop_duplicates()
+    said = {tuple(line[:3]): line[3] for line in lines.itertuples(index=False)}
+    entries = [entry for entry in tables.load(path.stem, path.parent.name).entries() if entry.cells]
+    own = {(entry.dataset, entry.degradation, entry.row.name): settings(entry.cells[0]) for entry in entries}
+    assert {key: said.get(key) for key in own} == own
 
 
 ELSEWHERE = {"deblur_nonlinear"}  # needs a checkpoint that is not shipped
