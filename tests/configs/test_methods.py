@@ -41,7 +41,9 @@ def test_an_option_that_the_yaml_does_not_name_can_be_typed():
 def test_a_variant_takes_over_what_it_does_not_say():
     base, other = (configs.read("method", name) for name in ("double_dip", "double_dip_tv"))
     assert other["solver"] == base["solver"] | {"regulariser": "tv", "lam": 4e-3}
-    assert other["demo"] == base["demo"] and other["name"] == "double_dip_tv" and "needs" in other
+    taken = ("needs", "check", "data", "knowledge", "citation")
+    assert [other[key] for key in taken] == [base[key] for key in taken] and other["name"] == "double_dip_tv"
+    assert other["demo"]["all"] == base["demo"]["all"]
     assert configs.read("method", "dmplug_lbfgs")["demo"] == {
         "all": {"iterations": 100, "lr": 1.0, "line_search": True}
     }
