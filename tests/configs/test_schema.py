@@ -113,6 +113,8 @@ def test_it_is_refused_in_a_composed_config_too(plugin, group):
         ("- a\n", "holds no keys with values"),
         ("name: [a\n", "is not valid YAML"),
         ("name: \xff", "is not text in UTF-8"),
+        ("name: theirs\ndemo: {sr4: {zeta: 1.0}, sr4: {zeta: 2.0}}\n", "sr4 stands twice"),
+        ("name: theirs\nname: others\n", "name stands twice"),
     ],
 )
 @pytest.mark.parametrize("words", [["list", "methods"], ["list", "methods", "--json"]])
