@@ -48,9 +48,19 @@ def build(node: dict[str, Any], *args: Any, **extra: Any) -> Any:
     kwargs = {k: v for k, v in node.items() if k not in META and not k.startswith("_")}
     target = locate(node["_target_"])
     try:
-        return target(*args, **typed(target, kwargs, *args), **extra)
+        options = typed(target, kwargs, *args) | extra
+        _takes(target, args, options)
+        return target(*args, **options)
     except ValueError as error:
         raise UserError(f"{node.get('name', node['_target_'])}: {error}") from error
+
+
+def _takes(target: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+    """Refuse what the target cannot be called with: an argument that is missing, or one too many."""
+    try:
+        inspect.signature(target).bind(*args, **options)
+    except TypeError as error:
+        raise ValueError(f"it cannot be called so: {error}") from error
 
 
 def built(options: dict[str, Any]) -> dict[str, Any]:
