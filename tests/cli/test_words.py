@@ -121,6 +121,7 @@ def test_a_page_of_nothing_is_not_written(capsys, there, monkeypatch):
         (["check", "pinv", "size=[32]"], "size is a whole number, not [32]"),
         (["check", "pinv", "size=true"], "size is a whole number, not True"),
         (["check", "pinv", "cutoff=[1"], "'cutoff=[1' cannot be read"),
+        (["show", "out="], "out= names nothing"),
         (["merge", "into=a", "into=b"], "which folders?"),
         (["method=pinv", "~method.solver"], "method.solver._target_ is missing"),
         (["method=pinv", "~method.solver._target_"], "method.solver._target_ is missing"),
