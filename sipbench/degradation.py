@@ -56,9 +56,8 @@ class Degradation:
     def of(cls, node: dict[str, Any]) -> Degradation:
         """From a config: `operator` and `noise` are nodes with a `_target_`; `told` is what a solver hears instead."""
         noise = configs.build(node["noise"])
-        operator = partial(_operator, node)
+        operator, kind = partial(_operator, node), _kind(node)
         flags = {k: node[k] for k in ("noise_on_invalid", "reveal_noise", "unknown") if k in node}
-        kind = configs.locate(node["operator"]["_target_"])
         options = {k: v for k, v in node["operator"].items() if not k.startswith("_")}
         told = None if node.get("told") in (None, {}) else cls.of(as_told(node))
         return cls(operator, noise, shape_of=partial(kind.unknown_shape, **options), told=told, **flags)
@@ -139,10 +138,19 @@ def _operator(node: dict[str, Any], shape: tuple[int, ...], rng: Rng) -> Operato
     return configs.build(node["operator"] | {"name": node["name"]}, shape, rng)
 
 
+def _kind(node: dict[str, Any]) -> Any:
+    """The class of its operator."""
+    found = configs.locate(node["operator"]["_target_"])
+    if not hasattr(found, "unknown_shape"):
+        why = "let it be a class that inherits sipbench.operators.Operator"
+        raise UserError(f"{node.get('name')}: {node['operator']['_target_']} is no operator: {why}")
+    return found
+
+
 def facts(name: str) -> dict[str, Any]:
     """What a degradation's operator says of itself, for lists."""
     node = configs.read("degradation", name)
-    kind = configs.locate(node["operator"]["_target_"])
+    kind = _kind(node)
     f = _small(node)
     return {
         "name": name,

@@ -60,6 +60,9 @@ def whole(cfg: Mapping[str, Any]) -> None:
         name = cfg[part].get("name") if isinstance(cfg[part], Mapping) else None
         if not isinstance(name, str):
             raise UserError(f"{part}.name is a word, not {name!r}: {part}=NAME chooses one: sipbench list {part}s")
+    for part, node in {"dataset": cfg["dataset"], "method.solver": cfg["method"].get("solver")}.items():
+        if not _target(node):
+            raise UserError(f"{part}._target_ is missing: it cannot be taken out")
 
 
 def plain_name(name: object) -> None:
@@ -95,10 +98,15 @@ def places(cfg: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(at_home(cfg[name])) for name in FOLDERS if name in cfg}
 
 
+def _target(node: Any) -> bool:
+    """Whether it is a node that names what is built."""
+    return isinstance(node, dict) and isinstance(node.get("_target_"), str)
+
+
 def _how(cfg: Mapping[str, Any]) -> None:
     """Seed, batch size, draws, limits, and that there is a degradation."""
     for part in ("operator", "noise"):
-        if not isinstance((cfg.get("degradation") or {}).get(part), dict):
+        if not _target((cfg.get("degradation") or {}).get(part)):
             raise UserError(f"a degradation has an operator and a noise, each with a _target_: {part} is missing")
     seed = cfg["seed"]
     if type(seed) is not int:

@@ -14,6 +14,7 @@ from sipbench.checkpoints import at_home
 from sipbench.cli.things import KINDS, Finding, findings, look, models
 from sipbench.configs import Overrides
 from sipbench.errors import UserError, unknown
+from sipbench.safety.text import visible
 
 if TYPE_CHECKING:
     from sipbench.bench.cell import Cell
@@ -57,7 +58,7 @@ def main(words: list[str]) -> int:
     for name, kind in wanted:
         lines = list(_all(kind, name, typed, cfg) if kind in USERS else _get(kind, name, cfg))
         for line in lines:
-            print(f"left to do: {line}", file=sys.stderr)
+            print(f"left to do: {visible(line)}", file=sys.stderr)
         if kind in USERS and not lines:
             print(f"{kind} {name}: all that it needs is here")
         left += len(lines)
@@ -110,10 +111,10 @@ def _all(kind: str, name: str, typed: Overrides, cfg: Any) -> Iterator[str]:
             yield from _lpips()
         elif _address(sort, one):
             for line in _thing(sort, one, cfg):
-                print(line, file=sys.stderr)
+                print(visible(line), file=sys.stderr)
     for name, address in {n["weights"]: n["fetch"] for cell in cells for n in _networks(cell)}.items():
         if line := _network(name, address, cfg["weights"]):
-            print(line, file=sys.stderr)
+            print(visible(line), file=sys.stderr)
     yield from dict.fromkeys(line for cell in cells for line in files(cell))
 
 
@@ -225,7 +226,7 @@ def _file(address: dict[str, Any], weights: Path) -> Path:
     url, known = address["url"], address.get("sha256") or ""
     file = weights / urlsplit(url).path.rpartition("/")[2]
     sha256 = known if isinstance(known, str) else known.get(file.name, "")
-    if not file.is_file() or (sha256 and sha256_of(file) != sha256):
+    if not file.is_file() or (sha256 and sha256_of(file) != sha256.lower()):
         download(url, file, sha256, _meter(file.name))
     return file
 

@@ -15,13 +15,18 @@ from sipbench.configs import sources as hydra_plugin
 from sipbench.configs.quoting import quoted, unreadable
 from sipbench.configs.word import Word
 from sipbench.errors import UserError
+from sipbench.safety import sizes
 
 
 def expand(words: list[str]) -> list[list[str]]:
     """The overrides of each job of a sweep, in Hydra's order."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.errors import HydraException
 
-    jobs = BasicSweeper.split_arguments(_parsed(words), None)[0]
+    try:
+        jobs = BasicSweeper.split_arguments(_parsed(words), None)[0]
+    except HydraException as error:
+        raise UserError(f"these words name no cells one by one: {sizes.reason(error)}") from error
     if not jobs:
         raise UserError("these words make no cell: one of them sweeps over nothing, as range(0,0) does")
     return jobs

@@ -51,7 +51,8 @@ def main(words: list[str]) -> int:
     group = GROUPS[names[0]]
     entries = {name: node for name in configs.names(group) if (node := _read(group, name)) is not None}
     if "--json" in words:
-        print(json.dumps([_facts(group, name, entries[name]) for name in entries], indent=2, ensure_ascii=False))
+        known = [facts for name, node in entries.items() if (facts := _facts(group, name, node)) is not None]
+        print(json.dumps(known, indent=2, ensure_ascii=False))
         return 0
     width = max(map(len, entries), default=0)
     for name, node in entries.items():
@@ -115,15 +116,22 @@ def _read(group: str, name: str) -> dict[str, Any] | None:
         node, reason = None, " ".join(str(error).split())[:200]
     if not reason:
         return node
-    print(f"sipbench: {configs.path_of(group, name)} is passed over: {reason}", file=sys.stderr)
+    _passed_over(group, name, reason)
     return None
 
 
-def _facts(group: str, name: str, node: dict[str, Any]) -> dict[str, Any]:
-    """One entry of a list as data; for a degradation what its operator says of itself."""
+def _passed_over(group: str, name: str, reason: str) -> None:
+    print(f"sipbench: {configs.path_of(group, name)} is passed over: {reason}", file=sys.stderr)
+
+
+def _facts(group: str, name: str, node: dict[str, Any]) -> dict[str, Any] | None:
+    """One entry of a list as data; for a degradation what its operator says of itself, where it is one."""
     if group == "degradation":
         from sipbench.degradation import facts
 
-        return facts(name)
+        try:
+            return facts(name)
+        except UserError as error:
+            return _passed_over(group, name, str(error))
     keys = ("title", "family", "citation", "needs", "data", "knowledge", "parity", "trained", "published")
     return {"name": name, **{k: node[k] for k in keys if k in node}}

@@ -28,7 +28,7 @@ def main(words: list[str]) -> int:
 
     folders = [Path(word) for word in words if not word.startswith("into=")]
     named = [Path(word.removeprefix("into=")) for word in words if word.startswith("into=")]
-    if len(folders) + len(named) < 2:
+    if len(folders) + bool(named) < 2 or not folders:
         raise UserError("which folders? sipbench merge A B [into=C]")
     into = named[-1] if named else folders[0]
     joined = merge(folders, into)

@@ -30,9 +30,9 @@ Examples: sipbench show degradation=deblur_motion
 
 def main(words: list[str]) -> int:
     """Draw, and say where."""
-    out, cell_words = Overrides(words).take("out", "")
+    out, cell_words = Overrides(words).take("out")
     named, note = cell_words.keys, ""
-    place = outlet(out) if out else None
+    place = None if out is None else outlet(out)
     if "method" in named:
         from sipbench.report.stored import file_name, show
 

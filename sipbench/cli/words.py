@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipbench.checkpoints import at_home
 from sipbench.configs import Overrides
+from sipbench.configs.yaml_file import value
 from sipbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def pairs(words: Iterable[str], usage: str) -> dict[str, Any]:
         if not equals:
             raise UserError(f"unknown word {word!r}: {usage}")
         try:
-            found[name] = yaml.safe_load(text)
+            found[name] = value(text)
         except yaml.YAMLError as error:
             raise UserError(f"{word!r} cannot be read: {' '.join(str(error).split())[:160]}") from error
     return found

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import traceback
 from collections.abc import Mapping
 from typing import Any, get_origin
 
 from sipbench.checkpoints import at_home
 from sipbench.configs.annotation import PLAIN, hint, refusal
 from sipbench.configs.find import is_file_target
-from sipbench.configs.own_module import module_from_file
+from sipbench.configs.own_module import module_from_file, where
 from sipbench.errors import UserError
 
 META = ("name", "title", "published", "get", "fetch", "citation", "trained", "images")  # what only describes a node
@@ -25,23 +24,21 @@ def locate(target: str) -> Any:
     else:
         path, _, name = target.rpartition(".")
         try:
+            if not path:
+                raise UserError(f"{target!r} names no object: say package.module.name, or path/to/file.py:name")
             module = importlib.import_module(path)
         except ModuleNotFoundError as error:
             raise UserError(f"{target!r} cannot be imported: {error}. Is its package installed?") from error
         except UserError:
             raise
-        except Exception as error:
-            raise UserError(f"{path} cannot be imported: {type(error).__name__}: {_where(error)}") from error
+        except (Exception, SystemExit) as error:
+            raise UserError(f"{path} cannot be imported: {where(error)}") from error
     if not hasattr(module, name):
         raise UserError(f"{path} has no {name!r}; it has {', '.join(n for n in vars(module) if n[0] != '_')}.")
-    return getattr(module, name)
-
-
-def _where(error: Exception) -> str:
-    """What an error says, and the line of code that it came from."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    at = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
-    return f"{' '.join(str(error).split())[:300]}{at}"
+    found = getattr(module, name)
+    if not callable(found):
+        raise UserError(f"{target} is {type(found).__name__}, and neither a function nor a class")
+    return found
 
 
 def build(node: dict[str, Any], *args: Any, **extra: Any) -> Any:
@@ -51,9 +48,19 @@ def build(node: dict[str, Any], *args: Any, **extra: Any) -> Any:
     kwargs = {k: v for k, v in node.items() if k not in META and not k.startswith("_")}
     target = locate(node["_target_"])
     try:
-        return target(*args, **typed(target, kwargs, *args), **extra)
+        options = typed(target, kwargs, *args) | extra
+        _takes(target, args, options)
+        return target(*args, **options)
     except ValueError as error:
         raise UserError(f"{node.get('name', node['_target_'])}: {error}") from error
+
+
+def _takes(target: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+    """Refuse what the target cannot be called with: an argument that is missing, or one too many."""
+    try:
+        inspect.signature(target).bind(*args, **options)
+    except TypeError as error:
+        raise ValueError(f"it cannot be called so: {error}") from error
 
 
 def built(options: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _files(folder: Path) -> Iterator[tuple[object, ...]]:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_dir():
                 yield from _files(Path(entry.path))
-            elif entry.name.endswith(".yaml"):
+            elif entry.name.endswith(".yaml") and entry.is_file():
                 about = entry.stat()
                 yield entry.path, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 

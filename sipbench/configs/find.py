@@ -79,8 +79,9 @@ def folders() -> Iterator[Path]:
 
 
 def names(group: str) -> list[str]:
-    """Every choice of a config group."""
-    return sorted({path.stem for folder in folders() for path in (folder / group).glob("*.yaml")})
+    """Every choice of a config group. What editors and systems hide beside a file is none."""
+    files = (path for folder in folders() for path in (folder / group).glob("[!.]*.yaml"))
+    return sorted({path.stem for path in files if path.is_file()})
 
 
 def path_of(group: str, name: str) -> Path | None:

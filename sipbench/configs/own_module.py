@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -40,10 +41,17 @@ def _module(path: Path, code: str) -> ModuleType:
         with _folder_first(path.parent):
             sys.modules[name] = module  # dataclasses look for the module of a class there
             spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
-        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise UserError(f"{path} cannot be imported: {where(error)}") from error
     return module
+
+
+def where(error: BaseException) -> str:
+    """What an error is and says, and the line of code that it came from."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    at = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{at}"
 
 
 @contextmanager

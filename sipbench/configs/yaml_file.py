@@ -40,12 +40,28 @@ def _parsed(path: Path, text: bytes) -> dict[str, Any]:
     return node
 
 
-@cache
-def _loader() -> Any:
-    """YAML's safe loader, in C where there is one; dates stay text."""
+def value(text: str) -> Any:
+    """What a text says, by the rules of a file; a YAMLError where it cannot be read."""
     import yaml
 
-    Loader: Any = type("Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
+    return yaml.load(text, _loader())
+
+
+@cache
+def _loader() -> Any:
+    """YAML's safe loader, in C where there is one; dates stay text, and no key stands twice."""
+    import yaml
+
+    Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(Safe):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            said = set()
+            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+                if key.value in said and key.tag != "tag:yaml.org,2002:merge":
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands twice", key.start_mark)
+                said.add(key.value)
+            return super().construct_mapping(node, deep)
 
     left_out = ("tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
     resolvers = Loader.yaml_implicit_resolvers.items()

@@ -19,7 +19,6 @@ from typing import Any
 
 from sipbench.fetch.web import FetchError, Web, line, shown
 
-CHUNK = 1 << 18
 Tell = Callable[[int, int | None], None]
 """What is told how many bytes are there, and of how many, where that is known."""
 
@@ -41,7 +40,7 @@ def download(url: str, path: Path, sha256: str = "", tell: Tell = silent, web: W
             _complete(url, part, tell, web or Web())
             found = sha256_of(part) if sha256 else ""
             _origin(part).unlink(missing_ok=True)
-            if not found.startswith(sha256):
+            if not found.startswith(sha256.lower()):
                 part.unlink()
                 raise FetchError(f"{shown(url)}: it is not the file: its sha256 is {found}, expected {sha256}")
             os.replace(part, path)
@@ -97,25 +96,12 @@ def _go_on(url: str, part: Path, tell: Tell, web: Web) -> None:
         with part.open("r+b" if part.exists() else "wb") as file:
             file.truncate(have)
             file.seek(have)
-            for piece in _pieces(answer, web, shown(url)):
+            for piece in web.pieces(answer, shown(url)):
                 file.write(piece)
                 have += len(piece)
                 tell(have, total)
     if total is not None and have != total:
         raise Broken(f"it broke off after {have} of {total} bytes")
-
-
-def _pieces(answer: Any, web: Web, source: str) -> Iterator[bytes]:
-    """What comes, as long as it comes fast enough."""
-    since, came = time.monotonic(), 0
-    while piece := answer.read1(CHUNK):
-        yield piece
-        came += len(piece)
-        spent = time.monotonic() - since
-        if spent > web.timeout:
-            if came < web.slowest * spent:
-                raise FetchError(f"{source}: it is too slow: {came} bytes in {spent:.1f} s")
-            since, came = time.monotonic(), 0
 
 
 def _start(answer: Any, have: int) -> tuple[int, int | None]:

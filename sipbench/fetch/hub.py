@@ -17,6 +17,7 @@ from urllib.parse import quote
 from sipbench.fetch.download import Tell, download, sha256_of, silent
 from sipbench.fetch.web import FetchError, Web, shown
 from sipbench.safety import sizes
+from sipbench.safety.text import HIDDEN
 from sipbench.safety.whole import whole
 
 SAFE = ("diffusion_pytorch_model.safetensors", "model.safetensors")
@@ -25,19 +26,19 @@ PICKLED = "diffusion_pytorch_model.bin"
 
 def address(repo: str) -> str:
     """The page of a model."""
-    return f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co').rstrip('/')}/{repo}"
+    return f"{(os.environ.get('HF_ENDPOINT') or 'https://huggingface.co').rstrip('/')}/{repo}"
 
 
 def snapshot(repo: str, folder: Path, tell: Tell = silent, web: Web | None = None) -> None:
     """Get the model into its folder. What is there already is kept; the weights by which it is found come last."""
     page = address(repo)
-    web = web or Web(token=os.environ.get("HF_TOKEN", ""))
+    web = web or Web(token=os.environ.get("HF_TOKEN", "").strip())
     about = f"{page.removesuffix(repo)}api/models/{repo}/revision/main?blobs=true"
     text, _ = web.text(about)
     try:
         told = json.loads(text)
         revision, files = told["sha"], {str(one["rfilename"]): _sha256(one) for one in told["siblings"]}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FetchError(f"{shown(about)} answers with something else than a list of files") from error
     wanted = list(_wanted(list(files)))
     if not any(PurePosixPath(name).name in (*SAFE, PICKLED) for name in wanted):
@@ -73,8 +74,8 @@ def _wanted(names: list[str]) -> Iterator[str]:
     chosen = []
     for name in sorted(names):
         path = PurePosixPath(name)
-        if path.is_absolute() or any(part.startswith(".") for part in path.parts):
-            continue  # not of the model, or `..`, which leads out of its folder
+        if path.is_absolute() or any(part.startswith(".") for part in path.parts) or HIDDEN.search(name):
+            continue  # not of the model, or `..`, which leads out of its folder, or no name of a file
         pickled = path.name == PICKLED and path.parent not in safe
         if path.suffix == ".json" or path.name in SAFE or pickled:
             chosen.append(path)

@@ -101,7 +101,10 @@ class _Links(HTMLParser):
 
 def _local(place: str) -> Path | None:
     """The path that a place names, if it is one of this machine."""
-    parts = urlsplit(place)
+    try:
+        parts = urlsplit(place)
+    except ValueError:  # who asks it says why
+        return None
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
     return Path(place).expanduser() if not parts.scheme else None

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import http.client
 import netrc
+import re
 import ssl
+import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from sipbench.errors import UserError
+from sipbench.safety import text as safe
 
+CHUNK = 1 << 18
 LONGEST = 64 * 2**20  # bytes of a page
 
 
@@ -53,16 +58,40 @@ class Web:
         """A page, and the address that it was found at in the end."""
         try:
             with self.open(url, {"Accept": accept}) as answer:
-                text, found_at = answer.read(LONGEST + 1), answer.url
+                page, found_at = bytearray(), answer.url
+                for piece in self.pieces(answer, shown(url)):
+                    page += piece
+                    if len(page) > LONGEST:
+                        raise FetchError(f"{shown(url)}: it is longer than {LONGEST:,} bytes: no page of links is")
         except (OSError, http.client.HTTPException) as error:
             raise FetchError(f"{shown(url)}: {line(error)}") from error
-        if len(text) > LONGEST:
-            raise FetchError(f"{shown(url)}: it is longer than {LONGEST:,} bytes: no page of links is")
-        return text.decode("utf-8", "replace"), found_at
+        return page.decode("utf-8", "replace"), found_at
+
+    def pieces(self, answer: Any, source: str) -> Iterator[bytes]:
+        """What comes, as long as it comes fast enough."""
+        since, came = time.monotonic(), 0
+        while piece := answer.read1(CHUNK):
+            yield piece
+            came += len(piece)
+            spent = time.monotonic() - since
+            if spent > self.timeout:
+                if came < self.slowest * spent:
+                    raise FetchError(f"{source}: it is too slow: {came} bytes in {spent:.1f} s")
+                since, came = time.monotonic(), 0
 
     def open(self, url: str, headers: dict[str, str]) -> Any:
         """The answer to a request."""
+        if not (self.token.isascii() and self.token.isprintable()):
+            raise FetchError(f"{shown(url)}: the password for it holds signs that none has")
+        try:
+            return self._open(url, headers)
+        except ValueError as error:  # of an address that is none, there or where it leads
+            raise FetchError(f"{shown(url)}: it is no address: {line(error)}") from error
+
+    def _open(self, url: str, headers: dict[str, str]) -> Any:
         parts = urlsplit(url)
+        if not parts.scheme:
+            raise ValueError("one begins with https://")
         host = parts.netloc.rpartition("@")[2]
         request = urllib.request.Request(shown(url), headers={"User-Agent": "sipbench", **headers})
         if self.token:
@@ -83,15 +112,19 @@ class Web:
 
 def shown(url: str) -> str:
     """An address without a password in it."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    try:
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    except ValueError:  # it is no address
+        return re.sub(r"//.*@", "//", url)
 
 
 def line(error: BaseException) -> str:
     """What went wrong, in a line."""
     if isinstance(error, urllib.error.HTTPError):
-        return f"it answered {error.code} {error.reason}"
-    return " ".join(str(getattr(error, "reason", None) or error).split()) or type(error).__name__
+        return safe.line(f"it answered {error.code} {error.reason}")
+    said = "" if isinstance(error, UnicodeError) else getattr(error, "reason", None)
+    return safe.line(said or error) or type(error).__name__
 
 
 def _login(user: str | None, password: str | None, host: str) -> str:

@@ -63,6 +63,8 @@ def network(
         return Foreign(_set(content.float(), mode), alone=alone, output=output, keeps=mode == "eval")
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds {type(content).__name__}, not weights and not a network")
+    if not all(isinstance(name, str) for name in content):
+        raise UserError(f"{path} holds no weights by name, and no network")
     if architecture is None:
         from sipbench.foreign.known import restorer
 
@@ -87,6 +89,8 @@ def _filled(path: Path, kind: Any, arguments: Mapping[str, Any], content: Mappin
 
     try:
         net = kind(**arguments)
+        if not isinstance(net, nn.Module):
+            raise ValueError(f"it makes {type(net).__name__}, not a network")
         net.load_state_dict(bare(content), strict=True)
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{path} does not fit {kind.__name__}: {' '.join(str(error).split())[:300]}") from error

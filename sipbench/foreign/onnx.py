@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from sipbench.errors import UserError
 from sipbench.foreign.trust import damaged
 
+ELSEWHERE = b"\x0a\x08location\x12"
+"""How a tensor names a second file that holds it, which onnxruntime would look for in the working folder."""
+
 
 class Onnx(nn.Module):
     """The network of one .onnx file, which is all of it: weights kept in a second file are refused.
@@ -23,7 +26,9 @@ class Onnx(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._content, self._sessions = path.read_bytes(), {}
+        self._content, self._sessions, self._nowhere = path.read_bytes(), {}, str(path / "none")
+        if ELSEWHERE in self._content:
+            raise UserError(f"{path} keeps weights in a second file: save it as one file")
         try:
             session = self._session("cpu")
         except ImportError as error:
@@ -57,6 +62,7 @@ class Onnx(nn.Module):
 
             options = ort.SessionOptions()
             options.log_severity_level, options.use_deterministic_compute = 3, True
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", self._nowhere)
             options.intra_op_num_threads = torch.get_num_threads()
             wanted = ["CUDAExecutionProvider"] if device == "cuda" else []
             providers = [p for p in [*wanted, "CPUExecutionProvider"] if p in ort.get_available_providers()]

@@ -62,13 +62,16 @@ def export(cell: Cell, folder: str | Path, kind: str = "png") -> list[Path]:
 
 def kept(cell: Cell, first: int | None = None) -> dict[int, Estimate]:
     """The stored estimates of the cell's images, or of the first so many that are stored; each a batch of one."""
-    rows = store.read(cell.folder, ["image", "status"])
+    rows = store.read(cell.folder, ["image", "status", "reason"])
     solved = [int(image) for image in rows["image"][rows["status"] == "ok"]]
     wanted = cell.images if first is None else solved[:first]
     found = {image: estimate for image in wanted if (estimate := store.estimate(cell, image)) is not None}
     if found and len(found) == len(wanted):
         return found
-    lost = [image for image in wanted if image not in found]
+    lost = [image for image in wanted or cell.images if image not in found]
+    if why := store.reasons(rows[rows["image"] == lost[0]]):
+        advice = "images=[...] says which others, retry_failed=true tries again"
+        raise UserError(f"{cell.label}: image {lost[0]} failed, and nothing is kept of it: {why[0]} ({advice})")
     if not solved:
         raise UserError(f"nothing is stored of {cell.label} with these words: run it first, with the same")
     if set(lost) <= set(solved):

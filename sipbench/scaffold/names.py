@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
+import unicodedata
+from importlib.machinery import PathFinder
+from pathlib import Path
 
 from sipbench import configs
+from sipbench.configs.yaml_file import value
 from sipbench.errors import UserError
 
 
@@ -16,6 +21,8 @@ def fit(kind: str, name: str) -> str:
             f"{name!r} is no name for a {kind}: it names a file and a function, in small letters, digits and _, "
             "at most 80 of them, begins with a letter and is no word of Python's, as in my_idea"
         )
+    if value(name) != name:
+        raise UserError(f"{name!r} is no name for a {kind}: YAML reads it as {value(name)}. Choose another")
     if name in configs.names(kind) or (kind == "metric" and name in _metrics()):
         raise UserError(f"there is a {kind} {name!r} already: sipbench list {kind}s names them all")
     return name
@@ -28,15 +35,20 @@ def _metrics() -> list[str]:
 
 
 def package(text: str) -> str:
-    """A folder's or a distribution's name as that of a package."""
-    name = re.sub(r"\W+", "_", text.lower()).strip("_")
-    if (
-        not re.fullmatch(r"[a-z][a-z0-9_]*", name)
-        or keyword.iskeyword(name)
-        or name in ("sipbench", "baselines", "tests")
-    ):
-        return f"my_{name}" if re.fullmatch(r"\w+", name) else "my_sipbench"
+    """A folder's or a distribution's name as that of a package, which hides no other."""
+    plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+    name = re.sub(r"\W+", "_", plain).strip("_")
+    taken = name in ("sipbench", "baselines", "tests") or _installed(name)
+    if not re.match(r"[a-z]", name) or keyword.iskeyword(name) or taken:
+        return f"my_{name}" if name else "my_sipbench"
     return name
+
+
+def _installed(name: str) -> bool:
+    """Whether Python, or what is installed, has a module of this name; what lies in this folder is not counted."""
+    places = [place for place in sys.path if place and Path(place).resolve() != Path.cwd()]
+    spec = PathFinder.find_spec(name, places) if name else None
+    return name in sys.stdlib_module_names or bool(spec and spec.origin)
 
 
 def words(name: str) -> str:

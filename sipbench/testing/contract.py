@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from sipbench import configs
 from sipbench.bench.cell import NotApplicable
+from sipbench.errors import UserError
 from sipbench.testing.checks import OUTPUT, REST
 from sipbench.testing.findings import Finding
 from sipbench.testing.trial import Broke, Trial
@@ -24,7 +26,11 @@ def check(
     measurement has another. The prior is an analytic Gaussian and the networks of a method have random weights: no
     checkpoint is needed. A method's YAML may name cheap options under `check:`; those given here win over them.
     """
+    if type(size) is not int:
+        raise UserError(f"size is a whole number, not {size!r}")
     if degradation is not None:
+        if not isinstance(degradation, str):
+            raise configs.absent("degradation", str(degradation))
         return _on(target, degradation, size, options or {})
     tried: list[list[Finding]] = []
     unfit: list[list[Finding]] = []

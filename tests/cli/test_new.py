@@ -5,6 +5,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,8 @@ def test_what_it_writes_passes_its_own_test(here, capsys):
         (["metric", "x", "--family=single"], "--family is a method's"),
         (["method", "x", "--famly=single"], "unknown flag --famly"),
         (["method", "my_ideas"], "is the package's own name"),
+        (["method", "null"], "YAML reads it as None"),
+        (["table", "no"], "YAML reads it as False"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(here, capsys, words, says):
@@ -69,6 +72,30 @@ def test_a_mistake_is_one_line_and_nothing_is_written(here, capsys, words, says)
     err = capsys.readouterr().err
     assert says in err and err.count("\n") == 1
     assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("folder", "found"),
+    [
+        ("My ideas", "my_ideas"),
+        ("ünï", "uni"),
+        ("日本", "my_sipbench"),
+        ("numpy", "my_numpy"),
+        ("json", "my_json"),
+        ("sipbench", "my_sipbench"),
+        ("1x", "my_1x"),
+        ("class", "my_class"),
+    ],
+)
+def test_a_package_is_named_after_its_folder_and_hides_no_other(tmp_path, monkeypatch, folder, found):
+    place = tmp_path / folder
+    (place / found).mkdir(parents=True)
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(str(place))
+    assert cli.main(["new", "table", "mine"]) == 0
+    said = tomllib.loads((place / "pyproject.toml").read_text(encoding="utf-8"))
+    assert said["project"]["entry-points"]["sipbench.plugins"] == {found: found}
+    assert (place / found / "conf" / "table" / "mine.yaml").is_file()
 
 
 def test_nothing_is_overwritten(here, capsys):

@@ -11,6 +11,7 @@ from sipbench.configs import describe, find, methods
 from sipbench.configs.main_schema import MAIN, check_main
 from sipbench.configs.schema import KINDS
 from sipbench.configs.source_text import words_of
+from sipbench.degradation import Degradation
 from sipbench.errors import UserError
 from sipbench.operators.unknowns import UNKNOWNS
 
@@ -113,6 +114,8 @@ def test_it_is_refused_in_a_composed_config_too(plugin, group):
         ("- a\n", "holds no keys with values"),
         ("name: [a\n", "is not valid YAML"),
         ("name: \xff", "is not text in UTF-8"),
+        ("name: theirs\ndemo: {sr4: {zeta: 1.0}, sr4: {zeta: 2.0}}\n", "sr4 stands twice"),
+        ("name: theirs\nname: others\n", "name stands twice"),
     ],
 )
 @pytest.mark.parametrize("words", [["list", "methods"], ["list", "methods", "--json"]])
@@ -125,6 +128,28 @@ def test_one_bad_file_does_not_end_a_list(plugin, capsys, text, says, words):
     assert str(path) in err and says in err and err.count("\n") == 1
     with pytest.raises(UserError, match=says):
         configs.compose(["method=theirs"])
+
+
+@pytest.mark.parametrize("name", [".#theirs.yaml", "._theirs.yaml", "lost.yaml"])
+def test_what_an_editor_hides_beside_a_file_is_no_config(plugin, capsys, name):
+    """Emacs puts a link that leads nowhere beside a file that is edited."""
+    path = plugin("method", "dps", title="Theirs")
+    beside = path.with_name(name)
+    beside.write_bytes(b"\0") if name.startswith("._") else beside.symlink_to("me@here.1")
+    assert "theirs" in configs.names("method") and beside.stem not in configs.names("method")
+    assert configs.compose(["method=theirs"]).method.title == "Theirs"
+    assert cli.main(["list", "methods"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("target, says", [("math.sqrt", "math.sqrt is no operator"), ("math.pi", "math.pi is float")])
+def test_an_operator_that_is_none_does_not_end_a_list(plugin, capsys, target, says):
+    plugin("degradation", "sr4", operator={"_target_": target})
+    assert cli.main(["list", "degradations", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "theirs" not in out and '"sr4"' in out and says in err and err.count("\n") == 1
+    with pytest.raises(UserError, match=says):
+        Degradation.of(configs.read("degradation", "theirs"))
 
 
 def test_options_within_a_node_are_checked_too(plugin, tmp_path):

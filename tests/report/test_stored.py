@@ -25,6 +25,16 @@ def solve(problem):
 """
 
 
+FAILS = """\
+TURNS = iter(["first", "second", "third"])
+
+def solve(problem):
+    if next(TURNS) in {fails}:
+        raise ValueError("not today")
+    return problem.f.pinv(problem.y)
+"""
+
+
 def test_a_folder_that_refuses_is_named_with_the_word_that_chose_it(tmp_path, monkeypatch):
     words = [*PINV, f"results={tmp_path / 'results'}"]
     assert cli.main(words) == 0
@@ -65,6 +75,20 @@ def test_22_what_is_not_stored_is_one_line(done, tmp_path, capsys, command):
     assert "nothing is stored" in capsys.readouterr().err
     assert cli.main([command, *[w for w in done if w[:6] != "images"], "images=[0,7]", out]) == 2
     assert "image 7: stored are 0, 1, 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fails, image, left", [(["second"], 1, "[0,2]"), (["first", "second", "third"], 0, "")])
+@pytest.mark.parametrize("command", ["show", "export"])
+def test_an_image_that_failed_says_why(tmp_path, capsys, command, fails, image, left):
+    (tmp_path / "mine.py").write_text(FAILS.format(fails=fails))
+    words = [f"method={tmp_path}/mine.py:solve", *PINV[1:], "batch_size=1", f"results={tmp_path}"]
+    assert cli.main(words) == 1
+    capsys.readouterr()
+    out = f"out={tmp_path / 'out.png'}"
+    assert cli.main([command, *words, out]) == 2
+    err = capsys.readouterr().err
+    assert f"image {image} failed" in err and "ValueError: not today" in err and err.count("\n") == 1
+    assert not left or cli.main([command, *words, f"images={left}", out]) == 0
 
 
 @pytest.mark.parametrize("content", [b"no tensors", b"", save({"z": torch.zeros(1)})])

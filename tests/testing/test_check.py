@@ -136,6 +136,13 @@ def test_a_missing_network_cannot_be_checked():
     assert "net" in finding.seen
 
 
+def test_an_option_with_an_exponent_is_a_number(capsys):
+    from sipbench.cli import main
+
+    assert main(["check", "pinv", "degradation=denoise", "cutoff=1e-3"]) == 0
+    assert " passed" in capsys.readouterr().out
+
+
 def test_options_reach_the_solver():
     findings = {f.check: f for f in check("good", options={"steps": 2})}
     assert "of 2 steps" in findings["budget"].seen
