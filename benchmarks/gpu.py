@@ -24,7 +24,6 @@ from solving import SETTINGS, SHORT, Row, Trial, streams
 
 import sipbench
 from sipbench import device
-from sipbench.bench import guard
 from sipbench.testing import published
 
 
@@ -79,7 +78,7 @@ def measured(trial, method, batch):
     try:
         return trial.rows(method, batch)
     except Exception as error:
-        reason = "out of memory" if guard.out_of_memory(error) else f"{type(error).__name__}: {error}"
+        reason = "out of memory" if device.out_of_memory(error) else f"{type(error).__name__}: {error}"
     device.release(trial.at)
     return [Row(method, "step", batch, note=" ".join(reason.split())[:80])]
 

@@ -65,6 +65,13 @@ def release(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a smaller batch may help. torch's CPU allocator says so in a RuntimeError."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
 def describe(device: torch.device) -> str:
     """The name of the device, for a row."""
     if device.type == "cuda":

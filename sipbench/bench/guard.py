@@ -193,13 +193,6 @@ def plain(value: Any) -> Any:
         return value.detach().as_subclass(Tensor).clone()
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch may help. torch's CPU allocator says so in a RuntimeError."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-
-
 def frames(error: BaseException, most: int = 3) -> list[str]:
     """The innermost lines outside of the harness, torch and Python, the last one last: where a person would look."""
     found = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((*OURS, "<"))]

@@ -127,7 +127,7 @@ class Bench:
         except (Exception, SystemExit) as error:
             if of_launcher(error):
                 raise
-            if not guard.out_of_memory(error):
+            if not device.out_of_memory(error):
                 return record.failures(self.cell, images, f"{type(error).__name__}: {error}", error)
             device.release(self.device)
             if len(images) == at_once == 1:

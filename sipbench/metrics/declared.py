@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from sipbench import configs
+from sipbench import configs, device
+from sipbench.configs.own_module import where
 from sipbench.errors import UserError
 
 WORDS = ("higher_is_better", "unit", "smallest", "channels", "whole", "places", "proportion")
@@ -46,8 +47,15 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _value(name: str, target: str, x_hat: Tensor, x: Tensor, **options: Any) -> Tensor:
-    """The metric of its target; a plugin's mistake is said with its name."""
-    found = configs.build({"name": name, "_target_": target} | options, x_hat, x)
+    """The metric of its target. A plugin's mistake is said with its name: it is no failure of a solver."""
+    try:
+        found = configs.build({"name": name, "_target_": target} | options, x_hat, x)
+    except UserError as error:
+        raise UserError(f"the metric {error}") from error
+    except Exception as error:
+        if device.out_of_memory(error):
+            raise
+        raise UserError(f"the metric {name}: {where(error)}") from error
     if not isinstance(found, Tensor) or tuple(found.shape) != (len(x),):
         what = f"{tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"the metric {name} gives {what}; it is one value an image, a tensor ({len(x)},)")

@@ -6,6 +6,7 @@ import pytest
 
 import sipbench
 from sipbench import cli, configs
+from sipbench.bench.run import run
 from sipbench.errors import UserError
 
 MINE = """\
@@ -169,7 +170,7 @@ def test_two_plugins_of_one_name_are_told_apart_by_the_user(theirs, tmp_path, ca
 METRIC = "def worst(x_hat, x):\n    return (x_hat - x).abs().flatten(1).amax(1)\n"
 
 
-def test_a_plugin_s_metric_is_listed_scored_and_told_from_others(theirs, tmp_path, capsys):
+def test_a_plugin_s_metric_is_listed_scored_and_told_from_others(theirs, cell, tmp_path, capsys):
     (tmp_path / "site/theirs/worst.py").write_text(METRIC)
     folder = tmp_path / "site/theirs/conf/metric"
     folder.mkdir()
@@ -194,6 +195,10 @@ def test_a_plugin_s_metric_is_listed_scored_and_told_from_others(theirs, tmp_pat
     sys.modules.pop("theirs.worst")
     with pytest.raises(UserError, match=r"the metric worst gives \(\); it is one value an image"):
         sipbench.score(estimate, truth, problem, ["worst"])
+    sys.modules.pop("theirs.worst")
+    (tmp_path / "site/theirs/worst.py").write_text(METRIC.replace("x_hat - x", "x_hat.no(x)"))
+    with pytest.raises(UserError, match=r"the metric worst: AttributeError: .*'no' \(.*worst.py, line 2\)"):
+        list(run(cell("method=pinv", "degradation=sr4", "metrics=[worst]")))  # no image of the solver has failed
 
 
 def test_a_shadowed_choice_is_said_in_a_line(theirs, tmp_path, capsys):
