@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,11 @@ from sipbench.configs.code_hash import code_hash
 from sipbench.errors import UserError
 
 SHARED = {"sipbench", "baselines", *sys.stdlib_module_names}  # never hidden by a file of that name
+NOT_OWN = (
+    "<",
+    sysconfig.get_paths()["stdlib"],
+    str(Path(__file__).parents[1]),
+)  # whose code is Python's or the harness's
 _helpers: dict[Path, dict[str, ModuleType]] = {}  # what each folder's files have imported from it
 
 
@@ -48,8 +54,10 @@ def _module(path: Path, code: str) -> ModuleType:
 
 
 def where(error: BaseException) -> str:
-    """What an error is and says, and the line of code that it came from."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
+    """What an error is and says, and the line that it came from: of one inside a package that which called it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith(NOT_OWN) and "site-packages" not in f.filename]
+    last = (own or frames)[-1]
     at = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{at}"
 

@@ -73,6 +73,12 @@ def test_a_file_that_ends_the_process_is_one_line(tmp_path, code):
         configs.locate(f"{tmp_path}/mine.py:solve")
 
 
+def test_an_error_inside_a_package_names_the_line_that_called_it(tmp_path):
+    (tmp_path / "mine.py").write_text("import numpy\nnumpy.linalg.inv(3)\n")
+    with pytest.raises(UserError, match=r"mine.py cannot be imported: LinAlgError.*mine.py, line 2\)"):
+        configs.locate(f"{tmp_path}/mine.py:solve")
+
+
 @pytest.mark.parametrize("target", ["{place}/mine.py:solve", "math.pi"])
 def test_what_cannot_be_called_is_refused(tmp_path, target):
     (tmp_path / "mine.py").write_text("solve = 3\n")
