@@ -14,7 +14,7 @@ from sipbench.degradation import Degradation
 from sipbench.errors import UserError
 from sipbench.operators.unknowns import CHANNELS
 from sipbench.problem import Rng
-from sipbench.tables import Published, published, read
+from sipbench.tables import Published, published, read, release
 from sipbench.tables.collect import settings
 from sipbench.tables.declared import _swept
 from sipbench.tables.spec import Task
@@ -53,9 +53,8 @@ def test_every_table_loads_under_every_profile(name):
         rows |= set(spec.rows)
 
 
-COMMITTED = [
-    path for path in sorted((ROOT / "results").glob("[ds]*/*.csv")) if set(read.columns(path)) > {"settings", "method"}
-]
+FROZEN = [ROOT / "results" / name for name in release.frozen(ROOT / "results")["files"]]
+COMMITTED = [path for path in FROZEN if set(read.columns(path)) > {"settings", "method"}]
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
