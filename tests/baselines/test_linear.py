@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from baselines.common.linear import cg, conditioning, pseudo_inverse
+from sipbench.api import pose
 from sipbench.operators import BicubicDownsampling, Inpainting
+from sipbench.operators.iterative import least_squares
 from sipbench.operators.separable import GaussianBlur
 from sipbench.problem import Rng
 from tests.baselines.reference import WithoutSVD, dense, pinv
@@ -40,6 +42,24 @@ def test_conditioning_is_the_same_by_either_way(operator, monkeypatch):
     monkeypatch.setattr(type(f), "svd", lambda self, dtype=None: None)
     by_cg = conditioning(f, torch.float64, 200)(r, 0.7, 0.05)
     assert torch.allclose(by_svd, by_cg, atol=1e-8)
+
+
+@pytest.mark.parametrize("degradation", ["mri_multicoil", "ct_sparse"])
+def test_conditioning_that_ends_early_is_nearer_than_nothing(degradation):
+    """What noise does to y outside the range of A must not matter; it did where the system was that of y."""
+    problem, _ = pose(degradation=degradation, size=32, images=2, overrides=["degradation.noise.sigma=0.05"])
+    f, y, b = problem.linear, problem.y.double(), 1e-5
+    exact = least_squares(f, y, 2000, 1e-12, damping=b)
+    errors = [(conditioning(f, torch.float64, n)(y, 1.0, b) - exact).norm() for n in (5, 20, 50)]
+    assert exact.norm() > errors[0] > errors[1] > errors[2]
+
+
+def test_cg_ends_with_its_last_image():
+    M, calls = matrices(), []
+    b = Rng.of(1, "b", range(3)).normal(6, dtype=torch.float64)
+    v = cg(lambda p: calls.append(p) or torch.einsum("bij,bj->bi", M, p), b, 500)
+    assert len(calls) <= 50
+    assert torch.allclose(v, torch.linalg.solve(M, b), atol=1e-8)
 
 
 @pytest.mark.parametrize("cutoff", [0.0, 0.2])
