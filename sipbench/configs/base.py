@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ ASKED = re.compile(r"\$\{([\w.]+):")
 KNOWN = {"channels", "kind", "divide", "oc.select", "oc.env", "now"}
 """Resolvers that look at nothing but what they are given."""
 KEPT = 4096  # words and folders that are held at a time
+PUT_IN = ("method", "degradation")  # groups no default of another group depends on
 
 
 def exchanged(cfg: Any, **parts: Any) -> Any:
@@ -46,10 +47,10 @@ class Base:
 
         return OmegaConf.to_container(self.cfg, resolve=False)  # pyright: ignore
 
-    def with_method(self, node: Plain) -> Base:
-        """With another method in the place of its own."""
-        base = Base(exchanged(self.cfg, method=node))
-        base.__dict__["raw"] = self.raw | {"method": node}
+    def with_parts(self, nodes: Mapping[str, Plain]) -> Base:
+        """With another method or degradation in the place of its own."""
+        base = Base(exchanged(self.cfg, **nodes))
+        base.__dict__["raw"] = {**self.raw, **nodes}
         return base
 
     @cached_property
@@ -67,13 +68,14 @@ class Base:
         return any(REACH.search(text) or not KNOWN >= set(ASKED.findall(text)) for text in self.references)
 
     def reaches(self, text: str) -> bool:
-        """Whether a reference may look at what this word sets, or what it replaces is open itself."""
+        """Whether Hydra has to set this word: a reference may look at it, what it replaces is open, or it is added."""
         parts = Word.of(text).key.split(".")
-        old = _at(self.raw, parts)
-        if isinstance(old, dict | list):
+        added = bool(Word.of(text).mark)
+        old = _at(self.raw, parts[:1] if added else parts)
+        if isinstance(old, dict | list) and not added:
             raise TypeError(f"{text} replaces a part as a whole")
         is_open = isinstance(old, str) and ("${" in old or old == "???")
-        return self.dark or is_open or not self.named.isdisjoint(parts)
+        return added or self.dark or is_open or not self.named.isdisjoint(parts)
 
     def changed(self, texts: Sequence[str]) -> Any:
         """The config with these words put in as Hydra does it."""
@@ -84,24 +86,29 @@ class Base:
         return cfg
 
 
-def method_of(choices: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
-    """The method that is chosen, where nothing else touches it, and the other choices; else None, and all of them."""
-    methods = [Word.of(text).plain for text in choices if Word.of(text).key == "method"]
-    rest = tuple(text for text in choices if Word.of(text).key != "method")
-    alone = len(methods) == 1 and not any(Word.of(t).mark or Word.of(t).key.startswith("method") for t in rest)
-    return (methods[0], rest) if alone else (None, tuple(choices))
+def put_in(choices: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The method and the degradation that are chosen, where no other word touches them, and the other choices."""
+    named = {}
+    for group in PUT_IN:
+        own = [word for word in map(Word.of, choices) if word.key.startswith(group)]
+        if [(word.mark, word.key) for word in own] == [("", group)]:
+            named[group] = own[0].plain
+    return named, tuple(text for text in choices if Word.of(text).key not in named)
 
 
-def method_node(name: str) -> Plain | None:
-    """A method that can be put into a problem that was composed without it; None of one that cannot."""
-    text = "defaults:" if is_file_target(name) else find("method", name).read_text(encoding="utf-8")
+def node_of(group: str, name: str) -> Plain | None:
+    """A choice that can be put into what was composed without it; None of one that cannot."""
+    text = "defaults:" if is_file_target(name) else find(group, name).read_text(encoding="utf-8")
     own = re.search(r"^defaults:|@package", text, re.MULTILINE)
-    return None if own else read("method", name)
+    return None if own else read(group, name)
 
 
 def parted(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """The words that choose, add or take away, and those that set one value each and can wait until that is done."""
     waiting = [text for text in words if _sets_a_value(text)]
+    keys = [Word.of(text).key for text in waiting]
+    alone = {text for text, key in zip(waiting, keys, strict=True) if sum(_within(key, other) for other in keys) == 1}
+    waiting = [text for text in waiting if text in alone or not Word.of(text).mark]
     others = [text for text in words if text not in waiting]
     keys = [Word.of(text).key for text in others if not _chooses(text)]
     late = [text for text in waiting if not any(_within(Word.of(text).key, key) for key in keys)]
@@ -115,7 +122,9 @@ def _chooses(text: str) -> bool:
 
 def _sets_a_value(text: str) -> bool:
     word = Word.of(text)
-    if word.mark or word.value is None or not KEY.fullmatch(word.key) or word.key.split(".")[0] == "hydra":
+    if word.value is None or not KEY.fullmatch(word.key) or word.key.split(".")[0] == "hydra":
+        return False
+    if word.mark and (word.mark not in ("+", "++") or "." not in word.key):
         return False
     if _is_group(word.key) or "${" in word.value or "hydra" in word.value or word.plain == "???":
         return False

@@ -1,21 +1,21 @@
 """A composed config, with plain errors.
 
-Hydra composes the choices of a problem once; while no config file changes, that is kept. The method, whose options
-follow the text of its solver, is read anew and put in, and values are set as Hydra itself sets them. Whatever this
-does not understand is left to Hydra, and so are mistakes.
+Hydra composes the other choices once; while no config file changes, that is kept. The degradation and the method,
+whose options follow the text of its solver, are read anew and put in, and values are set as Hydra itself sets them.
+Whatever this does not understand is left to Hydra, and so are mistakes.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sipbench.configs.base import Base, Plain, method_node, method_of, override_of, parted, room
+from sipbench.configs.base import Base, Plain, node_of, override_of, parted, put_in, room
 from sipbench.configs.by_hydra import by_hydra
 from sipbench.configs.find import absent, folders, is_file_target, names, root
 from sipbench.configs.main_schema import MAIN, check_main
@@ -26,7 +26,7 @@ from sipbench.configs.yaml_file import load
 from sipbench.errors import UserError, unknown
 from sipbench.safety import sizes
 
-KEPT = 64  # problems that are held at a time, and as many with a method put in
+KEPT = 64  # compositions that are held at a time, and as many with a method and a degradation put in
 _bases: dict[Any, Base] = {}
 
 
@@ -60,26 +60,29 @@ def compose(overrides: list[str], config: str = "config") -> Any:
 
 
 def _quickly(words: Sequence[str]) -> Any:
-    """The config from a problem that is kept; None where Hydra has to be asked."""
+    """The config from a composition that is kept; None where Hydra has to be asked."""
     choices, values = parted(words)
     if not any(Word.of(text).key == "method" for text in choices):
         choices = (*choices, f"method={_own_method()}")
-    method, rest = method_of(choices)
-    node = method_node(method) if method and not any(Word.of(text).key.startswith("hydra") for text in rest) else None
-    return _with_method(rest, node).changed(values) if node else None
+    named, _ = put_in(choices)
+    nodes = {group: node for group, name in named.items() if (node := node_of(group, name))}
+    rest = tuple(text for text in choices if Word.of(text).key not in nodes)
+    if "method" not in nodes or any(Word.of(text).key.startswith("hydra") for text in rest):
+        return None
+    return _with_parts(rest, nodes).changed(values)
 
 
-def _with_method(words: tuple[str, ...], node: Plain) -> Base:
-    """A problem with a method put in, kept as long as neither changes."""
+def _with_parts(words: tuple[str, ...], nodes: Mapping[str, Plain]) -> Base:
+    """A composition with a method and a degradation put in, kept as long as none of them changes."""
     stamp = _stamp()
-    key = (words, stamp, repr(node))
+    key = (words, stamp, repr(nodes))
     if key not in _bases:
-        room(_bases, KEPT)[key] = _problem(words, stamp).with_method(node)
+        room(_bases, KEPT)[key] = _composed(words, stamp).with_parts(nodes)
     return _bases[key]
 
 
 @lru_cache(KEPT)
-def _problem(words: tuple[str, ...], stamp: int) -> Base:
+def _composed(words: tuple[str, ...], stamp: int) -> Base:
     """What these choices compose to, while the files are what they were."""
     return Base(by_hydra(words))
 

@@ -1,8 +1,8 @@
 """Configs of many lists of words, each as `compose` makes it, at a small part of the cost.
 
-Hydra composes what the choices say once (the problem; a method is then put into it), and the values are set afterwards,
-as Hydra itself does it. A value that no reference of the config can reach, such as a seed, is set in the plain data.
-Whatever this does not understand is left to `compose`.
+Hydra composes what the choices say once (a method and a degradation are then put in), and the values are set
+afterwards, as Hydra itself does it. A value that no reference of the config can reach, such as a seed, is set in the
+plain data. Whatever this does not understand is left to `compose`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sipbench.configs.base import Base, Plain, method_node, method_of, parted, room, value_of
+from sipbench.configs.base import Base, Plain, node_of, parted, put_in, room, value_of
 from sipbench.configs.by_hydra import resolvers
 from sipbench.configs.compose import compose
 from sipbench.configs.word import Word
@@ -43,10 +43,10 @@ class Composer:
     What it returns is shared: it is not to be changed.
     """
 
-    _problems: dict[Any, Base] = field(default_factory=dict)
+    _rests: dict[Any, Base] = field(default_factory=dict)
     _bases: dict[Any, Base] = field(default_factory=dict)
     _resolved: dict[Any, Plain] = field(default_factory=dict)
-    _methods: dict[str, Plain | None] = field(default_factory=dict)
+    _nodes: dict[tuple[str, str], Plain | None] = field(default_factory=dict)
 
     def plain(self, words: Sequence[str]) -> Plain:
         """The composed config of these words as plain data, everything resolved; mistakes as `compose` says them."""
@@ -72,26 +72,24 @@ class Composer:
         return found
 
     def _base(self, choices: tuple[str, ...]) -> Base:
-        """The choices composed: a method is put into its problem, where nothing else touches it."""
-        if choices in self._bases:
-            return self._bases[choices]
-        method, rest = method_of(choices)
-        node = self._method(method) if method else None
-        problem = self._problem(rest if node else choices)
-        base = problem.with_method(node) if node else problem
-        room(self._bases, KEPT)[choices] = base
-        return base
+        """The choices composed: a method and a degradation are put into the rest, where nothing else touches them."""
+        if choices not in self._bases:
+            named, _ = put_in(choices)
+            nodes = {group: node for group, name in named.items() if (node := self._node(group, name))}
+            rest = self._rest(tuple(text for text in choices if Word.of(text).key not in nodes))
+            room(self._bases, KEPT)[choices] = rest.with_parts(nodes) if nodes else rest
+        return self._bases[choices]
 
-    def _method(self, name: str) -> Plain | None:
-        """As `method_node`, read once."""
-        if name not in self._methods:
-            self._methods[name] = method_node(name)
-        return self._methods[name]
+    def _node(self, group: str, name: str) -> Plain | None:
+        """As `node_of`, read once."""
+        if (group, name) not in self._nodes:
+            self._nodes[group, name] = node_of(group, name)
+        return self._nodes[group, name]
 
-    def _problem(self, words: tuple[str, ...]) -> Base:
-        if words not in self._problems:
-            room(self._problems, KEPT)[words] = Base(compose(list(words)))
-        return self._problems[words]
+    def _rest(self, words: tuple[str, ...]) -> Base:
+        if words not in self._rests:
+            room(self._rests, KEPT)[words] = Base(compose(list(words)))
+        return self._rests[words]
 
 
 def _put(node: Plain, parts: Sequence[str], value: Any) -> Plain:
