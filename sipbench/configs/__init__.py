@@ -8,19 +8,21 @@ build      what a `_target_` names      code_hash  the code behind it         si
 Nothing here imports torch, so that listing and help answer at once.
 """
 
-from sipbench.configs.base import exchanged
+from sipbench.configs.base import Base, Filled, plain
 from sipbench.configs.build import META, assembled, build, built, locate, typed
 from sipbench.configs.by_hydra import hydra_ready, resolvers
 from sipbench.configs.code_hash import code_hash, mentions, without_place
 from sipbench.configs.compose import compose
-from sipbench.configs.composer import Composer, plain
+from sipbench.configs.composer import Composer
 from sipbench.configs.find import absent, find, folders, is_file_target, names, path_of, plug_in, plugin_folders, root
 from sipbench.configs.overrides import Overrides
 from sipbench.configs.read import read
 
 __all__ = [
     "META",
+    "Base",
     "Composer",
+    "Filled",
     "Overrides",
     "absent",
     "assembled",
@@ -28,7 +30,6 @@ __all__ = [
     "built",
     "code_hash",
     "compose",
-    "exchanged",
     "find",
     "folders",
     "hydra_ready",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from sipbench.configs.by_hydra import resolvers
 from sipbench.configs.find import find, folders, is_file_target
 from sipbench.configs.quoting import quoted
 from sipbench.configs.read import read
 from sipbench.configs.word import Word
+from sipbench.errors import UserError
 
 Plain = dict[str, Any]
 KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
@@ -35,11 +36,28 @@ def exchanged(cfg: Any, **parts: Any) -> Any:
     return cfg
 
 
-@dataclass
+def plain(cfg: Any) -> Plain:
+    """A composed config as plain data, everything resolved."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    resolvers()
+    try:
+        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # pyright: ignore
+    except OmegaConfBaseException as error:
+        raise UserError(" ".join(str(error).split())) from error
+
+
 class Base:
     """A composed config whose references are still open."""
 
-    cfg: Any
+    def __init__(self, cfg: Any = None) -> None:
+        self._cfg = cfg
+        self._resolved: dict[tuple[str, ...], Plain] = {}
+
+    @cached_property
+    def cfg(self) -> Any:
+        return self._cfg
 
     @cached_property
     def raw(self) -> Plain:
@@ -47,11 +65,14 @@ class Base:
 
         return OmegaConf.to_container(self.cfg, resolve=False)  # pyright: ignore
 
-    def with_parts(self, nodes: Mapping[str, Plain]) -> Base:
-        """With another method or degradation in the place of its own."""
-        base = Base(exchanged(self.cfg, **nodes))
-        base.__dict__["raw"] = {**self.raw, **nodes}
-        return base
+    def resolved(self, *texts: str) -> Plain:
+        """With these words put in, as plain data, everything resolved. It is kept, and not to be changed."""
+        if texts not in self._resolved:
+            room(self._resolved, KEPT)[texts] = self._resolve(*texts)
+        return self._resolved[texts]
+
+    def _resolve(self, *texts: str) -> Plain:
+        return plain(self.changed(texts) if texts else self.cfg)
 
     @cached_property
     def references(self) -> list[str]:
@@ -86,14 +107,43 @@ class Base:
         return cfg
 
 
-def put_in(choices: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The method and the degradation that are chosen, where no other word touches them, and the other choices."""
+class Filled(Base):
+    """Another, with a method or a degradation of its own: the whole is only put together when it is asked for."""
+
+    def __init__(self, rest: Base, nodes: Mapping[str, Plain]) -> None:
+        super().__init__()
+        self._rest, self._nodes = rest, nodes
+
+    @cached_property
+    def cfg(self) -> Any:
+        return exchanged(self._rest.cfg, **self._nodes)
+
+    @cached_property
+    def raw(self) -> Plain:
+        return {**self._rest.raw, **self._nodes}
+
+    def _resolve(self, *texts: str) -> Plain:
+        """A part that refers to nothing, and that nothing refers to, is laid into what is resolved without it."""
+        touched = {Word.of(text).key.split(".")[0] for text in texts}
+        alone = {n: node for n, node in self._nodes.items() if n not in touched and self._stands_alone(n, node)}
+        if not alone:
+            return super()._resolve(*texts)
+        others = {name: node for name, node in self._nodes.items() if name not in alone}
+        return {**(Filled(self._rest, others) if others else self._rest).resolved(*texts), **alone}
+
+    def _stands_alone(self, name: str, node: Plain) -> bool:
+        seen = self.dark or name in self.named or name not in self._rest.raw
+        return not seen and not any("${" in text or text == "???" for text in _texts(node))
+
+
+def put_in(choices: Sequence[str]) -> dict[str, str]:
+    """The method and the degradation that are chosen, where no other word touches them."""
     named = {}
     for group in PUT_IN:
         own = [word for word in map(Word.of, choices) if word.key.startswith(group)]
         if [(word.mark, word.key) for word in own] == [("", group)]:
             named[group] = own[0].plain
-    return named, tuple(text for text in choices if Word.of(text).key not in named)
+    return named
 
 
 def node_of(group: str, name: str) -> Plain | None:

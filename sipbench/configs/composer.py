@@ -11,25 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sipbench.configs.base import Base, Plain, node_of, parted, put_in, room, value_of
-from sipbench.configs.by_hydra import resolvers
+from sipbench.configs.base import Base, Filled, Plain, node_of, parted, plain, put_in, room, value_of
 from sipbench.configs.compose import compose
 from sipbench.configs.word import Word
 from sipbench.errors import UserError
 
 KEPT = 4096  # configs that are held at a time
-
-
-def plain(cfg: Any) -> Plain:
-    """A composed config as plain data, everything resolved."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    resolvers()
-    try:
-        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # pyright: ignore
-    except OmegaConfBaseException as error:
-        raise UserError(" ".join(str(error).split())) from error
 
 
 @dataclass
@@ -43,9 +30,7 @@ class Composer:
     What it returns is shared: it is not to be changed.
     """
 
-    _rests: dict[Any, Base] = field(default_factory=dict)
     _bases: dict[Any, Base] = field(default_factory=dict)
-    _resolved: dict[Any, Plain] = field(default_factory=dict)
     _nodes: dict[tuple[str, str], Plain | None] = field(default_factory=dict)
 
     def plain(self, words: Sequence[str]) -> Plain:
@@ -62,10 +47,7 @@ class Composer:
         choices, values = parted(words)
         base = self._base(choices)
         bound = [text for text in values if base.reaches(text)]
-        key = (*choices, None, *bound)
-        if key not in self._resolved:
-            room(self._resolved, KEPT)[key] = plain(base.changed(bound) if bound else base.cfg)
-        found = self._resolved[key]
+        found = base.resolved(*bound)
         for text in values:
             if text not in bound:
                 found = _put(found, Word.of(text).key.split("."), value_of(text))
@@ -74,22 +56,21 @@ class Composer:
     def _base(self, choices: tuple[str, ...]) -> Base:
         """The choices composed: a method and a degradation are put into the rest, where nothing else touches them."""
         if choices not in self._bases:
-            named, _ = put_in(choices)
-            nodes = {group: node for group, name in named.items() if (node := self._node(group, name))}
-            rest = self._rest(tuple(text for text in choices if Word.of(text).key not in nodes))
-            room(self._bases, KEPT)[choices] = rest.with_parts(nodes) if nodes else rest
+            room(self._bases, KEPT)[choices] = self._filled(choices) or Base(compose(list(choices)))
         return self._bases[choices]
+
+    def _filled(self, choices: tuple[str, ...]) -> Base | None:
+        for group, name in put_in(choices).items():
+            if node := self._node(group, name):
+                rest = tuple(text for text in choices if Word.of(text).key != group)
+                return Filled(self._base(rest), {group: node})
+        return None
 
     def _node(self, group: str, name: str) -> Plain | None:
         """As `node_of`, read once."""
         if (group, name) not in self._nodes:
             self._nodes[group, name] = node_of(group, name)
         return self._nodes[group, name]
-
-    def _rest(self, words: tuple[str, ...]) -> Base:
-        if words not in self._rests:
-            room(self._rests, KEPT)[words] = Base(compose(list(words)))
-        return self._rests[words]
 
 
 def _put(node: Plain, parts: Sequence[str], value: Any) -> Plain:

@@ -24,13 +24,14 @@ from sipbench.priors.latent import LatentPrior
 
 
 @cache
-def _surroundings(size: int) -> Any:
+def _surroundings(size: int) -> configs.Base:
     """A config whose method and degradation are still to be put in. Composing takes longer than many a check."""
-    return configs.compose(["dataset=faces", f"size={size}", "split=validation", "prior=none", "metrics=[psnr]"])
+    words = ["dataset=faces", f"size={size}", "split=validation", "prior=none", "metrics=[psnr]"]
+    return configs.Base(configs.compose(words))
 
 
 def small_cell(method: dict[str, Any], degradation: dict[str, Any], size: int) -> Cell:
-    return Cell.of(configs.exchanged(_surroundings(size), method=method, degradation=degradation), [])
+    return Cell.of(configs.Filled(_surroundings(size), {"method": method, "degradation": degradation}).resolved(), [])
 
 
 def prior_for(cell: Cell) -> Counted | None:

@@ -52,7 +52,9 @@ def guarded(
 def seed_globals(seed: int) -> None:
     """Set every global generator to what no solver would set it, to see whether one listens to it."""
     seed += 918_273
-    torch.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a millisecond where there is no other device
     random.seed(seed)
     np.random.seed(seed)
 
