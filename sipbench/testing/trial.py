@@ -22,6 +22,7 @@ from sipbench.bench.run import Bench
 from sipbench.bench.watch import counting
 from sipbench.degradation import Degradation, small
 from sipbench.errors import UserError
+from sipbench.operators.base import LinearOperator
 from sipbench.problem import Estimate, Problem
 from sipbench.testing import surroundings
 from sipbench.testing.stand_ins import prior_for, priors_of_theta, remembering, small_cell, unsized, untrained
@@ -113,7 +114,11 @@ class Trial:
         return f"{self.bench.cell.degradation['name']}: two images of {x}, each measured as {y}"
 
     def pose(self, images: list[int]) -> Problem:
-        return self.bench.pose(images)
+        """The problem of these images; what its map works out but once is there for all runs."""
+        problem = self.bench.pose(images)
+        if isinstance(problem.f, LinearOperator):
+            problem.f.svd()
+        return problem
 
     @cached_property
     def problem(self) -> Problem:
