@@ -112,8 +112,16 @@ def settings_sha256(path: Path) -> str:
 
 @cache
 def _settings_sha256(folder: Path, files: tuple[tuple[Path, sizes.Stamp], ...]) -> str:
-    texts = [f"{p.relative_to(folder)}\n{p.read_text(encoding='utf-8')}" for p, _ in files]
+    texts = [f"{p.relative_to(folder)}\n{_text(p)}" for p, _ in files]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def _text(path: Path) -> str:
+    try:
+        sizes.regular(path)
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
 
 
 def load_state(path: Path) -> dict[str, Any]:
