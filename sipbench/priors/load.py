@@ -119,7 +119,10 @@ def _network(folder: Path, kind: str) -> Any:
 
     if kind not in KINDS:
         raise UserError(f"{folder / 'config.json'}: {kind} is not known here: it can be {', '.join(KINDS)}")
-    state = checkpoints.load_state(checkpoints.weight_file(folder))
+    file, read = checkpoints.weight_file(folder), checkpoints.WEIGHTS[0]
+    if file.name != read:
+        raise UserError(f"{folder} has no {read}, which diffusers reads: rename its {file.name} to that")
+    state = checkpoints.load_state(file)
     _in_proportion(getattr(diffusers, kind), folder, sum(tensor.numel() for tensor in state.values()))
     del state
     with warnings.catch_warnings():

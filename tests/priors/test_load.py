@@ -48,6 +48,26 @@ def test_a_network_that_is_no_model_of_images_alone_is_refused_as_it_is_loaded(t
     assert said in refused(folders.save(tmp_path / "other", network()))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "model.safetensors",
+            "has no diffusion_pytorch_model.safetensors, which diffusers reads: rename its model.safetensors",
+        ),
+        (
+            "diffusion_pytorch_model.fp16.safetensors",
+            "fp16.safetensors is not read: weights are diffusion_pytorch_model",
+        ),
+        ("diffusion_pytorch_model.bin", "model.bin is not read: weights are diffusion_pytorch_model.safetensors"),
+    ],
+)
+def test_weights_under_another_name_are_named(tmp_path, capfd, name, said):
+    folder = folders.save(tmp_path / "other", folders.unet())
+    (folder / "diffusion_pytorch_model.safetensors").rename(folder / name)
+    assert said in refused(folder) and not capfd.readouterr().err
+
+
 def test_codes_that_are_not_those_of_the_autoencoder_are_refused(tmp_path):
     codec = folders.seeded(AutoencoderKL, latent_channels=4, **CODEC)
     folder = folders.save_pipeline(tmp_path / "pipe", folders.unet(8), codec, "vae")
