@@ -32,7 +32,7 @@ def main(words: list[str]) -> int:
     """Draw, and say where."""
     out, cell_words = Overrides(words).take("out")
     named, note = cell_words.keys, ""
-    place = None if out is None else outlet(out)
+    place = None if out is None else outlet(out, ending=".png")
     if "method" in named:
         from sipbench.report.stored import file_name, show
 

@@ -72,6 +72,18 @@ def test_where_a_file_is_to_go_is_looked_at_first(capsys, there, monkeypatch, ou
 
 
 @pytest.mark.parametrize(
+    ("words", "out", "said"),
+    [
+        (["show", "degradation=denoise", "size=32"], "empty/x.JPG", ".png is what is written: out=empty/x.png"),
+        (["report", "symmetry"], "x.pdf", ".html is what is written: out=x.html"),
+    ],
+)
+def test_a_file_is_not_named_for_what_it_is_not(capsys, there, words, out, said):
+    code, _, lines = say(capsys, *words, f"out={out}")
+    assert code == 2 and len(lines) == 1 and said in lines[0] and not (there / out).exists()
+
+
+@pytest.mark.parametrize(
     "words",
     [["measure", "degradation=denoise", "size=32"], ["export", "method=pinv", "size=32"], ["leaderboard", "results"]],
     ids=lambda words: words[0],
