@@ -104,6 +104,7 @@ def _dispatch(words: list[str]) -> int:
     command, rest = ("sweep", words) if _is_option(words[0]) else (words[0], words[1:])
     if command != "sweep" and command not in COMMANDS:
         raise unknown("command", command, COMMANDS)
+    _somewhere()
     module = import_module(f"sipbench.cli.{command.replace('-', '_')}")
     if any(word in ASKS for word in rest):
         print(module.HELP, end="")
@@ -148,6 +149,14 @@ def _named(words: list[str]) -> None:
     for name in ENVIRONMENT:
         if os.environ.get(name) == "":
             raise UserError(f"{name} names nothing: say which folder, or unset {name}")
+
+
+def _somewhere() -> None:
+    """Refuse to work in a folder that was removed: torch itself ends the process there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UserError("the folder that this runs in was removed: go to another one, cd ~") from error
 
 
 def _is_option(word: str) -> bool:

@@ -102,6 +102,16 @@ def test_a_folder_that_may_not_be_written_to_is_said(capsys, there):
     assert code == 2 and "empty may not be written to" in lines[0]
 
 
+def test_a_folder_that_was_removed_is_said(capsys, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for words in (["method=pinv"], ["new", "method", "mine"]):
+        code, _, lines = say(capsys, *words)
+        assert code == 2 and len(lines) == 1 and "the folder that this runs in was removed" in lines[0]
+    assert say(capsys, "--help")[0] == 0
+
+
 def test_a_page_of_nothing_is_not_written(capsys, there, monkeypatch):
     import sipbench.tables.page
     from sipbench.report.page.model import Page
