@@ -63,6 +63,9 @@ COMMANDS = (
 PLACES = ("results=", "data=", "weights=", "into=")
 ENVIRONMENT = ("SIPBENCH_RESULTS", "SIPBENCH_DATA", "SIPBENCH_WEIGHTS")
 FULL = "nothing more can be written"
+MEMORY = (
+    "this asks for more memory than there is: a smaller size= or batch_size=, or a smaller number of what was typed"
+)
 ASKS = ("-h", "--help")
 
 
@@ -85,6 +88,13 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except (RuntimeError, MemoryError) as error:
+        from sipbench.device import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        print(f"sipbench: {MEMORY}", file=sys.stderr)
+        return 2
     except OSError as error:  # of a place that was named: too long, not to be read, gone meanwhile
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

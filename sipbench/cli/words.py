@@ -48,6 +48,8 @@ def outlet(out: str, *, folder: bool = False, ending: str = "") -> Path:
             why = f"{place} may not be written to"
         if not why and not folder and path.is_dir():
             why = "it is a folder: name a file in it"
+        if not why and not folder and path.exists() and not path.is_file():
+            why = "it is no regular file, and is left as it is: name another"
         if not why and ending and not ending.startswith(path.suffix.lower()):
             why = f"{ending} is what is written: out={path.with_suffix(ending)}"
     except OSError as error:

@@ -102,6 +102,26 @@ def test_a_folder_that_may_not_be_written_to_is_said(capsys, there):
     assert code == 2 and "empty may not be written to" in lines[0]
 
 
+def test_a_device_is_not_written_over(capsys, there):
+    """Whoever may write everywhere had a picture in the place of /dev/null."""
+    os.mkfifo(there / "pipe")
+    code, _, lines = say(capsys, "show", "degradation=denoise", "size=32", "out=pipe")
+    assert code == 2 and len(lines) == 1 and "no regular file, and is left as it is" in lines[0]
+    assert (there / "pipe").is_fifo()
+
+
+def test_a_picture_of_too_many_images_is_refused(capsys, there):
+    words = ["show", "degradation=denoise", "dataset=kernels", "size=16", "images=101"]
+    code, _, lines = say(capsys, *words)
+    assert code == 2 and len(lines) == 1 and "101 images are too many for one picture: images=100" in lines[0]
+
+
+def test_more_memory_than_there_is_is_said(capsys, there):
+    words = ["degradation=blind_gaussian", "degradation.operator.size=8", "degradation.operator.sigma=1e16"]
+    code, _, lines = say(capsys, "show", *words, "size=32")
+    assert code == 2 and len(lines) == 1 and "more memory than there is" in lines[0]
+
+
 def test_a_folder_that_was_removed_is_said(capsys, tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
