@@ -87,7 +87,12 @@ def solve(
         bench = _posed(problem, method, words, options) if posed else _by_hand(problem, method, words, options)
         validate.taken([bench.cell.method], path)
     public = {k: problem.setting.get(k, YOURS) for k in ("dataset", "degradation")}  # not how to pose it again
-    return bench.solve(replace(problem, prior=bench.prior, setting=public), None).estimate
+    try:
+        return bench.solve(replace(problem, prior=bench.prior, setting=public), None).estimate
+    except RuntimeError as error:
+        if said := _other_channels(bench.cell, problem.shape[1]):
+            raise NotApplicable(said) from error
+        raise
 
 
 def score(
@@ -153,6 +158,16 @@ def _by_hand(problem: Problem, method: str, words: list[str], options: dict[str,
         own, wanted = tuple(problem.prior.image_shape), tuple(problem.shape[1:])
         raise NotApplicable(f"the prior of this problem is for images {own}, not {wanted}")
     return replace(bench, prior=problem.prior)
+
+
+def _other_channels(cell: Cell, channels: int) -> str:
+    """That a network of a method is for images of other channels than these, where one is."""
+    for name, node in (cell.method.get("networks") or {}).items():
+        own = node.get("channels", channels)
+        if own != channels:
+            why = f"its network {name} is for images of {own} channels, and these have {channels}"
+            return f"{cell.method['name']} cannot do this: {why}"
+    return ""
 
 
 @contextmanager

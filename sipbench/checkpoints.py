@@ -33,7 +33,8 @@ def find(name: str, weights: str | Path, how: str = "") -> Path:
         if any((place / file).is_file() for file in (*WEIGHTS, *(f"unet/{w}" for w in WEIGHTS))):
             return place
     looked = ", ".join(str(p) for p in places(name, weights)[:3])
-    raise UserError(f"missing checkpoint {name!r}. Looked in: {looked}, and the hub cache. {_how(name, how)}")
+    how = _other(places(name, weights)) or _how(name, how)
+    raise UserError(f"missing checkpoint {name!r}. Looked in: {looked}, and the hub cache. {how}")
 
 
 def alike(name: str, part: str, weights: str | Path) -> list[str]:
@@ -112,8 +113,16 @@ def settings_sha256(path: Path) -> str:
 
 @cache
 def _settings_sha256(folder: Path, files: tuple[tuple[Path, sizes.Stamp], ...]) -> str:
-    texts = [f"{p.relative_to(folder)}\n{p.read_text(encoding='utf-8')}" for p, _ in files]
+    texts = [f"{p.relative_to(folder)}\n{_text(p)}" for p, _ in files]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def _text(path: Path) -> str:
+    try:
+        sizes.regular(path)
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -175,6 +184,15 @@ def _how(name: str, how: str) -> str:
     if how:
         return f"To get it: {how}"
     return f"To get it: hf download {name}" if name.count("/") == 1 else "Name a folder that holds it."
+
+
+def _other(folders: list[Path]) -> str:
+    """What lies in the place of weights, in a folder that is a checkpoint otherwise."""
+    inside = [own for place in folders for own in (place / "unet", place) if (own / "config.json").is_file()]
+    other = next(
+        (file for own in inside for kind in ("safetensors", "bin") for file in sorted(own.glob(f"*.{kind}"))), None
+    )
+    return f"{other} is not read: weights are {WEIGHTS[0]}, in single or half precision" if other else ""
 
 
 def _hub_snapshots(name: str) -> list[Path]:

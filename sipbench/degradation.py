@@ -14,6 +14,7 @@ from sipbench import configs
 from sipbench.errors import UserError, unknown
 from sipbench.noise import Noise
 from sipbench.operators.base import BlindOperator, LinearOperator, Operator
+from sipbench.operators.phase import PhaseRetrieval
 from sipbench.operators.unknowns import CHANNELS, UNKNOWNS
 from sipbench.problem import Rng
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from sipbench.datasets import Dataset
 
 Theta = Mapping[str, Tensor]
+ELSE = "noise=gaussian noise.sigma=0.01 puts another noise in their place"
+MAGNITUDES = f"this f gives magnitudes: degradation.operator.measure=intensity, or {ELSE}"
+NEGATIVE = f"this f gives negative values: {ELSE}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,10 @@ class Degradation:
 
     def build(self, shape: tuple[int, ...], rng: Rng) -> Operator:
         """f for these images, from the streams that define the problem."""
-        return self.operator(shape, rng.child("operator").portable)
+        f = self.operator(shape, rng.child("operator").portable)
+        if getattr(self.noise, "counts", False) and isinstance(f, PhaseRetrieval) and not f.intensity:
+            raise UserError(f"photons are counted of intensities, and {MAGNITUDES}")
+        return f
 
     def theta(self, f: Operator, rng: Rng) -> Theta | None:
         """The truth that a blind f leaves open, from the same streams; None where nothing is left open."""
@@ -114,6 +121,8 @@ class Degradation:
 
     def _observe(self, f: Operator, x: Tensor, theta: Theta | None, rng: Rng) -> Tensor:
         y = self._clean(f, x, theta)
+        if getattr(self.noise, "counts", False) and y.min() < -1e-6 * y.max().abs():
+            raise UserError(f"photons are counted of intensities, and {NEGATIVE}")
         noisy = self.noise(y, rng.child("noise").portable)
         if self.noise_on_invalid or f.valid is None:
             return noisy

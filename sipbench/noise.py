@@ -43,6 +43,7 @@ class Model:
     """What the models share: their level follows from their moments. Rounding to 8 bits is left out of these."""
 
     pointwise: ClassVar[bool] = True  # whether an entry of y depends on the same entry of the clean measurement alone
+    counts: ClassVar[bool] = False  # whether it counts photons: the clean measurement is then an intensity
 
     @property
     def sigma(self) -> float | None:
@@ -226,6 +227,7 @@ class Photons(Model):
     """y = Poisson(g I) / g with g = photons / sum(I) for each image: a diffraction pattern of so many counts."""
 
     photons: float
+    counts = True
 
     def __post_init__(self) -> None:
         _settle(self, "photons")
@@ -279,6 +281,10 @@ class Compound(Model):
     @property
     def pointwise(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return all(getattr(noise, "pointwise", False) for noise in self.noises)
+
+    @property
+    def counts(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return any(getattr(noise, "counts", False) for noise in self.noises)
 
     def moments(self, clean: Tensor) -> Moments:
         """Through each model in turn, mean - s and mean + s standing for what enters it: exact for noise not clipped.

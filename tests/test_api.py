@@ -15,8 +15,8 @@ from sipbench.priors.gaussian import IsotropicGaussian
 from sipbench.problem import Problem, Rng
 
 
-def by_hand(sigma=0.05, size=16):
-    rng, shape = Rng.of(0, "by hand", [0, 1]), (2, 3, size, size)
+def by_hand(sigma=0.05, size=16, channels=3):
+    rng, shape = Rng.of(0, "by hand", [0, 1]), (2, channels, size, size)
     x = torch.linspace(-0.5, 0.5, size).expand(shape).clone()
     x[..., 4:9, 4:9] += 0.4
     f = Inpainting(shape, rng.child("operator").portable)
@@ -55,6 +55,15 @@ def test_a_prior_of_other_images_is_refused(method):
             sipbench.solve(replace(problem, prior=IsotropicGaussian(own)), method=method, steps=3)
     fits = sipbench.solve(replace(problem, prior=IsotropicGaussian((3, 16, 16))), method=method, steps=3)
     assert fits.x.shape == problem.shape
+
+
+@pytest.mark.parametrize("method", ["unet", "admm_drunet"])
+def test_a_network_for_other_channels_is_said(method):
+    """torch said that groups=1 and that a weight has a size."""
+    problem, _ = by_hand(channels=1)
+    words = ["degradation=inpaint70", "size=64"]
+    with pytest.raises(NotApplicable, match=f"{method} .* net is for images of 3 channels, and these have 1"):
+        sipbench.solve(problem, method=method, trained_on="faces", overrides=words)
 
 
 def test_metrics_may_be_named():

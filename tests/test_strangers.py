@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import signal
 import struct
 import zipfile
 import zlib
@@ -110,6 +112,40 @@ def test_matlab_is_read_as_scipy_reads_it_and_lies_are_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(struct.pack("<II", 4, 4), struct.pack("<II", 2**30, 2**30)))
     with pytest.raises(BadImage, match="too much for this machine"):
         variable(Place(path, "x"))
+
+
+@pytest.fixture
+def waits(tmp_path):
+    """A pipe under any name: whoever opens it waits for ever, and here for two seconds."""
+
+    def late(*_):
+        raise TimeoutError("it waits for a pipe")
+
+    def make(name):
+        os.mkfifo(tmp_path / name)
+        return tmp_path / name
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, 2)
+    yield make
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("words", [["method={pipe}:solve"], ["compare", "{pipe}", "{pipe}"]])
+def test_a_pipe_is_no_file(waits, capsys, words):
+    """Of a solver, and a picture: whoever typed one waited for ever."""
+    pipe = waits("mine.py")
+    assert main([word.format(pipe=pipe) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"{pipe}" in said and "it is no regular file" in said
+
+
+def test_nor_is_one_among_the_settings_of_a_checkpoint(waits, tmp_path):
+    (tmp_path / "model.safetensors").touch()
+    waits("extra.json")
+    with pytest.raises(UserError, match=r"cannot read .*extra.json: it is no regular file"):
+        checkpoints.settings_sha256(tmp_path / "model.safetensors")
 
 
 def test_names_lead_to_no_other_folder(cell, tmp_path, capsys):

@@ -193,7 +193,15 @@ class Cell:
             configs.typed(target, configs.built(self.options))
         except ValueError as error:
             raise UserError(f"{self.method['name']}: {error}") from error
+        self._within_limits()
         return target
+
+    def _within_limits(self) -> None:
+        """Refuse a number that its method says it cannot work with."""
+        for name, (least, most) in (self.method.get("limits") or {}).items():
+            value = self.options.get(name)
+            if isinstance(value, (int, float)) and not least <= value <= most:
+                raise UserError(f"{self.method['name']}: {name} lies between {least:g} and {most:g}, not at {value:g}")
 
     @cached_property
     def dataset(self) -> Any:

@@ -12,6 +12,10 @@ from sipbench import checkpoints, configs
 from sipbench.bench.cell import Cell
 from sipbench.bench.lesson import architecture
 from sipbench.bench.watch import Counted
+from sipbench.errors import UserError
+
+PARTS = ("kind", "shape", "image_shape", "denoise", "scales", "times", "decode")  # what a prior has at least
+KNOWN = "let it make a sipbench.priors.Prior, or choose one of sipbench list priors with prior=NAME"
 
 
 def load_prior(cell: Cell, device: torch.device) -> Any:
@@ -45,7 +49,10 @@ def _ready(cell: Cell, node: dict[str, Any], device: torch.device, part: str = "
 def _prior(node: str, content: tuple[tuple[str, str], ...], device: torch.device) -> Any:
     """The prior of a node, by the hashes of its weights and of their settings too."""
     own = json.loads(node)
-    return configs.build(own, device=device) if "path" in own else configs.build(own)
+    made = configs.build(own, device=device) if "path" in own else configs.build(own)
+    if any(not hasattr(made, part) for part in PARTS):
+        raise UserError(f"{own['_target_']} makes a {type(made).__name__}, and no prior: {KNOWN}")
+    return made
 
 
 def forget() -> None:

@@ -63,6 +63,9 @@ COMMANDS = (
 PLACES = ("results=", "data=", "weights=", "into=")
 ENVIRONMENT = ("SIPBENCH_RESULTS", "SIPBENCH_DATA", "SIPBENCH_WEIGHTS")
 FULL = "nothing more can be written"
+MEMORY = (
+    "this asks for more memory than there is: a smaller size= or batch_size=, or a smaller number of what was typed"
+)
 ASKS = ("-h", "--help")
 
 
@@ -85,6 +88,13 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except (RuntimeError, MemoryError) as error:
+        from sipbench.device import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        print(f"sipbench: {MEMORY}", file=sys.stderr)
+        return 2
     except OSError as error:  # of a place that was named: too long, not to be read, gone meanwhile
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -104,6 +114,7 @@ def _dispatch(words: list[str]) -> int:
     command, rest = ("sweep", words) if _is_option(words[0]) else (words[0], words[1:])
     if command != "sweep" and command not in COMMANDS:
         raise unknown("command", command, COMMANDS)
+    _somewhere()
     module = import_module(f"sipbench.cli.{command.replace('-', '_')}")
     if any(word in ASKS for word in rest):
         print(module.HELP, end="")
@@ -148,6 +159,14 @@ def _named(words: list[str]) -> None:
     for name in ENVIRONMENT:
         if os.environ.get(name) == "":
             raise UserError(f"{name} names nothing: say which folder, or unset {name}")
+
+
+def _somewhere() -> None:
+    """Refuse to work in a folder that was removed: torch itself ends the process there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UserError("the folder that this runs in was removed: go to another one, cd ~") from error
 
 
 def _is_option(word: str) -> bool:

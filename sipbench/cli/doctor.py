@@ -30,6 +30,7 @@ WIDTH = 160  # of a line on the page
 def main(words: list[str]) -> int:
     """Print the page, or all that there is to say; of tables only that."""
     from sipbench import tables
+    from sipbench.bench import validate
 
     asked = [word for word in words if "=" not in word and word != "--all"]
     for word in asked:
@@ -42,6 +43,7 @@ def main(words: list[str]) -> int:
         _print("tables", _tables(asked, typed))
         return 0
     cfg = typed.compose()
+    validate.shared(configs.plain(cfg))
     sections: dict[str, Callable[[], list[Finding]]] = {
         "datasets": lambda: findings("dataset", cfg),
         "priors": lambda: findings("prior", cfg),

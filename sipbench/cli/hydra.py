@@ -80,6 +80,14 @@ def command(argv: list[str], folder: Path | None = None) -> None:
             raise UserError(f"{where}: {error.strerror or error}. Choose another folder with results=...") from error
 
 
+def show(argv: list[str]) -> None:
+    """What Hydra shows of itself or of a config; what it cannot show is one line."""
+    try:
+        command(argv)
+    except ValueError as error:
+        raise UserError(f"Hydra: {sizes.reason(error)}") from error
+
+
 @contextmanager
 def _composed_already() -> Iterator[None]:
     """Before its first job Hydra composes every job to find mistakes; of ten thousand, that takes a quarter of an hour.

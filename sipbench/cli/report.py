@@ -45,7 +45,7 @@ def main(words: list[str]) -> int:
         size = 0.0
     if not 0 < size < float("inf"):
         raise UserError(f"limit is a number of MiB above 0, not {limit!r}")
-    path = outlet(out)
+    path = outlet(out, ending=".html")
     from sipbench.report.page import save
     from sipbench.tables.page import page
 

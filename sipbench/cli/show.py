@@ -32,18 +32,19 @@ def main(words: list[str]) -> int:
     """Draw, and say where."""
     out, cell_words = Overrides(words).take("out")
     named, note = cell_words.keys, ""
-    place = None if out is None else outlet(out)
+    place, word = (None, "results") if out is None else (outlet(out, ending=".png"), "out")
     if "method" in named:
         from sipbench.report.stored import file_name, show
 
         cell, first = cell_of(cell_words), None if "images" in named else 2
-        path = show(cell, place or Path(cell.results, f"show-{file_name(cell)}.png"), first)
+        path = show(cell, place or Path(cell.results, f"show-{file_name(cell)}.png"), first, word)
         note = _changed(cell)
     else:
         from sipbench.report.show import show as show_problem
 
         cell = problem_of(cell_words if "images" in named else cell_words + ["images=2"])
-        path = show_problem(cell, place or Path(cell.results, f"show-{file_word('-'.join(cell.names[:2]))}.png"))
+        own = Path(cell.results, f"show-{file_word('-'.join(cell.names[:2]))}.png")
+        path = show_problem(cell, place or own, word)
     print(f"written: {path}")
     if note:
         print(note, file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from datetime import datetime
@@ -46,7 +47,8 @@ def main(argv: list[str]) -> int:
     words = list(args.overrides)
     _stays_inside(words)
     if args.cfg or args.info or args.hydra_help or args.shell_completion:
-        hydra_run.command(argv)
+        _one_at_a_time(args)
+        hydra_run.show(argv)
         return 0
     if args.multirun:
         return sweep(words)
@@ -216,6 +218,18 @@ def _flags(argv: list[str]) -> Any:
     if extra:
         raise UserError(f"unknown flag {extra[0]}: options are key=value, without dashes, such as size=64")
     return args
+
+
+def _one_at_a_time(args: Any) -> None:
+    """Refuse of what Hydra shows two things at once, and a completion without its shell."""
+    asked = [args.run, args.multirun, args.cfg, args.info, args.shell_completion]
+    if not args.hydra_help and sum(map(bool, asked)) > 1:
+        raise UserError("--cfg, --info and --shell-completion are asked one at a time, and of one cell: without -m")
+    named = [word.partition("=")[0] for word in args.overrides]
+    if args.shell_completion and sum(named.count(word) for word in ("install", "uninstall", "query")) != 1:
+        raise UserError("which shell? sipbench --shell-completion install=bash, and uninstall=bash to undo it")
+    if args.shell_completion and "query" in named and "COMP_LINE" not in os.environ:
+        raise UserError("query= is asked by a shell: sipbench --shell-completion install=bash says how it does")
 
 
 def _stays_inside(words: list[str]) -> None:

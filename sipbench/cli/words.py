@@ -32,8 +32,11 @@ def pairs(words: Iterable[str], usage: str) -> dict[str, Any]:
     return found
 
 
-def outlet(out: str, *, folder: bool = False) -> Path:
-    """Where `out=` says that a file is to go, or a folder to be; refused before any work where that cannot be."""
+def outlet(out: str, *, folder: bool = False, ending: str = "") -> Path:
+    """Where `out=` says that a file is to go, or a folder to be; refused before any work where that cannot be.
+
+    What is written is of the kind of `ending`, which a file may bear, or none.
+    """
     if not out:
         raise UserError(f"out= names nothing: say which {'folder' if folder else 'file'}")
     path = at_home(out)
@@ -45,6 +48,10 @@ def outlet(out: str, *, folder: bool = False) -> Path:
             why = f"{place} may not be written to"
         if not why and not folder and path.is_dir():
             why = "it is a folder: name a file in it"
+        if not why and not folder and path.exists() and not path.is_file():
+            why = "it is no regular file, and is left as it is: name another"
+        if not why and ending and not ending.startswith(path.suffix.lower()):
+            why = f"{ending} is what is written: out={path.with_suffix(ending)}"
     except OSError as error:
         why = str(error.strerror)
     if why:

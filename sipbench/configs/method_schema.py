@@ -150,6 +150,7 @@ class Method:
     prior: str = key("the kind of the dataset's prior that it is handed: flow or latent; else the dataset's own")
     paper: dict[str, Settings] = key("by degradation, what the paper or its public code sets")
     demo: dict[str, Settings] = key("by degradation, or for `all`, cheaper settings for the built-in demo")
+    limits: dict[str, list[float]] = key("by option, the least and the most that it can be; another value is refused")
     search: dict[str, Any] = key("by option, the values that `sipbench tune` tries; or by degradation, then by option")
     chosen: list[Chosen] = key("the searches that found settings under `demo`")
     needs: list[str] = key("what it cannot run without: see sipbench/bench/needs.py")
@@ -173,6 +174,11 @@ class Method:
         extra = {"precision": Literal["float32", "float64"]}
         if node.get("ensemble") is not None:
             check_options(target, {node["ensemble"]: None}, f"{where}: ensemble")
+        limits = node.get("limits") or {}
+        check_options(target, dict.fromkeys(limits), f"{where}: limits")
+        for name, ends in limits.items():
+            if len(ends) != 2 or not ends[0] <= ends[1]:
+                raise UserError(f"{where}: limits.{name} is the least and the most, as [0, 1], not {ends}")
         given = {**(whole.get("networks") or {}), **(whole.get("priors") or {})}
         for path, options in _settings(node, where):
             check_options(target, options, f"{where}: {path}", extra)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sipbench.configs.find import is_file_target
 from sipbench.errors import UserError
+from sipbench.safety import sizes
 
 Definition = ast.FunctionDef | ast.ClassDef | ast.expr
 FOLLOWED = 8  # imports that lead from a name to its definition
@@ -144,10 +145,12 @@ def parsed(path: Path) -> ast.Module:
 
 def _read(path: Path) -> bytes:
     try:
+        sizes.regular(path)
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise UserError(
-            f"no file {path} to read ({error.strerror}): a method of your own is named as path/to/file.py:function"
+            f"no file {path} to read ({why}): a method of your own is named as path/to/file.py:function"
         ) from error
 
 

@@ -88,6 +88,8 @@ def _bands_16(image: ImageFile.ImageFile, path: Path) -> list[Image.Image]:
         pixels = grey[..., None].repeat(3, axis=2)
     elif image.format == "PNG" and image.tile[0].args in ("RGB;16B", "RGBA;16B"):
         pixels = _colours_16(image, path)
+    elif image.format == "PNG" and image.tile[0].args == "LA;16B":
+        pixels = _grey_alpha_16(image)
     else:
         raise BadImage(f"{path}: cannot be read in its full depth: save it as a PNG of 16 bits, grey or RGB, or 8 bits")
     if pixels.shape[2] == 4:
@@ -101,6 +103,14 @@ def _colours_16(image: ImageFile.ImageFile, path: Path) -> np.ndarray:
         other.tile = [tile._replace(args=str(tile.args).replace("16B", "16L")) for tile in other.tile]
         high, low = (np.asarray(ImageOps.exif_transpose(i), dtype=np.float32) for i in (image, other))
     return 256 * high + low
+
+
+def _grey_alpha_16(image: ImageFile.ImageFile) -> np.ndarray:
+    """Grey three times, then alpha. Pillow keeps a byte of each, unless told that the four of a pixel are RGBA."""
+    image.tile = [tile._replace(args="RGBA") for tile in image.tile]
+    values = np.asarray(ImageOps.exif_transpose(image), dtype=np.float32)
+    grey, alpha = (256 * values[..., i] + values[..., i + 1] for i in (0, 2))
+    return np.stack([grey, grey, grey, alpha], axis=2)
 
 
 def _refuse_transparent(alpha: np.ndarray, opaque: int, path: Path) -> None:

@@ -52,11 +52,11 @@ class Autoencoder:
     decoder quantises it; the gradient goes straight through).
 
     Args:
-        scale: the factor c, `scaling_factor` in its config.
-        shift: the offset b, `shift_factor` in its config.
+        scale: the factor c, `scaling_factor` in its config; by `latents_std` one a channel, (1, C, 1, 1).
+        shift: the offset b, `shift_factor` in its config; by `latents_mean` one a channel.
     """
 
-    def __init__(self, network: Any, *, scale: float = 1.0, shift: float = 0.0) -> None:
+    def __init__(self, network: Any, *, scale: float | Tensor = 1.0, shift: float | Tensor = 0.0) -> None:
         self.network = network.requires_grad_(False).eval()
         self.scale, self.shift = scale, shift
         self._dtype: torch.dtype = next(network.parameters()).dtype
@@ -71,7 +71,14 @@ class Autoencoder:
     def encode(self, x: Tensor) -> Tensor:
         out = self.network.encode(x.to(self._dtype))
         code = out.latent_dist.mode() if hasattr(out, "latent_dist") else out.latents
-        return self.scale * (code.to(x.dtype) - self.shift)
+        scale, shift = self._units(x)
+        return scale * (code.to(x.dtype) - shift)
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.network.decode((z / self.scale + self.shift).to(self._dtype)).sample.to(z.dtype)
+        scale, shift = self._units(z)
+        return self.network.decode((z / scale + shift).to(self._dtype)).sample.to(z.dtype)
+
+    def _units(self, like: Tensor) -> tuple[float | Tensor, float | Tensor]:
+        """Factor and offset where this tensor is, and in its precision."""
+        scale, shift = (n.to(like) if isinstance(n, Tensor) else n for n in (self.scale, self.shift))
+        return scale, shift

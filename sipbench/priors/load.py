@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +72,14 @@ def diffusers_prior(
 def autoencoder(
     folder: Path, ready: Callable[[nn.Module], nn.Module], codes: tuple[int, ...] | None = None
 ) -> Autoencoder:
-    """The autoencoder in a folder, with the factor and the offset that its config states, else the usual ones.
+    """The autoencoder in a folder, with the factors and the offsets that its config states, else the usual ones.
 
     Args:
         codes: their shape (C, H, W); None takes the images to have the size that the config says.
     """
     config = _settings(folder / "config.json")
     kind = config.get("_class_name", "AutoencoderKL")
-    scale = config.get("scaling_factor") or (1.0 if kind == "VQModel" else 0.18215)
-    shift = config.get("shift_factor") or 0.0
-    if not all(isinstance(number, (int, float)) for number in (scale, shift)):
-        raise UserError(f"{folder / 'config.json'}: scaling_factor and shift_factor are numbers")
+    scale, shift = _units(folder / "config.json", config, kind)
     codec = Autoencoder(ready(_network(folder, kind)), scale=scale, shift=shift)
     if codes is not None:
         own = codec.network.config.get("vq_embed_dim") or codec.network.config.latent_channels
@@ -91,6 +88,36 @@ def autoencoder(
         _, h, w = codes
         codec.image_shape = (codec.image_shape[0], codec.factor * h, codec.factor * w)
     return codec
+
+
+def _units(file: Path, config: Mapping[str, Any], kind: str) -> tuple[Any, Any]:
+    """Factor and offset of the codes: one number, or by `latents_std` and `latents_mean`, where both are said, many.
+
+    As the pipelines of diffusers have it: z = scaling_factor (code - latents_mean) / latents_std.
+    """
+    scale = config.get("scaling_factor") or (1.0 if kind == "VQModel" else 0.18215)
+    shift = config.get("shift_factor") or 0.0
+    if not all(isinstance(number, (int, float)) for number in (scale, shift)):
+        raise UserError(f"{file}: scaling_factor and shift_factor are numbers")
+    said = [config.get(name) for name in ("latents_mean", "latents_std")]
+    if kind != "AutoencoderKL" or None in said:
+        return scale, shift
+    channels = config.get("latent_channels", 4)
+    mean, std = (_each(part, channels) for part in said)
+    if mean is None or std is None or not (std > 0).all():
+        raise UserError(f"{file}: latents_mean and latents_std are {channels} numbers each, the latter above 0")
+    if shift:
+        raise UserError(f"{file} has a shift_factor and a latents_mean: codes have one offset, so take one of them out")
+    return scale / std, mean
+
+
+def _each(numbers: Any, channels: int) -> torch.Tensor | None:
+    """A number for each channel, as codes take them; None where that is something else."""
+    try:
+        found = torch.tensor(numbers, dtype=torch.float64).view(1, channels, 1, 1)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    return found if found.isfinite().all() else None
 
 
 def _of_images(folder: Path) -> Any:
@@ -119,7 +146,10 @@ def _network(folder: Path, kind: str) -> Any:
 
     if kind not in KINDS:
         raise UserError(f"{folder / 'config.json'}: {kind} is not known here: it can be {', '.join(KINDS)}")
-    state = checkpoints.load_state(checkpoints.weight_file(folder))
+    file, read = checkpoints.weight_file(folder), checkpoints.WEIGHTS[0]
+    if file.name != read:
+        raise UserError(f"{folder} has no {read}, which diffusers reads: rename its {file.name} to that")
+    state = checkpoints.load_state(file)
     _in_proportion(getattr(diffusers, kind), folder, sum(tensor.numel() for tensor in state.values()))
     del state
     with warnings.catch_warnings():

@@ -14,16 +14,18 @@ from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import unsolved
 from sipbench.bench.run import Bench
+from sipbench.errors import UserError
 from sipbench.metrics import align, as_image
 from sipbench.operators.base import LinearOperator
 from sipbench.problem import Problem
 from sipbench.report import figures
 
 SIDE, PAD = 2.4, 0.3  # inches of a picture, and of what is left free beside it
+MOST = 100  # rows, one an image: matplotlib draws no picture of more than 65,535 pixels, and is slow long before
 
 
-def show(cell: Cell, path: Path) -> Path:
-    """Draw the cell's images, a row each, into a PNG file."""
+def show(cell: Cell, path: Path, word: str = "results") -> Path:
+    """Draw the cell's images, a row each, into a PNG file; `word` is what chose its folder."""
     bench = Bench.of(unsolved(cell), check=False)
     problem = bench.pose(cell.images)
     truth = bench.truth(cell.images, problem)
@@ -34,7 +36,7 @@ def show(cell: Cell, path: Path) -> Path:
     if isinstance(problem.f, LinearOperator):
         name = "A⁺y" if problem.f.exact_pinv else "A⁺y, about"
         panels.append((name, look(aligned(problem.f.pinv(problem.y), truth, problem))))
-    return store.write_whole(path, draw(panels))
+    return store.write_whole(path, draw(panels), word)
 
 
 def look(x: Tensor) -> Tensor:
@@ -52,6 +54,10 @@ def draw(panels: Sequence[tuple[str, Iterable[Tensor]]]) -> bytes:
 
     columns = [(title, list(pictures)) for title, pictures in panels]
     rows = len(columns[0][1])
+    if rows > MOST:
+        raise UserError(
+            f"{rows} images are too many for one picture: images={MOST} at most, or some, as in images=[0,5]"
+        )
     figure = Figure(figsize=(SIDE * len(panels), 2.5 * rows), layout="tight")
     FigureCanvasAgg(figure)
     for column, (title, pictures) in enumerate(columns):

@@ -23,15 +23,16 @@ from sipbench.safety.text import file_word
 FORMATS = ("png", "png16", "npy", "safetensors")
 
 
-def show(cell: Cell, path: Path, first: int | None = None) -> Path:
+def show(cell: Cell, path: Path, first: int | None = None, word: str = "results") -> Path:
     """Draw what is stored of the cell's images, a row each, into a PNG file.
 
     Args:
         first: draw the first so many that are stored, whichever images the cell asks for.
+        word: what chose the folder.
     """
     bench = Bench.of(unsolved(cell), check=False)
     rows = [_row(bench, image, estimate) for image, estimate in kept(cell, first).items()]
-    return store.write_whole(path, draw([(title, [row[title] for row in rows]) for title in rows[0]]))
+    return store.write_whole(path, draw([(title, [row[title] for row in rows]) for title in rows[0]]), word)
 
 
 def _row(bench: Bench, image: int, estimate: Estimate) -> dict[str, Tensor]:

@@ -33,6 +33,8 @@ def picture(file: Path | IO[bytes]) -> Iterator[ImageFile]:
     """A picture, opened and not yet decoded, of a kind that is data and of a size that is sane."""
     from PIL import Image
 
+    if isinstance(file, Path):
+        regular(file)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is said below
         with Image.open(file, formats=FORMATS) as image:
@@ -40,6 +42,12 @@ def picture(file: Path | IO[bytes]) -> Iterator[ImageFile]:
                 size = f"{image.width:,} x {image.height:,}"
                 raise ValueError(f"it claims to be {size}: pictures of up to {MOST_PIXELS:,} pixels are read")
             yield image
+
+
+def regular(path: Path) -> None:
+    """Refuse what is no regular file: a pipe has no end, and neither has a device."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no regular file")
 
 
 def npy(path: Path) -> Any:
@@ -95,11 +103,9 @@ def weights(path: Path, device: Any = "cpu") -> Any:
 
 def json_object(path: Path) -> dict[str, Any]:
     """The names and values of a .json file."""
-    said = path.stat()
-    if not stat.S_ISREG(said.st_mode):  # a pipe has no end, and neither has a device
-        raise ValueError("it is no regular file")
-    if said.st_size > MOST_JSON:
-        raise ValueError(f"it has {said.st_size:,} bytes: settings have fewer")
+    regular(path)
+    if (size := path.stat().st_size) > MOST_JSON:
+        raise ValueError(f"it has {size:,} bytes: settings have fewer")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:

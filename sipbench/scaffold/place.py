@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sipbench.errors import UserError
 from sipbench.scaffold.names import package
@@ -40,6 +41,8 @@ class Place:
             name = package(wanted or here.name)
             return cls(here, name, Path(name), fresh=True)
         name = _plugin_of(project)
+        if wanted is not None and name not in (wanted, package(wanted)):
+            raise UserError(f"the package of this folder is {name}, as {project} says: leave out --package {wanted}")
         places = [Path(*name.split(".")), Path("src", *name.split("."))]
         inside = next((place for place in places if (here / place).is_dir()), None)
         if inside is None:
@@ -67,8 +70,10 @@ def _plugin_of(project: Path) -> str:
         said = tomllib.loads(project.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{project} cannot be read: {error}") from error
-    points = said.get("project", {}).get("entry-points", {}).get(GROUP, {})
-    if not points:
+    points: Any = said
+    for name in ("project", "entry-points", GROUP):
+        points = points.get(name) if isinstance(points, dict) else None
+    if not (isinstance(points, dict) and points and all(isinstance(named, str) for named in points.values())):
         raise UserError(
             f'{project} names no plugin: add the lines [project.entry-points."{GROUP}"] and mine = "your_package", or '
             "go to a folder without a pyproject.toml"

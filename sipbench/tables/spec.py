@@ -200,10 +200,11 @@ class TableSpec:
         return [self.setting(*pair) for pair in self.pairs]
 
     def problem_title(self, dataset: str, degradation: str, *, with_dataset: bool = True) -> str:
-        """How a problem is headed: by its own title or its degradation's, and by its dataset's."""
+        """How a problem is headed: by its own title or its degradation's, and by its dataset's unless it is in that."""
         cell = self.setting(dataset, degradation)
         title = self.tasks[degradation].title or cell.degradation.get("title", degradation)
-        return f"{title}, {cell.source.get('title', dataset)}" if with_dataset else title
+        of = str(cell.source.get("title", dataset))
+        return f"{title}, {of}" if with_dataset and of.lower() not in str(title).lower() else title
 
     def published_as(self, dataset: str, degradation: str) -> str | None:
         """The name of the published dataset that stands for this one: the same data at the same size."""

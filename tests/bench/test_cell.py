@@ -50,6 +50,14 @@ def test_a_misspelt_option_of_a_solver_suggests_the_nearest(cell):
         _ = cell("method=dps", "+method.solver.zetta=2").solver
 
 
+@pytest.mark.parametrize("method", ["ddnm", "ddrm"])
+def test_a_number_that_a_solver_cannot_work_with_is_refused(cell, method):
+    """A share of more than one is the square root of a negative number."""
+    with pytest.raises(UserError, match=f"{method}: eta lies between 0 and 1, not at 1.5"):
+        _ = cell(f"method={method}", "method.solver.eta=1.5").solver
+    assert all(cell(f"method={method}", f"method.solver.eta={eta}").solver for eta in (0, 1.0, "null"))
+
+
 @pytest.mark.parametrize("images", ["0", "[]", "[1,1]", "[-1]"])
 def test_bad_image_lists(cell, images):
     with pytest.raises(UserError, match="images"):

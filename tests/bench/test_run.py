@@ -192,6 +192,11 @@ def test_corrupt_and_misfitting_checkpoints(cell, tiny_prior, tmp_path):
         Bench.of(cell(*words))
 
 
+def test_a_target_that_makes_no_prior_is_said(cell):
+    with pytest.raises(UserError, match=r"sipbench.api.pose makes a tuple, and no prior: .*prior=NAME"):
+        Bench.of(cell("method=dps", "prior=none", "prior._target_=sipbench.api.pose"))
+
+
 def test_nothing_draws_from_the_global_streams(cell, tiny_prior):
     before = torch.random.get_rng_state()
     rows_of(cell("method=dps", "method.solver.steps=2", *tiny_prior))

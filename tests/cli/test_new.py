@@ -103,9 +103,12 @@ def test_nothing_is_overwritten(here, capsys):
     assert cli.main(["new", "dataset", "first"]) == 2
     assert "first.py is there already, and nothing was written" in capsys.readouterr().err
     assert not (here / "mine" / "conf" / "dataset").exists()
-    (here / "pyproject.toml").write_text("[project]\nname = 'other'\n")
-    assert cli.main(["new", "method", "second"]) == 2
-    assert '[project.entry-points."sipbench.plugins"]' in capsys.readouterr().err
+    assert cli.main(["new", "method", "second", "--package=other"]) == 2
+    assert "the package of this folder is mine" in capsys.readouterr().err
+    for points in ("", "entry-points = 'x'", "[project.entry-points.'sipbench.plugins']\nq = 3"):
+        (here / "pyproject.toml").write_text(f"[project]\nname = 'other'\n{points}")
+        assert cli.main(["new", "method", "second"]) == 2
+        assert '[project.entry-points."sipbench.plugins"]' in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -72,6 +72,18 @@ def test_where_a_file_is_to_go_is_looked_at_first(capsys, there, monkeypatch, ou
 
 
 @pytest.mark.parametrize(
+    ("words", "out", "said"),
+    [
+        (["show", "degradation=denoise", "size=32"], "empty/x.JPG", ".png is what is written: out=empty/x.png"),
+        (["report", "symmetry"], "x.pdf", ".html is what is written: out=x.html"),
+    ],
+)
+def test_a_file_is_not_named_for_what_it_is_not(capsys, there, words, out, said):
+    code, _, lines = say(capsys, *words, f"out={out}")
+    assert code == 2 and len(lines) == 1 and said in lines[0] and not (there / out).exists()
+
+
+@pytest.mark.parametrize(
     "words",
     [["measure", "degradation=denoise", "size=32"], ["export", "method=pinv", "size=32"], ["leaderboard", "results"]],
     ids=lambda words: words[0],
@@ -88,6 +100,36 @@ def test_a_folder_that_may_not_be_written_to_is_said(capsys, there):
     (there / "empty").chmod(0o500)
     code, _, lines = say(capsys, "report", "symmetry", "out=empty/report.html")
     assert code == 2 and "empty may not be written to" in lines[0]
+
+
+def test_a_device_is_not_written_over(capsys, there):
+    """Whoever may write everywhere had a picture in the place of /dev/null."""
+    os.mkfifo(there / "pipe")
+    code, _, lines = say(capsys, "show", "degradation=denoise", "size=32", "out=pipe")
+    assert code == 2 and len(lines) == 1 and "no regular file, and is left as it is" in lines[0]
+    assert (there / "pipe").is_fifo()
+
+
+def test_a_picture_of_too_many_images_is_refused(capsys, there):
+    words = ["show", "degradation=denoise", "dataset=kernels", "size=16", "images=101"]
+    code, _, lines = say(capsys, *words)
+    assert code == 2 and len(lines) == 1 and "101 images are too many for one picture: images=100" in lines[0]
+
+
+def test_more_memory_than_there_is_is_said(capsys, there):
+    words = ["degradation=blind_gaussian", "degradation.operator.size=8", "degradation.operator.sigma=1e16"]
+    code, _, lines = say(capsys, "show", *words, "size=32")
+    assert code == 2 and len(lines) == 1 and "more memory than there is" in lines[0]
+
+
+def test_a_folder_that_was_removed_is_said(capsys, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for words in (["method=pinv"], ["new", "method", "mine"]):
+        code, _, lines = say(capsys, *words)
+        assert code == 2 and len(lines) == 1 and "the folder that this runs in was removed" in lines[0]
+    assert say(capsys, "--help")[0] == 0
 
 
 def test_a_page_of_nothing_is_not_written(capsys, there, monkeypatch):
@@ -111,6 +153,9 @@ def test_a_page_of_nothing_is_not_written(capsys, there, monkeypatch):
         (["score", "pinv"], "unknown word 'pinv'"),
         (["doctor", "tabel1"], "unknown word or table 'tabel1'. Did you mean table1?"),
         (["doctor", "--al"], "unknown word '--al'"),
+        (["doctor", "results=3"], "results is a folder, not 3"),
+        (["doctor", "data=null"], "data is a folder, not None"),
+        (["doctor", "device=gpu"], "unknown device 'gpu'"),
         (["tune", "method=tv,dip"], "tune works on one method at a time: method=tv"),
         (["-m", "method=pinv", "tv"], "unknown word 'tv'"),
         (["method=pinv", "tv"], "unknown word 'tv'"),
@@ -136,6 +181,11 @@ def test_a_page_of_nothing_is_not_written(capsys, there, monkeypatch):
         (["submit", "+launcher=local", "results=empty"], "nothing was submitted"),
         (["new", "method", LONG], "no name for a method"),
         (["--hel"], "unknown flag --hel"),
+        (["--shell-completion"], "which shell? sipbench --shell-completion install=bash"),
+        (["--shell-completion", "query=bash"], "query= is asked by a shell"),
+        (["--shell-completion", "install=basch"], "No completion plugin for 'basch' found, available : bash fish zsh"),
+        (["-m", "method=pinv", "--cfg", "job"], "without -m"),
+        (["--cfg", "hydra", "--resolve"], "'results' not found"),
         (["=pinv"], "unknown word '=pinv'"),
         (["method=pinv", 'results=a "b'], "results='...'"),
         (["show", 'results=a "b'], "results='...'"),

@@ -6,6 +6,7 @@ import torch
 from sipbench import configs
 from sipbench.bench.cell import Cell
 from sipbench.bench.run import Bench
+from sipbench.errors import UserError
 
 NEEDS = {"gaussian": "sigma=0.1", "shot": "rate=30", "impulse": "p=0.2", "speckle": "c=0.3"}
 
@@ -43,3 +44,27 @@ def test_another_noise_is_another_cell():
 def test_a_hidden_noise_is_not_told():
     assert pose("degradation.reveal_noise=false").noise is None
     assert pose().noise is not None
+
+
+BRAGG = ("degradation=phase_bragg", "dataset=crystals", "method=hio_er")
+PHOTONS = "{_target_: sipbench.noise.Photons, photons: 1000}"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["degradation=phase_bragg", "dataset=crystals", "degradation.operator.measure=magnitude"],
+            "measure=intensity",
+        ),
+        (["noise=mixture", f"noise.noises=[{PHOTONS}]", "noise.weights=[1]"], "negative values: noise=gaussian"),
+    ],
+)
+def test_photons_are_counted_of_intensities_alone(words, said):
+    with pytest.raises(UserError, match="photons are counted of intensities") as error:
+        pose(*words)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_photons_of_an_intensity_are_counted():
+    assert pose(*BRAGG).y.min() >= 0

@@ -48,6 +48,26 @@ def test_a_network_that_is_no_model_of_images_alone_is_refused_as_it_is_loaded(t
     assert said in refused(folders.save(tmp_path / "other", network()))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "model.safetensors",
+            "has no diffusion_pytorch_model.safetensors, which diffusers reads: rename its model.safetensors",
+        ),
+        (
+            "diffusion_pytorch_model.fp16.safetensors",
+            "fp16.safetensors is not read: weights are diffusion_pytorch_model",
+        ),
+        ("diffusion_pytorch_model.bin", "model.bin is not read: weights are diffusion_pytorch_model.safetensors"),
+    ],
+)
+def test_weights_under_another_name_are_named(tmp_path, capfd, name, said):
+    folder = folders.save(tmp_path / "other", folders.unet())
+    (folder / "diffusion_pytorch_model.safetensors").rename(folder / name)
+    assert said in refused(folder) and not capfd.readouterr().err
+
+
 def test_codes_that_are_not_those_of_the_autoencoder_are_refused(tmp_path):
     codec = folders.seeded(AutoencoderKL, latent_channels=4, **CODEC)
     folder = folders.save_pipeline(tmp_path / "pipe", folders.unet(8), codec, "vae")
@@ -58,6 +78,44 @@ def test_a_quantised_autoencoder_has_the_codes_that_it_quantises(tmp_path):
     codec = folders.seeded(VQModel, latent_channels=4, vq_embed_dim=3, num_vq_embeddings=16, **CODEC)
     prior = diffusers_prior(str(folders.save_pipeline(tmp_path / "pipe", folders.unet(8), codec, "vqvae")), weights="")
     assert prior.encode(torch.zeros(1, 3, 16, 16)).shape == (1, *prior.shape) == (1, 3, 8, 8)
+
+
+MEAN, STD = [0.3, -0.2, 0.1], [0.5, 2.0, 1.5]
+
+
+def of_codes(folder, **config):
+    codec = folders.seeded(AutoencoderKL, latent_channels=3, scaling_factor=0.7, **CODEC, **config)
+    return folders.save_pipeline(folder, folders.unet(8), codec, "vae"), codec.eval()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_codes_have_the_mean_and_the_spread_that_are_said_of_each_channel(tmp_path, dtype):
+    """As the pipeline of Stable Diffusion XL encodes and decodes; of one of the two alone it makes nothing."""
+    folder, codec = of_codes(tmp_path / "pipe", latents_mean=MEAN, latents_std=STD)
+    prior, x = diffusers_prior(str(folder), weights=""), torch.linspace(-1, 1, 768, dtype=dtype).view(1, 3, 16, 16)
+    mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (MEAN, STD))
+    with torch.no_grad():
+        code = codec.encode(x.float()).latent_dist.mode()
+        z = (code - mean) * 0.7 / std
+        wanted = codec.decode(z * std / 0.7 + mean).sample
+    assert prior.encode(x).dtype == dtype and torch.allclose(prior.encode(x).float(), z, atol=1e-5)
+    assert prior.decode(z.to(dtype)).dtype == dtype
+    assert torch.allclose(prior.decode(z.to(dtype)).float(), wanted, atol=1e-5)
+    alone = diffusers_prior(str(of_codes(tmp_path / "alone", latents_mean=MEAN)[0]), weights="")
+    assert torch.allclose(alone.encode(x).float(), 0.7 * code, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"latents_mean": MEAN, "latents_std": STD[:2]}, "latents_mean and latents_std are 3 numbers each"),
+        ({"latents_mean": MEAN, "latents_std": [1.0, 0.0, 1.0]}, "the latter above 0"),
+        ({"latents_mean": "none", "latents_std": STD}, "3 numbers each"),
+        ({"latents_mean": MEAN, "latents_std": STD, "shift_factor": 0.1}, "a shift_factor and a latents_mean"),
+    ],
+)
+def test_units_of_codes_that_make_no_sense_are_refused(tmp_path, config, said):
+    assert said in refused(of_codes(tmp_path / "pipe", **config)[0])
 
 
 def test_a_model_of_oblong_images_is_of_these(tmp_path):

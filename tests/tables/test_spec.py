@@ -331,3 +331,9 @@ def test_the_title_of_early_stopping_lists_what_is_in_it():
     spec = tables.load("early_stopping", "demo")
     assert {dataset for dataset, _ in spec.pairs} == {"faces", "photos"}
     assert "four noises at three levels, and photographs" in spec.title
+
+
+def test_a_title_names_its_dataset_once():
+    spec = tables.load("early_stopping", "demo")
+    assert spec.problem_title("photos", "photos_shot") == "Photographs: shot, medium (12)"
+    assert spec.problem_title("faces", "shot_low") == "Shot, low (25), faces (drawn)"
