@@ -51,7 +51,7 @@ def plain(cfg: Any) -> Plain:
 class Base:
     """A composed config whose references are still open."""
 
-    def __init__(self, cfg: Any = None) -> None:
+    def __init__(self, cfg: Any) -> None:
         self._cfg = cfg
         self._resolved: dict[tuple[str, ...], Plain] = {}
 
@@ -108,10 +108,10 @@ class Base:
 
 
 class Filled(Base):
-    """Another, with a method or a degradation of its own: the whole is only put together when it is asked for."""
+    """Another with a method or a degradation put in; the whole is only put together when it is asked for."""
 
     def __init__(self, rest: Base, nodes: Mapping[str, Plain]) -> None:
-        super().__init__()
+        super().__init__(None)
         self._rest, self._nodes = rest, nodes
 
     @cached_property
@@ -136,7 +136,7 @@ class Filled(Base):
         return not seen and not any("${" in text or text == "???" for text in _texts(node))
 
 
-def put_in(choices: Sequence[str]) -> dict[str, str]:
+def parts_of(choices: Sequence[str]) -> dict[str, str]:
     """The method and the degradation that are chosen, where no other word touches them."""
     named = {}
     for group in PUT_IN:

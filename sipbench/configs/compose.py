@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sipbench.configs.base import Base, Filled, Plain, node_of, override_of, parted, put_in, room
+from sipbench.configs.base import Base, Filled, Plain, node_of, override_of, parted, parts_of, room
 from sipbench.configs.by_hydra import by_hydra
 from sipbench.configs.find import absent, folders, is_file_target, names, root
 from sipbench.configs.main_schema import MAIN, check_main
@@ -64,7 +64,7 @@ def _quickly(words: Sequence[str]) -> Any:
     choices, values = parted(words)
     if not any(Word.of(text).key == "method" for text in choices):
         choices = (*choices, f"method={_own_method()}")
-    nodes = {group: node for group, name in put_in(choices).items() if (node := node_of(group, name))}
+    nodes = {group: node for group, name in parts_of(choices).items() if (node := node_of(group, name))}
     rest = tuple(text for text in choices if Word.of(text).key not in nodes)
     if "method" not in nodes or any(Word.of(text).key.startswith("hydra") for text in rest):
         return None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sipbench.configs.base import Base, Filled, Plain, node_of, parted, plain, put_in, room, value_of
+from sipbench.configs.base import Base, Filled, Plain, node_of, parted, parts_of, plain, room, value_of
 from sipbench.configs.compose import compose
 from sipbench.configs.word import Word
 from sipbench.errors import UserError
@@ -60,7 +60,7 @@ class Composer:
         return self._bases[choices]
 
     def _filled(self, choices: tuple[str, ...]) -> Base | None:
-        for group, name in put_in(choices).items():
+        for group, name in parts_of(choices).items():
             if node := self._node(group, name):
                 rest = tuple(text for text in choices if Word.of(text).key != group)
                 return Filled(self._base(rest), {group: node})
