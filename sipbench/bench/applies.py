@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -16,13 +16,11 @@ from sipbench.metrics import METRICS, available
 from sipbench.operators.base import Operator
 from sipbench.problem import Rng
 
-if TYPE_CHECKING:
-    from sipbench.bench.run import Bench
 
-
-def check(bench: Bench) -> None:
-    """If it cannot, NotApplicable says why."""
-    cell, degradation = bench.cell, bench.degradation
+def check(
+    cell: Cell, degradation: Degradation, prior: Any, networks: Mapping[str, Any], priors: Mapping[str, Any]
+) -> None:
+    """If it cannot with these parts, NotApplicable says why."""
     for name in cell.metrics:
         available(name)
     if cell.probe:
@@ -35,13 +33,13 @@ def check(bench: Bench) -> None:
     if cell.probe and cell.draws > 1:
         raise NotApplicable("a probe watches one draw: use draws=1")
     noise = said.noise if said.reveal_noise else None
-    if reason := unmet(cell.method, cell.names[1], f, noise, bench.prior):
+    if reason := unmet(cell.method, cell.names[1], f, noise, prior):
         raise NotApplicable(reason)
     of_draws = next((name for name in cell.metrics if METRICS[name].of_draws), None)
     if of_draws and (reason := exact.lacks(cell, f, degradation.noise)):
         raise NotApplicable(f"{of_draws} compares draws with an exact posterior: {reason}")
-    _priors(bench)
-    given = {**cell.options, **bench.networks, **bench.priors}
+    _priors(cell, prior, priors)
+    given = {**cell.options, **networks, **priors}
     missing = [n for n in _required(cell.solver) if n not in given]
     if missing:
         raise NotApplicable(f"{cell.names[2]} is given no {', '.join(missing)}: set it in its config")
@@ -52,15 +50,14 @@ def fits(prior: Any, cell: Cell) -> bool:
     return tuple(prior.image_shape) == _shape(cell)
 
 
-def _priors(bench: Bench) -> None:
+def _priors(cell: Cell, prior: Any, priors: Mapping[str, Any]) -> None:
     """Whether each prior is of what it stands for."""
-    cell, prior = bench.cell, bench.prior
     if prior is not None and cell.prior is not None and not fits(prior, cell):
         own, wanted = tuple(prior.image_shape), _shape(cell)
         sized = not cell.dataset.measured and own[0] == wanted[0] and own[1] == own[2]
         hint = f": size={own[1]}, or a prior of this size" if sized else ""
         raise NotApplicable(f"prior {cell.prior['name']} is for {own}, not {wanted}{hint}")
-    for name, further in bench.priors.items():
+    for name, further in priors.items():
         box = cell.theta_shapes[name.removesuffix("_prior")]
         if not _within(further.shape, box):
             raise NotApplicable(f"{name} is for {tuple(further.shape)}, which does not fit into {box}")

@@ -3,47 +3,24 @@
     x        the first draw: what the cell would give if it drew once
     samples  all of them, (B, k, C, H, W)
 
-A solver is not told: it is handed copies of each measurement as if they were images. One that moves an ensemble makes
-all draws of an image in one run.
+A solver is not told: it is handed copies of each measurement as if they were images (`Bench.draw`). One that moves an
+ensemble makes all draws of an image in one run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from sipbench.bench.record import Outcome, Unfit, unlike
+from sipbench.bench.record import Outcome, Unfit
 from sipbench.bench.watch import Snapshot
 from sipbench.problem import Estimate
 
-if TYPE_CHECKING:
-    from sipbench.bench.run import Bench
 
-
-def drawn(
-    bench: Bench, images: Sequence[int], at_once: int, report: Callable[[int, int], None] | None = None
-) -> Outcome:
-    """All draws of these images, `at_once` copies of a measurement at a time; of one that draws once, the one."""
-    n = bench.cell.draws
-    if n == 1 or bench.cell.moves_ensemble:
-        scored = bench.as_known(bench.pose(images), images) if bench.cell.probe else None
-        outcome = bench.solve(bench.told(images), report, bench.solver_streams(images, range(1)), scored)
-        return outcome if n == 1 else _ensemble(outcome, n)
-    each, parts = max(1, at_once // len(images)), []
-    for first in range(0, n, each):
-        draws = range(first, min(first + each, n))
-        problem = bench.told([image for _ in draws for image in images])
-        parts.append(bench.solve(problem, report, bench.solver_streams(images, draws)))
-        if why := unlike(parts[-1].estimate.x, problem):
-            raise Unfit(why)
-    return _joined(parts, len(images))
-
-
-def _ensemble(outcome: Outcome, n: int) -> Outcome:
+def ensemble(outcome: Outcome, n: int) -> Outcome:
     """The draws of a solver that made them together; its estimate of the image is its own."""
     samples = outcome.estimate.samples
     found = samples.shape[1] if isinstance(samples, Tensor) and samples.ndim == 5 else 0
@@ -52,7 +29,7 @@ def _ensemble(outcome: Outcome, n: int) -> Outcome:
     return replace(outcome, evaluations=outcome.evaluations / n)
 
 
-def _joined(parts: Sequence[Outcome], images: int) -> Outcome:
+def joined(parts: Sequence[Outcome], images: int) -> Outcome:
     """One outcome of several: copies lie draw by draw, and in each draw image by image."""
     first, sizes = parts[0], [len(part.estimate.x) for part in parts]
     x = torch.cat([part.estimate.x for part in parts]).unflatten(0, (-1, images)).transpose(0, 1)

@@ -19,7 +19,7 @@ import torch
 from sipbench import configs, device
 from sipbench.bench import applies, exact, given, guard, probe, record, store
 from sipbench.bench.cell import Cell
-from sipbench.bench.draws import drawn
+from sipbench.bench.draws import ensemble, joined
 from sipbench.bench.identity import check_code
 from sipbench.bench.load import forget, load_networks, load_prior, load_priors, untrained
 from sipbench.bench.record import Outcome
@@ -98,7 +98,7 @@ class Bench:
         degradation, networks = Degradation.of(cell.degradation), load_networks(cell, at)
         bench = cls(cell, degradation, prior, networks, at, load_priors(cell, at), lacking)
         if check:
-            applies.check(bench)
+            applies.check(cell, degradation, prior, networks, bench.priors)
         return bench
 
     def check_trained(self) -> None:
@@ -136,9 +136,25 @@ class Bench:
         return sum((self.rows(part, report, at_once) for part in (images[:half], images[half:]) if part), [])
 
     def _rows(self, images: Sequence[int], report: Report | None, at_once: int) -> list[dict[str, Any]]:
-        outcome = drawn(self, images, at_once, report)
+        outcome = self.draw(images, report, at_once)
         problem = self.pose(images)  # anew: nothing that the solver had in its hands takes part in its score
         return record.rows(self.cell, images, self.truth(images, problem), self.as_known(problem, images), outcome)
+
+    def draw(self, images: Sequence[int], report: Report | None, at_once: int) -> Outcome:
+        """All draws of these images, `at_once` copies of a measurement at a time; of one that draws once, the one."""
+        n = self.cell.draws
+        if n == 1 or self.cell.moves_ensemble:
+            scored = self.as_known(self.pose(images), images) if self.cell.probe else None
+            outcome = self.solve(self.told(images), report, self.solver_streams(images, range(1)), scored)
+            return outcome if n == 1 else ensemble(outcome, n)
+        each, parts = max(1, at_once // len(images)), []
+        for first in range(0, n, each):
+            draws = range(first, min(first + each, n))
+            problem = self.told([image for _ in draws for image in images])
+            parts.append(self.solve(problem, report, self.solver_streams(images, draws)))
+            if why := record.unlike(parts[-1].estimate.x, problem):
+                raise record.Unfit(why)
+        return joined(parts, len(images))
 
     def pose(self, images: Sequence[int]) -> Problem:
         """y from x, on the CPU so that every device agrees; x is not kept. A measured dataset gives y itself."""

@@ -104,7 +104,7 @@ class Trial:
         nodes = cell.method.get("networks") or {}
         networks = {name: untrained(node).to(at) for name, node in nodes.items()}
         bench = Bench(cell, Degradation.of(cell.degradation), prior_for(cell), networks, at, priors_of_theta(cell))
-        applies.check(bench)
+        applies.check(cell, bench.degradation, bench.prior, networks, bench.priors)
         return cls(bench, list(networks))
 
     @property
