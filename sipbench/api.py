@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from sipbench import configs
-from sipbench.bench import guard, validate
+from sipbench.bench import applies, guard, validate
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.needs import unmet, wants_prior
 from sipbench.bench.run import Bench
@@ -90,7 +90,7 @@ def solve(
     try:
         return bench.solve(replace(problem, prior=bench.prior, setting=public), None).estimate
     except RuntimeError as error:
-        if said := _other_channels(bench.cell, problem.shape[1]):
+        if said := applies.other_channels(bench.cell, problem.shape[1]):
             raise NotApplicable(said) from error
         raise
 
@@ -158,16 +158,6 @@ def _by_hand(problem: Problem, method: str, words: list[str], options: dict[str,
         own, wanted = tuple(problem.prior.image_shape), tuple(problem.shape[1:])
         raise NotApplicable(f"the prior of this problem is for images {own}, not {wanted}")
     return replace(bench, prior=problem.prior)
-
-
-def _other_channels(cell: Cell, channels: int) -> str:
-    """That a network of a method is for images of other channels than these, where one is."""
-    for name, node in (cell.method.get("networks") or {}).items():
-        own = node.get("channels", channels)
-        if own != channels:
-            why = f"its network {name} is for images of {own} channels, and these have {channels}"
-            return f"{cell.method['name']} cannot do this: {why}"
-    return ""
 
 
 @contextmanager

@@ -50,6 +50,16 @@ def fits(prior: Any, cell: Cell) -> bool:
     return tuple(prior.image_shape) == _shape(cell)
 
 
+def other_channels(cell: Cell, channels: int) -> str:
+    """That a network of a method is for images of other channels than these, where one is: why it may have failed."""
+    for name, node in (cell.method.get("networks") or {}).items():
+        own = node.get("channels", channels)
+        if own != channels:
+            why = f"its network {name} is for images of {own} channels, and these have {channels}"
+            return f"{cell.method['name']} cannot do this: {why}"
+    return ""
+
+
 def _priors(cell: Cell, prior: Any, priors: Mapping[str, Any]) -> None:
     """Whether each prior is of what it stands for."""
     if prior is not None and cell.prior is not None and not fits(prior, cell):

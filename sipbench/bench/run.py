@@ -128,12 +128,18 @@ class Bench:
             if of_launcher(error):
                 raise
             if not device.out_of_memory(error):
-                return record.failures(self.cell, images, f"{type(error).__name__}: {error}", error)
+                return record.failures(self.cell, images, self._why(error), error)
             device.release(self.device)
             if len(images) == at_once == 1:
                 return record.failures(self.cell, images, f"out of memory with one image: {error}", error)
             half, at_once = len(images) // 2, max(1, at_once // 2)
         return sum((self.rows(part, report, at_once) for part in (images[:half], images[half:]) if part), [])
+
+    def _why(self, error: BaseException) -> str:
+        """Why a batch came to nothing; of a network for other images torch says that a weight has a size."""
+        channels = self.degradation.x_shape(self.cell.dataset)[0]
+        said = applies.other_channels(self.cell, channels) if isinstance(error, RuntimeError) else ""
+        return said or f"{type(error).__name__}: {error}"
 
     def _rows(self, images: Sequence[int], report: Report | None, at_once: int) -> list[dict[str, Any]]:
         outcome = self.draw(images, report, at_once)

@@ -33,9 +33,10 @@ def main(words: list[str]) -> int:
     from sipbench.bench import validate
 
     asked = [word for word in words if "=" not in word and word != "--all"]
-    for word in asked:
-        if word.startswith("-"):
+    for word in words:
+        if word.startswith("-") and word != "--all":
             raise UserError(f"unknown word {word!r}: sipbench doctor [--all] [TABLE ...] [data=FOLDER ...]")
+    for word in asked:
         if word not in tables.names():
             raise unknown("word or table", word, tables.names())
     typed, everything = Overrides(word for word in words if "=" in word), "--all" in words

@@ -26,6 +26,8 @@ def quoted(word: str) -> str:
 
 def unreadable(word: str, error: Exception) -> UserError:
     """What Hydra's grammar could not read, and how it is written where quotes of one's own are needed."""
+    if word.startswith("-"):
+        return UserError(f"unknown flag {word}: options are key=value, without dashes, such as size=64")
     why = " ".join(str(error).split()).split(" See https:")[0]
     why = "" if "Exception:" in why else f": {why}"
     key, _, value = word.partition("=")

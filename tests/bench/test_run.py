@@ -32,6 +32,13 @@ def test_a_failure_is_a_row_with_its_reason(solver, body, reason):
     assert all(r.startswith(reason) for r in rows["reason"])
 
 
+def test_a_network_for_other_channels_is_said(cell):
+    """torch said that groups=1 and that a weight has a size."""
+    grey = ["dataset=photos", "dataset.grey=true", "size=64", "images=1"]
+    row = rows_of(cell("method=unet", "degradation=sr4", "trained_on=faces", *grey)).iloc[0]
+    assert row["reason"].startswith("unet cannot do this: its network net is for images of 3 channels")
+
+
 def test_a_run_of_some_images_leaves_the_others(cell):
     whole = cell("method=pinv", "degradation=sr4", "images=5", "batch_size=2")
     done = [row["image"] for rows in run(whole, images=[2, 4]) for row in rows]
