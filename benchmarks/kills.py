@@ -2,11 +2,11 @@
 
     python benchmarks/kills.py [--kills 200] [--workers 4] [--seed 0] [--minutes 60] [--into FOLDER]
 
-Workers (`sipbench work`) share cells of many small batches. Again and again one of them, the supervisor or its child,
-is killed at a random moment, most often one that is in the middle of a batch, and one that is gone is started again.
-When all kills are done they come to an end, and the folder is looked at. The solver writes down each image that it
-begins and finishes, with its process: what was finished twice must have been lost by a kill the first time. Prints the
-figures; exit code 1 where one is not as it must be.
+Workers (`sipbench work`) share cells of many small batches. Again and again one of them is killed at a random moment,
+the supervisor, the process that it begins or a fork of that, most often where it is in the middle of a batch, and one
+that is gone is started again. When all kills are done they come to an end, and the folder is looked at. The solver
+writes down each image that it begins and finishes, with its process: what was finished twice must have been lost by a
+kill the first time. Prints the figures; exit code 1 where one is not as it must be.
 """
 
 from __future__ import annotations
@@ -89,12 +89,13 @@ class Trial:
         if busy:
             time.sleep(chance.uniform(0.0, 1.0))  # at any moment of one batch or of the next
         worker = self.workers[chance.choice(busy or range(len(self.workers)))]
-        child, own = chance.random() < 0.5, children(worker.pid)
+        child, own = chance.random() < 0.5, below(worker.pid)
         self.held += bool(busy)
         if child and own:
+            victim = chance.choice(own)
             self.children += 1
-            self.killed.update(own[:1])
-            end(own[0])
+            self.killed.update([victim, *below(victim)])
+            end(victim)
         else:
             self.supervisors += 1
             self.killed.update(own)
@@ -122,11 +123,13 @@ class Trial:
         return []
 
 
-def children(pid: int) -> list[int]:
+def below(pid: int) -> list[int]:
+    """The processes that this one started, and they in turn: of a worker the one that forks, and its forks."""
     try:
-        return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        own = [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+    return [one for child in own for one in (child, *below(child))]
 
 
 def end(pid: int) -> None:

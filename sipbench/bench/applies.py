@@ -27,7 +27,7 @@ def check(
         probe.check(cell.probe)
     said = degradation.told or degradation
     images = [0, 1] if "fixed" in (cell.method.get("needs") or []) else [0]
-    f = said.build((len(images), *_shape(cell)), Rng.of(0, "check", images))
+    f = said.build((len(images), *shape(cell)), Rng.of(0, "check", images))
     if said is degradation.told and not f.blind:
         _same_shape(degradation, f)
     if cell.probe and cell.draws > 1:
@@ -47,7 +47,7 @@ def check(
 
 def fits(prior: Any, cell: Cell) -> bool:
     """Whether a prior is of images such as the unknown."""
-    return tuple(prior.image_shape) == _shape(cell)
+    return tuple(prior.image_shape) == shape(cell)
 
 
 def other_channels(cell: Cell, channels: int) -> str:
@@ -63,7 +63,7 @@ def other_channels(cell: Cell, channels: int) -> str:
 def _priors(cell: Cell, prior: Any, priors: Mapping[str, Any]) -> None:
     """Whether each prior is of what it stands for."""
     if prior is not None and cell.prior is not None and not fits(prior, cell):
-        own, wanted = tuple(prior.image_shape), _shape(cell)
+        own, wanted = tuple(prior.image_shape), shape(cell)
         sized = not cell.dataset.measured and own[0] == wanted[0] and own[1] == own[2]
         hint = f": size={own[1]}, or a prior of this size" if sized else ""
         raise NotApplicable(f"prior {cell.prior['name']} is for {own}, not {wanted}{hint}")
@@ -83,7 +83,7 @@ def _same_shape(degradation: Degradation, told: Operator) -> None:
         raise NotApplicable(f"degradation.told: {why}")
 
 
-def _shape(cell: Cell) -> tuple[int, ...]:
+def shape(cell: Cell) -> tuple[int, ...]:
     """(C, H, W) of the unknown."""
     return Degradation.of(cell.degradation).x_shape(cell.dataset)
 

@@ -31,6 +31,18 @@ def load_prior(cell: Cell, device: torch.device) -> Any:
     return NetworkPrior(configs.build(lesson.network).eval().to(device), lesson.scheduler or {})
 
 
+def said_shape(cell: Cell) -> tuple[int, ...] | None:
+    """(C, H, W) of the prior's images, as the config beside its weights says; None where only the prior can tell."""
+    if "prior" not in cell.weights or "codec" in cell.weights:
+        return None
+    try:
+        said = checkpoints.read_json(cell.weights["prior"].parent / "config.json")
+    except UserError:
+        return None
+    channels, side = said.get("in_channels"), said.get("sample_size")
+    return (channels, side, side) if isinstance(channels, int) and isinstance(side, int) else None
+
+
 def load_priors(cell: Cell, device: torch.device) -> dict[str, Counted]:
     """The further priors of a method, by the name of the keyword they are passed as."""
     return {name: Counted(_ready(cell, node, device, name)) for name, node in cell.priors.items()}

@@ -21,7 +21,7 @@ from sipbench.bench import applies, exact, given, guard, probe, record, store
 from sipbench.bench.cell import Cell
 from sipbench.bench.draws import ensemble, joined
 from sipbench.bench.identity import check_code
-from sipbench.bench.load import forget, load_networks, load_prior, load_priors, untrained
+from sipbench.bench.load import forget, load_networks, load_prior, load_priors, said_shape, untrained
 from sipbench.bench.record import Outcome
 from sipbench.bench.score import Truth
 from sipbench.bench.turn import Alone, Left, Turn, in_turn
@@ -92,9 +92,12 @@ class Bench:
         device.make_deterministic(at)
         lacking = tuple(untrained(cell))  # asked before anything is loaded: another process may be training it
         needed = cell.prior is not None and ("prior" in cell.weights or _analytic(cell))
+        unstated = cell.method.get("needs") is None  # such a solver is handed a prior where there is one of its images
+        if unstated and needed and (said := said_shape(cell)):
+            needed = said == applies.shape(cell)
         prior = Counted(load_prior(cell, at)) if needed else None
-        if prior is not None and cell.method.get("needs") is None and not applies.fits(prior, cell):
-            prior = None  # a solver that states no needs is handed what there is, and here there is none
+        if prior is not None and unstated and not applies.fits(prior, cell):
+            prior = None
         degradation, networks = Degradation.of(cell.degradation), load_networks(cell, at)
         bench = cls(cell, degradation, prior, networks, at, load_priors(cell, at), lacking)
         if check:
@@ -137,7 +140,7 @@ class Bench:
 
     def _why(self, error: BaseException) -> str:
         """Why a batch came to nothing; of a network for other images torch says that a weight has a size."""
-        channels = self.degradation.x_shape(self.cell.dataset)[0]
+        channels = applies.shape(self.cell)[0]
         said = applies.other_channels(self.cell, channels) if isinstance(error, RuntimeError) else ""
         return said or f"{type(error).__name__}: {error}"
 

@@ -39,9 +39,6 @@ def main(words: list[str]) -> int:
 
 
 def _process(words: list[str]) -> int:
-    from sipbench.cluster.presence import die_with_parent
-
-    die_with_parent()
     from pathlib import Path
 
     from sipbench.cli.hydra import expand

@@ -6,18 +6,18 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sipbench.bench import forked
+from sipbench.bench.forked import Started
 from sipbench.cluster import lease
 from sipbench.cluster.lease import Lease
-from sipbench.cluster.telling import FIRST, PIPE, say
+from sipbench.cluster.telling import FIRST, say
 
+PROCESS = "sipbench.cli.hand"  # what it runs
 FRUITLESS = 3  # processes one after the other that end before they begin anything; then the worker gives up
 LOST = 12  # and so many that end in the middle of a batch, with none finished in between
 
@@ -36,7 +36,7 @@ class Hand:
     words: list[str]
     environment: dict[str, str]
     worker: str
-    process: subprocess.Popen[bytes] | None = None
+    process: Started | None = None
     holds: dict[str, Any] = field(default_factory=dict)
     images: int = 0
     ended: int | None = None
@@ -49,15 +49,19 @@ class Hand:
     _why: str = ""
 
     def start(self, *, first: bool = False) -> None:
+        """Begin a process: a fork of one that has imported what takes long, once for all processes of the worker."""
         self._pipe, speaks = os.pipe()
         os.set_blocking(self._pipe, False)
-        own = {PIPE: str(speaks)} | ({FIRST: "1"} if first else {})
-        command = [sys.executable, "-m", "sipbench.cli", "work", *self.words]
-        environment = {**self.environment, **own}
-        deaf = partial(signal.signal, signal.SIGUSR2, signal.SIG_IGN)  # until it listens: it would end of it
-        self.process = subprocess.Popen(command, env=environment, pass_fds=[speaks], process_group=0, preexec_fn=deaf)
+        environment = {**self.environment, **({FIRST: "1"} if first else {})}
+        deaf = (signal.SIGUSR2,)  # until it listens: it would end of it
+        self.process = forked.begin(PROCESS, (speaks,), self.words, environment, deaf)
         os.close(speaks)
         self._why = ""
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process; None while that is on its way."""
+        return self.process.pid if self.process is not None and self.process.there else None
 
     @property
     def pipe(self) -> int:

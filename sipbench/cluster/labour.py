@@ -25,7 +25,7 @@ from sipbench.cluster import lease
 from sipbench.cluster import plan as plans
 from sipbench.cluster.agenda import Agenda, Job
 from sipbench.cluster.plan import Plan, source
-from sipbench.cluster.telling import FIRST, HANG, IDLE, ISOLATE, UNTIL, WORKER, Teller, say
+from sipbench.cluster.telling import FIRST, HANG, IDLE, ISOLATE, LOADED, UNTIL, WORKER, Teller, say
 from sipbench.errors import UserError
 from sipbench.report.wandb import log_stored
 from sipbench.safety.text import visible
@@ -49,7 +49,7 @@ class Labour:
         self.agenda = Agenda(plan, os.environ[WORKER])
         self.until, self.idle = float(os.environ.get(UNTIL, "inf")), float(os.environ.get(IDLE, "inf"))
         self.draining, self.failed = False, list[str]()
-        self._began = source()
+        self._began = os.environ.get(LOADED) or source()
         self._cells, self._took = dict[str, Cell](), dict[str, float]()
         self._apart: isolated.Worker | None = None
 

@@ -131,7 +131,7 @@ class Supervisor:
     def _look(self, hand: Hand) -> None:
         if hand.overdue() and not self._killed_at:
             hand.signal(signal.SIGKILL, "hung: a step went on long after its budget was spent")
-        pid = hand.process.pid if hand.process else None
+        pid = hand.pid
         if hand.look(stopping=bool(self._killed_at or self._told)):
             for held in lease.of_worker(self._results, self.presence.worker, pid):  # just taken, and not yet told of
                 held.release()

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 PIPE = "SIPBENCH_PIPE"
 WORKER = "SIPBENCH_WORKER"
+LOADED = "SIPBENCH_LOADED"  # a hash of the code that a process has imported
 UNTIL = "SIPBENCH_UNTIL"
 FIRST = "SIPBENCH_FIRST"
 WITH_PARENT = "SIPBENCH_WITH_PARENT"  # a worker whose parent is an actor ends with it

@@ -26,6 +26,13 @@ def main(parent, file):
     exec(os.environ.get("THEN", ""))
 """
 
+OTHERS = {
+    "slow_to_import": "import time; time.sleep(1)\ndef main(*_): time.sleep(60)\n",
+    "never_imported": "import time; time.sleep(60)\n",
+    "speaking": "import os\ndef main(parent, file, *words): print(*words, os.environ['A_WORD'])\n",
+    "sleeping": "import time\ndef main(*_): time.sleep(60)\n",
+}
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process imports for itself")
 
 
@@ -33,6 +40,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each 
 def start(tmp_path, monkeypatch):
     """Start a process that tells how it finds itself and then does a thing; it, and what it told."""
     (tmp_path / "telling.py").write_text(TOLD)
+    for name, text in OTHERS.items():
+        (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
 
@@ -86,6 +95,47 @@ def test_where_its_server_is_killed_it_goes_too_and_the_next_has_another(start):
     assert process.wait(10) == -signal.SIGKILL
     another, told = start()
     assert told["child"] and another.wait(10) == 0
+
+
+def _began(module, **more):
+    with open(os.devnull) as file:
+        return forked.begin(module, [file.fileno()], **more)
+
+
+def test_it_need_not_be_waited_for_and_a_signal_finds_it_where_it_is(start, monkeypatch):
+    monkeypatch.setattr(forked, "_server", forked._Server())  # one that imports first
+    began = time.monotonic()
+    process = _began("slow_to_import")
+    assert time.monotonic() - began < 0.5 and not process.there and process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == -signal.SIGTERM and process.there
+    forked._server.end()
+
+
+def test_what_is_ended_before_it_is_there_is_waited_for_no_longer(start, monkeypatch):
+    monkeypatch.setattr(forked, "_server", forked._Server())
+    process = _began("never_imported")
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(5) == -signal.SIGKILL and not process.there
+    with pytest.raises(ChildProcessError):
+        process.wait_for_life()
+    assert start("os._exit(0)")[0].wait(10) == 0
+    forked._server.end()
+
+
+def test_it_is_told_words_and_has_an_environment_of_its_own(start, capfd):
+    process = _began("speaking", words=["one", "two words"], environment={**os.environ, "A_WORD": "its own"})
+    assert process.wait(30) == 0 and capfd.readouterr().out == "one two words its own\n"
+
+
+def test_it_is_deaf_to_a_signal_from_its_first_moment(start):
+    process = _began("sleeping", ignored=[signal.SIGUSR2])
+    for _ in range(20):
+        process.send_signal(signal.SIGUSR2)
+        time.sleep(0.01)
+    assert process.there and process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == -signal.SIGTERM
 
 
 def test_nothing_is_left_open(start):

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import pytest
 
 from sipbench.cluster import clean, files, hand, lease, presence, share, supervisor
 from sipbench.cluster.presence import Presence, Watch
+
+SLEEPING = "tests.cluster.sleeping"
 
 
 @pytest.fixture
@@ -224,37 +225,35 @@ def test_a_process_that_may_not_be_seen_is_not_gone(monkeypatch):
 
 
 def test_a_process_that_does_not_listen_yet_is_not_ended_by_the_signal_to_finish(tmp_path, monkeypatch):
-    monkeypatch.setattr(hand.subprocess, "Popen", partial(_sleeping, hand.subprocess.Popen))
+    monkeypatch.setattr(hand, "PROCESS", SLEEPING)
     one = hand.Hand([], dict(os.environ), "w")
     one.start()
-    one.signal(signal.SIGUSR2)
+    one.signal(signal.SIGUSR2)  # on its way
+    assert one.process.pid
+    one.signal(signal.SIGUSR2)  # just there
     time.sleep(0.1)
     assert one.process.poll() is None
     one.signal(signal.SIGKILL)
-    one.process.wait()
+    assert one.process.wait() == -signal.SIGKILL
 
 
 def test_what_a_process_of_several_had_just_taken_is_given_back(tmp_path, folder, watch, monkeypatch):
     """It ended before it told of its batch: else all others would wait for that as long as the worker lives."""
     both = supervisor.Supervisor(tmp_path, [], [None, None], 1, 60.0, 60.0)
     ended, lives = both._hands
-    monkeypatch.setattr(hand.subprocess, "Popen", partial(_sleeping, hand.subprocess.Popen))
+    monkeypatch.setattr(hand, "PROCESS", SLEEPING)
     for one, key in ((ended, "000000-a"), (lives, "000001-a")):
         one.start()
         with monkeypatch.context() as patch:
             patch.setattr(lease.os, "getpid", lambda pid=one.process.pid: pid)
             assert lease.claim(folder, key, both.presence.worker, watch)
-    ended.process.kill()
+    ended.signal(signal.SIGKILL)
     ended.process.wait()
     both._look(ended)
     assert lease.holders(tmp_path) == {"cell": {"000001-a": both.presence.worker}}
     for one in both._hands:
-        one.process.kill()
+        one.signal(signal.SIGKILL)
         one.process.wait()
-
-
-def _sleeping(popen, command, **more):
-    return popen(["/bin/sleep", "9"], **more)
 
 
 def test_a_workers_file_that_says_nonsense_is_of_nobody(tmp_path, folder, watch):
