@@ -39,6 +39,20 @@ def test_a_network_for_other_channels_is_said(cell):
     assert row["reason"].startswith("unet cannot do this: its network net is for images of 3 channels")
 
 
+def test_a_prior_that_was_not_asked_for_and_is_of_other_images_is_not_even_loaded(cell, tmp_path, monkeypatch):
+    """To load the one of the drawn faces takes seconds of a process, and it was set aside."""
+
+    def load(cell, device):
+        raise AssertionError("it was loaded")
+
+    monkeypatch.setattr("sipbench.bench.run.load_prior", load)
+    (tmp_path / "mine.py").write_text("def solve(problem):\n    return problem.f.pinv(problem.y)\n")
+    mine = f"method={tmp_path / 'mine.py'}:solve"
+    assert set(rows_of(cell(mine))["status"]) == {"ok"}
+    with pytest.raises(AssertionError, match="it was loaded"):
+        Bench.of(cell(mine, "size=64"))
+
+
 def test_a_run_of_some_images_leaves_the_others(cell):
     whole = cell("method=pinv", "degradation=sr4", "images=5", "batch_size=2")
     done = [row["image"] for rows in run(whole, images=[2, 4]) for row in rows]
