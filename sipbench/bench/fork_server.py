@@ -20,6 +20,8 @@ from multiprocessing.connection import wait
 HEAD = struct.Struct("<Q")  # before a request: its length
 NEWS = struct.Struct("<?i")  # of a process: whether it lives, and its number, or how it ended
 MOST = 16  # files that may come with a request
+FOR_FORKS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""What a queue sends to all processes of a job is for those that work: the server ends when nobody asks any more."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def serve(number: int) -> None:
     os.set_blocking(wakes, False)
     signal.set_wakeup_fd(wakes)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    heard = {each: signal.signal(each, signal.SIG_IGN) for each in FOR_FORKS}
     news: dict[int, int] = {}
     while True:
         ready = wait([line, ended])
@@ -61,6 +64,8 @@ def serve(number: int) -> None:
             if child == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for each, does in heard.items():
+                    signal.signal(each, signal.SIG_IGN if each in request.ignored else does)
                 line.close()
                 for open_ in (ended, wakes, *news.values()):
                     os.close(open_)
@@ -104,8 +109,6 @@ def _become(parent: int, request: Request, files: Sequence[int]) -> None:
     """What the process that asked would have started: then run what it is to run."""
     news, folder, out, err, *files = files
     os.setsid()
-    for number in request.ignored:
-        signal.signal(number, signal.SIG_IGN)
     os.fchdir(folder)
     null = os.open(os.devnull, os.O_RDONLY)
     for own, given in ((0, null), (1, out), (2, err)):
