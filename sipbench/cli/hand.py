@@ -19,6 +19,10 @@ def main(parent: int, pipe: int, *words: str) -> None:
     presence.die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
-    os.environ |= {telling.PIPE: str(pipe), telling.LOADED: LOADED}
-    sys.argv = ["sipbench", "work", *words]
-    sys.exit(cli.main(sys.argv[1:]))
+    try:
+        os.environ |= {telling.PIPE: str(pipe), telling.LOADED: LOADED}
+        sys.argv = ["sipbench", "work", *words]
+        code = cli.main(sys.argv[1:])
+    except KeyboardInterrupt:  # told to stop before it began
+        code = 75
+    sys.exit(code)

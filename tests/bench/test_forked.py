@@ -139,14 +139,20 @@ def test_it_is_deaf_to_a_signal_from_its_first_moment(start):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
-def test_what_is_sent_to_all_processes_of_a_job_does_not_end_its_server(start, number):
+def test_what_is_sent_to_all_processes_of_a_job_does_not_end_its_server(start, monkeypatch, number):
     """With it they would be killed at once, before they have put anything away."""
-    process, _ = start("import time; time.sleep(60)")
+    monkeypatch.setattr(forked, "_server", forked._Server())
+    before = signal.signal(number, signal.default_int_handler)  # a job of a shell in the background is deaf to SIGINT
+    try:
+        process, _ = start("import time; time.sleep(60)")
+    finally:
+        signal.signal(number, before)
     os.kill(processes.find(process.pid).parent, number)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.1)
     process.send_signal(number)
     assert process.wait(10) in (-number, 1)  # Python says of SIGINT that it was interrupted
+    forked._server.end()
 
 
 def test_nothing_is_left_open(start):

@@ -13,6 +13,7 @@ NOISY = {
     "impulse_low": ["noise=impulse", "noise.level=low"],
 }
 SMALL = ["channels=[8,8]", "skip=[0,4]", "input_channels=4", "iterations=60", "stop.rule=fixed", "ema=0.0"]
+SMALL += ["lr=0.01", "sigma_z=0.03"]
 DIP = ["profile=demo", "degradation=denoise", "method=dip", "images=2", *(f"method.solver.{word}" for word in SMALL)]
 SHORT = [
     *("wmv.window=10", "wmv.patience=15", "+emv.burn_in=5", "emv.patience=12"),
