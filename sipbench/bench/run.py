@@ -139,10 +139,11 @@ class Bench:
         return sum((self.rows(part, report, at_once) for part in (images[:half], images[half:]) if part), [])
 
     def _why(self, error: BaseException) -> str:
-        """Why a batch came to nothing; of a network for other images torch says that a weight has a size."""
+        """Why a batch came to nothing; of a network for other images torch alone says that a weight has a size."""
+        told = f"{type(error).__name__}: {error}"
         channels = applies.shape(self.cell)[0]
         said = applies.other_channels(self.cell, channels) if isinstance(error, RuntimeError) else ""
-        return said or f"{type(error).__name__}: {error}"
+        return f"{said} ({told})" if said else told
 
     def _rows(self, images: Sequence[int], report: Report | None, at_once: int) -> list[dict[str, Any]]:
         outcome = self.draw(images, report, at_once)

@@ -128,6 +128,19 @@ def test_it_is_told_words_and_has_an_environment_of_its_own(start, capfd):
     assert process.wait(30) == 0 and capfd.readouterr().out == "one two words its own\n"
 
 
+def test_where_no_fork_is_safe_it_imports_for_itself(start, monkeypatch, capfd):
+    monkeypatch.setattr(forked.sys, "platform", "darwin")
+    process = _began("speaking", words=["one", "it's two"], environment={**os.environ, "A_WORD": "its own"})
+    assert isinstance(process, forked.Alone) and process.there
+    assert process.wait(30) == 0 and capfd.readouterr().out == "one it's two its own\n"
+    deaf = _began("sleeping", ignored=[signal.SIGUSR2])
+    deaf.send_signal(signal.SIGUSR2)
+    with pytest.raises(subprocess.TimeoutExpired):
+        deaf.wait(0.2)
+    deaf.kill()
+    assert deaf.wait(10) == -signal.SIGKILL
+
+
 def test_it_is_deaf_to_a_signal_from_its_first_moment(start):
     process = _began("sleeping", ignored=[signal.SIGUSR2])
     for _ in range(20):
@@ -183,3 +196,11 @@ def test_what_is_forked_has_not_asked_for_a_gpu():
     program = "import torch\n" + asks + "import sipbench.bench.apart"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["sipbench.bench.apart", "sipbench.cli.hand"])
+def test_what_is_forked_has_loaded_no_solver(module):
+    """A fork runs the solver that its hash is of, the one on the disk, however long ago its server began."""
+    program = f"import sys, {module}\nprint([m for m in sys.modules if m.startswith('baselines')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
