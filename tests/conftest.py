@@ -1,14 +1,17 @@
 """What several tests share: small cells in a folder of their own, and untrained weights for the plumbing."""
 
+import gc
 import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from sipbench import configs
 from sipbench.bench.cell import Cell
+from sipbench.datasets import faces
 from sipbench.metrics import backbones
 from tests import timing
 from tests.fetch.server import Site, serving
@@ -29,6 +32,42 @@ def pytest_itemcollected(item):
     """What was measured to be slow is marked so, beside what says so itself."""
     if {item.nodeid.partition("::")[0], item.nodeid.partition("[")[0]} & SLOW:
         item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish():
+    """What was collected stays until the end: no search for garbage goes through it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def faces_drawn_once(tmp_path_factory):
+    """Faces of tests are few, and each is drawn once: kept on the disk, as no truth may lie where a solver looks.
+
+    With `drawn_anew` they are drawn as users have them.
+    """
+    kept, draw = tmp_path_factory.mktemp("faces"), faces.draw
+
+    def once(index: int, size: int) -> torch.Tensor:
+        path = kept / f"{index}-{size}.npy"
+        if not path.exists():
+            np.save(path, draw([index], size).numpy())
+        return torch.from_numpy(np.load(path))
+
+    def drawn(indices, size, dtype=torch.float64):
+        if dtype != torch.float64 or not len(indices):
+            return draw(indices, size, dtype)
+        return torch.cat([once(int(index), size) for index in indices])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(faces, "draw", drawn)
+        yield draw
+
+
+@pytest.fixture
+def drawn_anew(faces_drawn_once, monkeypatch):
+    """Of each face every pixel is drawn whenever it is asked for."""
+    monkeypatch.setattr(faces, "draw", faces_drawn_once)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,6 +10,7 @@ from sipbench.errors import UserError
 from tests import listed
 
 COUNT = 4
+pytestmark = pytest.mark.usefixtures("drawn_anew")
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def test_a_sweep_that_is_ended_ends_its_jobs_on_this_machine(here, start, begin)
 
 def test_with_nohup_it_goes_on_when_the_terminal_is_closed(here, start):
     (here / "slow.py").write_text(SLOW)
-    words = ["-m", "method=slow.py:solve", "method.solver.pause=1", "images=1", "size=32", "metrics=[psnr]"]
+    words = ["-m", "method=slow.py:solve", "method.solver.pause=0.5", "images=1", "size=32", "metrics=[psnr]"]
     worker = start("work", *words, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     until(lambda: list(here.glob("results/leases/*/*.lease")))
     worker.send_signal(signal.SIGHUP)
@@ -145,7 +145,7 @@ def test_a_step_that_never_ends_is_ended(here, start):
 def test_a_time_to_stop_is_kept(here, start):
     (here / "slow.py").write_text(SLOW)
     began = time.monotonic()
-    worker = start("work", "-m", "method=slow.py:solve", "method.solver.pause=30", "images=1", "size=32", "until=15")
+    worker = start("work", "-m", "method=slow.py:solve", "method.solver.pause=30", "images=1", "size=32", "until=8")
     said, _ = worker.communicate(timeout=100)
     assert worker.returncode == 0 and "stopping" in said
-    assert 10 < time.monotonic() - began < 60
+    assert 6 < time.monotonic() - began < 60

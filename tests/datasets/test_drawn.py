@@ -7,6 +7,8 @@ from sipbench import configs
 from sipbench.datasets import crystals, faces, kernels
 from sipbench.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("drawn_anew")
+
 
 @pytest.fixture(
     params=[(faces, faces.Faces), (crystals, crystals.Crystals), (kernels, kernels.Kernels)],

@@ -8,6 +8,8 @@ from torch import Tensor
 from sipbench.datasets import faces
 from sipbench.datasets.faces import Faces, draw
 
+pytestmark = pytest.mark.usefixtures("drawn_anew")
+
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
     return -10 * ((a - b) / 2).square().mean((1, 2, 3)).log10()
