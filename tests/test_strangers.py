@@ -11,13 +11,14 @@ import zlib
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from markdown_it import MarkdownIt
 from PIL import Image
 
 from sipbench import checkpoints
-from sipbench.bench import packing, store
+from sipbench.bench import packing, sealed, store
 from sipbench.cli import main
 from sipbench.datasets import matlab
 from sipbench.datasets.arrays import Place, variable
@@ -172,7 +173,7 @@ def test_a_part_of_a_stored_result_is_exported_into_its_folder(cell, tmp_path):
         store.estimate(c, 0).__class__(torch.zeros(1, 3, 32, 32), theta={"../../out": torch.ones(1, 2)}), 0
     )
     frame["estimate"] = [wicked]
-    frame.to_parquet(path, index=False)
+    path.write_bytes(sealed.sealed(pa.Table.from_pandas(frame, preserve_index=False), store.HEAVY))
     files = export(c, tmp_path / "here", "npy")
     assert len(files) == 2 and {file.resolve().parent for file in files} == {tmp_path / "here"}
 
@@ -225,7 +226,7 @@ def test_a_table_of_wicked_rows_is_harmless(tmp_path, capsys):
     for path in (tmp_path / "runs").rglob("rows-*.parquet"):
         evil = "=HYPERLINK(1)|\x1b]0;x\x07<img src=x onerror=y>[a](b)\\input{/etc/passwd}$%"
         frame = pd.read_parquet(path).assign(status="failed", reason=evil, device=evil)
-        frame.to_parquet(path, index=False)
+        path.write_bytes(sealed.sealed(pa.Table.from_pandas(frame, preserve_index=False), store.HEAVY))
     capsys.readouterr()
     assert main([*words, "compute=false"]) == 1
     said = "".join(capsys.readouterr()) + "".join(

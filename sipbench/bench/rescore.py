@@ -37,20 +37,26 @@ def lacking(cell: Cell, rows: Any = None) -> dict[int, list[str]]:
 
 
 def score_stored(cell: Cell, report: Callable[[int, int], None] | None = None, rows: Any = None) -> int:
-    """Compute and store what is lacking; the number of images that it was lacking of."""
-    todo = lacking(cell, rows)
+    """Compute and store what is lacking; the number of images that were scored.
+
+    A file of which the images turn out to be damaged is set aside, so that they are to be done again.
+    """
+    todo, scored = lacking(cell, rows), 0
     if not todo:
         return 0
     bench = Bench.of(unsolved(cell), check=False)
     for names, images in _together(todo):
         for at in range(0, len(images), cell.batch_size):
             batch = images[at : at + cell.batch_size]
-            found = store.kept(cell, batch)  # less where an image's file is damaged
+            found = store.kept(cell, batch)
             if found:
                 store.write_scores(cell, scores(bench, cell, sorted(found), names, found))
+            scored += len(found)
             if report is not None:
                 report(at + len(batch), len(images))
-    return len(todo)
+    if scored < len(todo):
+        store.set_damaged_aside(cell)
+    return scored
 
 
 def unsolved(cell: Cell) -> Cell:
@@ -66,7 +72,7 @@ def scores(
     contents = [found[image] for image in images]
     opened = [store.opened(cell, image, found[image], packing.unpacked) for image in images]
     estimate = _kept(opened, bench.device)
-    rows = store.read(cell.folder, ["image", "y_sha256"]).set_index("image")
+    rows = store.read(cell.folder, ["image", "y_sha256", "metrics_version"]).set_index("image").loc[images]
     for i, image in enumerate(images):
         if record.y_hash(problem.y[i]) != rows.loc[image, "y_sha256"]:
             raise UserError(f"{cell.label}, image {image}: the stored result is of another measurement than today's")
@@ -76,8 +82,9 @@ def scores(
         values |= score_draws(names, _draws(contents, estimate, known.f), estimate, truth, known)
     of_images = [name for name in names if not metrics.METRICS[name].of_draws]
     values |= score_chosen(of_images, _chosen(contents), truth, known)
-    if not set(cell.metrics) >= set(names):  # by older metrics: what cannot be made anew is no longer shown
-        values |= {f"oracle_{name}": [float("nan")] * len(images) for name in names if name in cell.image_metrics}
+    if (rows["metrics_version"] < protocol.versions()["metrics"]).any():  # what cannot be made anew is shown no longer
+        values |= {f"oracle_{name}": [float("nan")] * len(images) for name in of_images}
+        values |= {f"curve_{name}": [None] * len(images) for name in of_images}
     version = {"metrics_version": protocol.versions()["metrics"], "scored_on": device.describe(bench.device)}
     return [{"image": image, **{n: v[i] for n, v in values.items()}, **version} for i, image in enumerate(images)]
 

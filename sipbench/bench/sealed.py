@@ -1,8 +1,8 @@
 """Parquet files with a seal: no byte of one can change without being noticed where its numbers are read.
 
 The seal stands in the file's own metadata: where the heavy columns begin, the hash of those, and the hash of all the
-rest, the metadata included. So the numbers are verified without reading the pictures. A file from before seals is read
-with the checksums of its pages verified.
+rest, the metadata included. So the numbers are verified without reading the pictures. A file without a seal was not
+written here: by pandas, say, or by sipbench before there were seals.
 """
 
 from __future__ import annotations
@@ -37,16 +37,27 @@ def sealed(table: Any, heavy: Collection[str] = (), said: Mapping[bytes, bytes] 
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **(said or {}), NAME: EMPTY})
     buffer = io.BytesIO()
     parquet.write_table(table, buffer, write_page_checksum=True, store_schema=True)
-    content = bytearray(buffer.getvalue())
-    footer = len(content) - END - int.from_bytes(content[-END:-4], "little")
+    content = buffer.getvalue()
+    footer = _footer(content)
+    return seal(content, _heavy_at(parquet.read_metadata(BufferReader(content)), heavy, footer))
+
+
+def seal(plain: bytes, at: int | None = None) -> bytes:
+    """The content of a file with room for a seal, sealed; its heavy columns, if any, begin at this place."""
+    content, footer = bytearray(plain), max(0, _footer(plain))
+    at = footer if at is None else at
     found = SEAL.search(content, footer)
     assert found, "the metadata of Parquet files is not laid out as it was"
-    at = _heavy_at(parquet.read_metadata(BufferReader(bytes(content))), heavy, footer)
     place = found.start(1)
     content[place : place + 12] = b"%012d" % at
     content[place + 12 : place + 76] = _hash(content[at:footer])
     content[place + 76 : place + 140] = _hash(content[:at], content[footer:])
     return bytes(content)
+
+
+def _footer(content: bytes) -> int:
+    """Where the metadata begins."""
+    return len(content) - END - int.from_bytes(content[-END:-4], "little")
 
 
 def read(
@@ -94,14 +105,14 @@ def _verified(path: Path, whole: bool) -> bytes:
         if not stat.S_ISREG(path.stat().st_mode):
             raise Damaged("it is no regular file")
         with open(path, "rb") as file:
-            return _unsealed(file, whole)
+            return _as_sealed(file, whole)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise Damaged(f"it cannot be read: {error.strerror or error}") from error
 
 
-def _unsealed(file: Any, whole: bool) -> bytes:
+def _as_sealed(file: Any, whole: bool) -> bytes:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - END))
     end = file.read()
@@ -113,9 +124,7 @@ def _unsealed(file: Any, whole: bool) -> bytes:
     found = SEAL.search(about)
     file.seek(0)
     if found is None:
-        if NAME in about:
-            raise Damaged("its seal is broken")
-        return file.read()
+        raise Damaged("its seal is broken" if NAME in about else "it has no seal: sipbench did not write it so")
     place, at = found.start(1), int(found[1][:12]) if found[1][:12].isdigit() else -1
     if not 0 <= at <= footer:
         raise Damaged("its seal is broken")

@@ -63,10 +63,7 @@ def prepare(cell: Cell) -> None:
     Damaged files in it are set aside, so that nothing is written over them.
     """
     remove_leftovers(cell.folder)
-    for path in files(cell.folder):
-        if flaw(path) and (why := flaw(path)):  # twice: on NFS a file that was replaced meanwhile fails to be read
-            with writing(cell.folder):
-                damage.set_aside(path, why)
+    set_damaged_aside(cell)
     content = {
         "label": cell.label,
         "identity": cell.identity,
@@ -76,6 +73,14 @@ def prepare(cell: Cell) -> None:
     if cell.lessons:
         trained.check(cell, [end.weights for end in _ends_in(cell.folder)])
     write_whole(cell.folder / "cell.json", json.dumps(content, indent=2, sort_keys=True).encode())
+
+
+def set_damaged_aside(cell: Cell) -> None:
+    """Files that are not as they were written, in the numbers or in the images: what they hold is to be done again."""
+    for path in files(cell.folder):
+        if flaw(path) and (why := flaw(path)):  # twice: on NFS a file that was replaced meanwhile fails to be read
+            with writing(cell.folder):
+                damage.set_aside(path, why)
 
 
 def write(cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
@@ -355,8 +360,12 @@ def flaw(path: Path) -> str:
 
 
 def _with_scores(folder: Path, rows: Any, columns: list[str] | None) -> Any:
-    """The rows, with what was scored later where they have nothing, or something by an older version of the metrics."""
+    """The rows, with what was scored later where they have nothing, or something by an older version of the metrics.
+
+    Scores by a newer version than this code has are left to code that has it.
+    """
     tables = [one for path in files(folder, "scores") if (one := _table(path, columns)) is not None]
+    tables = [one for one in tables if not (one["metrics_version"] > protocol.versions()["metrics"]).any()]
     for table in sorted(tables, key=lambda t: t["metrics_version"].max()):
         scores = table.set_index("image").reindex(rows["image"]).set_axis(rows.index)
         newer = scores["metrics_version"] > rows["metrics_version"].fillna(1)

@@ -34,10 +34,9 @@ def run(cell: Cell) -> str:
     from sipbench.bench.rescore import score_stored
     from sipbench.report.wandb import log_stored
 
-    todo = store.missing(cell, retry_failed=cell.retry_failed)
     store.remove_leftovers(cell.folder)
     scored = score_stored(cell)
-    if todo:
+    if todo := store.missing(cell, retry_failed=cell.retry_failed):
         validate.servable(cell.dataset, todo)
         _train(cell)
         failed = _solve(cell, len(todo))

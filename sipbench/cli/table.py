@@ -23,7 +23,7 @@ sipbench table NAME [profile=demo] [key=value ...]     compute what a table lack
 
 A table of which something was changed (a method, the number of images, an option) is written to FOLDER/partial/PROFILE,
 so that the whole one stays. What another table, sweep or worker on FOLDER is at work on is left to that, and waited for
-at the end. Exit code 0: all that can be measured is; 1: images failed; 2: something is lacking.
+at the end. Exit code 0: all that can be measured is; 1: images failed or are to do; 2: something is lacking.
 
 Example:  sipbench table table1 method=dps,dip images=2
 """

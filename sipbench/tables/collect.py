@@ -15,7 +15,8 @@ from sipbench.tables.spec import Entry, TableSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-CHANGED, MIXED = "source_changed", "other_weights"  # columns where there is any
+CHANGED, MIXED = "source_changed", "other_weights"  # columns where there is any, as these two
+UNLIKE = {"image_id": "other_images", "y_sha256": "other_measurements"}
 ORIGINS = ("config", "paper", "searched", "demo", "hand")
 NAN = float("nan")
 
@@ -34,15 +35,24 @@ def collect(spec: TableSpec) -> pd.DataFrame:
     `best_group` and what stands beside it compare the complete rows of a problem over the same images: see `paired`.
     `p_holm` is corrected over all comparisons of the table. Where the table sweeps, the swept values are columns; where
     code changed after it was submitted, `source_changed` counts the runs that were done by other code; where a network
-    was trained twice, `other_weights` counts those that were made with another than most.
+    was trained twice, `other_weights` counts those that were made with another than most. `other_images` counts
+    those of another image than most rows have under the same number, and `other_measurements` those whose y is another
+    to the bit, as another machine's may be.
     """
     import pandas as pd
 
     kept = images.stored(spec)
-    records = [record for entry in spec.entries() for record in _measured(spec, entry, kept.get(entry.key))]
+    others = {name: images.unlike(spec, kept, column) for column, name in UNLIKE.items()}
+    records = [
+        record | {name: found.get(entry.key, 0) for name, found in others.items()}
+        for entry in spec.entries()
+        for record in _measured(spec, entry, kept.get(entry.key))
+    ]
     _compare(spec, records, kept)
     more = dict.fromkeys(name for task in spec.tasks.values() for name in task.swept)
-    marks = dict.fromkeys(name for name in (CHANGED, MIXED) if any(record.get(name) for record in records))
+    marks = dict.fromkeys(
+        name for name in (CHANGED, MIXED, *UNLIKE.values()) if any(record.get(name) for record in records)
+    )
     df: Any = pd.DataFrame([*records, *_published(spec)], columns=[*COLUMNS, *more, *marks])
     return df.astype(KINDS | dict.fromkeys(marks, "Int64"))
 

@@ -65,13 +65,14 @@ def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Mea
     """For each problem and measure that has a better side, the values of the rows that solved all: images × rows.
 
     A row that lacks a value where another has one, of whatever seed, is left out, and no image is. So is one whose own
-    words make other measurements of these images than those of most rows.
+    words make other measurements of these images than those of most rows, and one with another image than most.
     """
     import pandas as pd
 
     entries = {entry.key: entry for entry in spec.entries() if entry.cells}
+    others = unlike(spec, rows, "image_id")
     for pair in spec.pairs:
-        names = [row for row in spec.rows if (*pair, row.name) in entries]
+        names = [row for row in spec.rows if (*pair, row.name) in entries and (*pair, row.name) not in others]
         whole = [row for row in names if _whole(entries[(*pair, row.name)], rows[(*pair, row.name)])]
         whole = _of_one_problem(whole, entries, pair)
         for measure in (*spec.measures, *COSTS):
@@ -84,6 +85,29 @@ def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Mea
             table = pd.DataFrame({name: values(rows[(*pair, name)], columns[name]) for name in kept})
             if table.shape[1] > 1 and len(table) > 1:
                 yield pair, measure, table
+
+
+def unlike(spec: TableSpec, rows: Rows, column: str) -> dict[tuple[str, str, str], int]:
+    """For each entry that has any, how many of its runs have another value than most runs that ask for the same."""
+    counts: dict[tuple[Any, ...], Counter[Any]] = {}
+    told = {}
+    for entry in spec.entries():
+        if values_of := _by_run(rows.get(entry.key), column):
+            asked = tuple(_measurement(cell) for cell in entry.cells)
+            told[entry.key] = {(asked, *run): value for run, value in values_of.items()}
+            for run, value in told[entry.key].items():
+                counts.setdefault(run, Counter())[value] += 1
+    most = {run: count.most_common(1)[0][0] for run, count in counts.items()}
+    found = {key: sum(value != most[run] for run, value in own.items()) for key, own in told.items()}
+    return {key: number for key, number in found.items() if number}
+
+
+def _by_run(rows: Any, column: str) -> dict[tuple[int, int], Any]:
+    """The value of each image and seed."""
+    if rows is None or column not in rows:
+        return {}
+    told = rows[rows[column].notna()]
+    return dict(zip(zip(told["image"], told["seed"], strict=True), told[column], strict=True))
 
 
 def _of_one_problem(found: list[Row], entries: Mapping[Any, Entry], pair: tuple[str, str]) -> list[Row]:

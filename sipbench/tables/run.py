@@ -28,7 +28,7 @@ from sipbench.training.learned import prepare
 
 
 def run_table(name: str, words: list[str], turns: Callable[[Path], Turn] = lambda results: Alone()) -> int:
-    """Exit code 0 where every cell that can be measured is; 1 where images failed; 2 where something is lacking.
+    """Exit code 0 where all that can be measured is; 1 where images failed or are to do; 2 where something is lacking.
 
     `turns` says of a results folder how to be one of several that work on it.
     """
@@ -84,7 +84,7 @@ def run_table(name: str, words: list[str], turns: Callable[[Path], Turn] = lambd
     own = text(spec, frame)
     _print(tables.render_text(spec, frame)) if own is None else print(own)
     print("written: " + ", ".join(str(p) for p in paths))
-    return int(bool(frame["failed"].fillna(0).gt(0).any()))
+    return int(any(bool(frame[name].fillna(0).gt(0).any()) for name in ("failed", "todo")))
 
 
 def _view(name: str) -> str:

@@ -50,8 +50,9 @@ class Sheet:
 
 def records(df: pd.DataFrame) -> list[Record]:
     """The rows of the long form as plain data; an empty count is zero, an empty text is empty."""
+    marks = ("source_changed", "other_weights", "other_images", "other_measurements")
     counts, texts = (
-        dict.fromkeys(("n", "failed", "todo", "unconverged", "source_changed", "other_weights"), 0),
+        dict.fromkeys(("n", "failed", "todo", "unconverged", *marks), 0),
         dict.fromkeys(("status", "reason", "device", "settings"), ""),
     )
     return df.fillna(counts | texts).to_dict("records")  # pyright: ignore

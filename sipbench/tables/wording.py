@@ -137,6 +137,7 @@ def remarks(spec: TableSpec, df: pd.DataFrame) -> list[str]:
         *_unfinished(spec, entries),
         *_other_code(spec, entries),
         *_other_weights(spec, entries),
+        *_unlike(spec, entries),
         *_fewer(spec, rows),
         *_not_stored(spec, rows),
         *(line for name, key in spec.metrics.items() for line in _blank(spec, rows, name, key)),
@@ -183,6 +184,14 @@ def _other_weights(spec: TableSpec, entries: Iterable[Record]) -> Iterator[str]:
     """Which scores are of one network that was trained twice, as where folders of two machines were copied together."""
     if found := _counted(spec, entries, "other_weights", "n", "failed"):
         yield f"made with several trainings of one network: {found}; the column training of their rows says which."
+
+
+def _unlike(spec: TableSpec, entries: Iterable[Record]) -> Iterator[str]:
+    """Which scores are not of what the other rows are of."""
+    if found := _counted(spec, entries, "other_images", "n", "failed"):
+        yield f"of other images than those of most rows, so compared with none: {found}; run these cells again."
+    if found := _counted(spec, entries, "other_measurements", "n", "failed"):
+        yield f"of other measurements than those of most rows, to the bit, as another machine's may be: {found}."
 
 
 def _counted(spec: TableSpec, entries: Iterable[Record], what: str, *of: str) -> str:

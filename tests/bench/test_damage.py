@@ -79,20 +79,22 @@ def test_images_are_not_read_for_numbers(cell):
     assert sorted(store.kept(c, [0, 1, 2])) == [1, 2]
 
 
-def test_a_file_from_before_seals_is_read(cell):
-    c = cell("method=pinv")
+def test_a_file_without_a_seal_is_not_ours(cell, capsys):
+    """Somebody read one with pandas, changed a number and wrote it back."""
+    c, (first, *_) = stored(cell)
+    pd.read_parquet(first).assign(psnr=60.0).to_parquet(first, write_page_checksum=True)
+    assert store.read(c.folder)["psnr"].tolist() == [21.0, 22.0] and list(store.kept(c, [0])) == []
+    assert f"damaged results {first}: it has no seal: sipbench did not write it so" in capsys.readouterr().err
     store.prepare(c)
-    pd.DataFrame([row(0, 20.0)]).to_parquet(c.folder / "rows-000000-before.parquet", write_page_checksum=True)
-    assert store.read(c.folder)["psnr"].tolist() == [20.0] and list(store.kept(c, [0])) == [0]
-    store.prepare(c)
-    assert store.missing(c) == [1, 2]
+    assert store.missing(c) == [0] and first.with_name(f"{first.name}.damaged").exists()
 
 
 def test_what_a_file_says_of_its_columns_moves_none(cell):
     """Pandas writes into a file which of its columns is an index; who damages that takes no column away."""
     c = cell("method=pinv")
     store.prepare(c)
-    pd.DataFrame([row(0, 20.0)]).set_index("image").to_parquet(c.folder / "rows-000000-index.parquet")
+    made = pa.Table.from_pandas(pd.DataFrame([row(0, 20.0)]).set_index("image"))
+    (c.folder / "rows-000000-index.parquet").write_bytes(sealed.sealed(made, HEAVY))
     assert store.read(c.folder)["image"].tolist() == [0]
     assert store.read(c.folder, ["psnr"])["psnr"].tolist() == [20.0] and store.done(c) == {0}
 
@@ -271,11 +273,13 @@ def test_a_small_file_takes_no_large_memory(cell, capsys):
     assert "unpack to more than" in capsys.readouterr().err
 
 
-def test_scores_that_were_copied_from_another_cell_are_not_believed(cell, capsys):
+def test_scores_that_were_copied_from_another_cell_are_not_believed(cell, capsys, monkeypatch):
     """Those of before files of scores named their cell are read as ever."""
     c, _ = stored(cell)
     other, _ = stored(cell, "seed=1")
-    score = {"image": 0, "psnr": 99.0, "metrics_version": protocol.versions()["metrics"] + 1}
+    newer = protocol.versions() | {"metrics": protocol.versions()["metrics"] + 1}
+    monkeypatch.setattr(protocol, "versions", lambda: newer)
+    score = {"image": 0, "psnr": 99.0, "metrics_version": newer["metrics"]}
     store.write_scores(other, [score])
     (path,) = store.files(other.folder, "scores")
     assert store.read(other.folder)["psnr"].tolist() == [99.0, 21.0, 22.0] and "cell" not in store.read(other.folder)

@@ -3,11 +3,13 @@
 import pytest
 import torch
 
-from sipbench import metrics
-from sipbench.bench import packing, protocol, store
+from sipbench import cli, metrics
+from sipbench.bench import packing, protocol, sealed, store
 from sipbench.bench.rescore import lacking, score_stored
 from sipbench.bench.run import Bench, run
 from sipbench.errors import UserError
+
+WORDS = ["method=pinv", "metrics=[psnr,ssim]", "batch_size=1", "size=32", "images=3"]
 
 
 def done(c):
@@ -67,7 +69,34 @@ def test_a_score_by_an_older_version_of_the_metrics_is_made_anew(cell, monkeypat
     kept = metrics.METRICS["psnr"]
     monkeypatch.setitem(metrics.OWN, "psnr", kept.__class__(lambda a, b: kept.function(a, b) + 1, True, "PSNR"))
     assert set(lacking(c)) == {0, 1, 2} and score_stored(c) == 3 and lacking(c) == {}
-    assert store.read(c.folder)["psnr"].tolist() == pytest.approx((before + 1).tolist())
+    rows = store.read(c.folder)
+    assert rows["psnr"].tolist() == pytest.approx((before + 1).tolist())
+    assert rows["oracle_psnr"].isna().all()  # of snapshots that were not kept: it would lie below what was returned
+    assert not len([one for one in rows["curve_psnr"] if one is not None])
+    monkeypatch.undo()
+    assert store.read(c.folder)["psnr"].tolist() == before.tolist()  # code of the older version has its own
+
+
+def test_a_result_whose_images_are_damaged_is_not_scored_but_done_again(cell, capsys):
+    c = done(cell("method=pinv", "metrics=[psnr]", "batch_size=1"))
+    path = min(c.folder.glob("rows-*"))
+    content = bytearray(path.read_bytes())
+    content[int(sealed.SEAL.search(content)[1][:12]) + 50] ^= 1
+    path.write_bytes(content)
+    more = cell("method=pinv", "metrics=[psnr,ssim]", "batch_size=1")
+    assert score_stored(more) == 2 and store.missing(more) == [0] and path.with_name(f"{path.name}.damaged").exists()
+    assert cli.main([*WORDS, f"results={c.results}"]) == 0
+    assert "1 image done" in capsys.readouterr().out and store.missing(more) == []
+
+
+def test_what_cannot_be_scored_is_said_by_the_command(cell, capsys):
+    c = done(cell("method=pinv", "metrics=[psnr]", "batch_size=1"))
+    path = min(c.folder.glob("rows-*"))
+    content = bytearray(path.read_bytes())
+    content[int(sealed.SEAL.search(content)[1][:12]) + 50] ^= 1
+    path.write_bytes(content)
+    assert cli.main(["score", *WORDS, f"results={c.results}"]) == 1
+    assert "2 of 3 stored results scored, 1 to be run again" in capsys.readouterr().out
 
 
 def test_a_result_of_another_measurement_is_not_scored(cell, monkeypatch):

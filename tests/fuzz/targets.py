@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -226,8 +227,12 @@ def _pinned(path):
 
 
 def _rows(path):
-    from sipbench.bench import store
+    """A file that a stranger made and sealed: what the seal holds back is not even parsed."""
+    from sipbench.bench import sealed, store
 
+    content = path.read_bytes()
+    with suppress(AssertionError):  # its end was cut off
+        path.write_bytes(sealed.seal(content))
     store.read(path.parent)
     store.read(path.parent, ["image", "status"])
 

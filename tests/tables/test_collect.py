@@ -193,6 +193,27 @@ def test_rows_of_several_trainings_of_one_network_are_counted_and_said(tmp_path)
     assert said in tables.render_markdown(spec, df)
 
 
+@pytest.mark.parametrize(("column", "said"), [("image_id", "other images"), ("y_sha256", "other measurements")])
+def test_rows_of_other_images_than_most_are_compared_with_nothing(tmp_path, column, said):
+    """Where the images of a folder were overwritten between two runs; the index says as the files do."""
+    spec = load(tmp_path, "method=pinv,dip,dps", "images=8")
+    cells = {e.row.method: e.cell for e in spec.planned if e.cells}
+    for number, (method, cell) in enumerate(cells.items()):
+        own = [row(i, 20 + number + i, **{column: f"{'late' if method == 'dip' else ''}{i}"}) for i in range(8)]
+        put(cell, own)
+    df = tables.collect(spec)
+    counts = {name: int(one(df, name)[said.replace(" ", "_")]) for name in cells}
+    assert counts == {name: 8 * (name == "dip") for name in cells}
+    lines = tables.render_markdown(spec, df).splitlines()
+    assert [
+        line.count("DIP (faces, sr4: 8 of 8)") for line in lines if f"of {said} than those of most rows" in line
+    ] == [1]
+    other = math.isnan(one(df, "dip")["difference"])
+    assert other == (column == "image_id") and not math.isnan(one(df, "pinv")["difference"])
+    put(cells["pinv"], [row(i, 20 + i) for i in range(8)])  # of which nothing is told: a file from before
+    assert "y_sha256" not in tables.collect(spec)
+
+
 def test_a_measure_that_names_a_column_of_text_is_refused(tmp_path):
     """Such as `columns: {where: {column: device}}` in a table."""
     spec = load(tmp_path, "method=pinv")

@@ -52,7 +52,7 @@ def _runs(rows: Any, column: str, x: str) -> list[tuple[Any, Any]]:
     found = []
     for row in rows[rows["status"] == "ok"].to_dict("records"):
         values, seconds = row[f"curve_{column}"], row["curve_seconds"]
-        if values is None or seconds is None or len(values) == 0:
+        if not np.ndim(values) or not np.ndim(seconds) or len(values) == 0:  # scored anew: no curve any more
             continue
         batch = float(row.get("batch") or 1) * float(row.get("draws") or 1)
         at = np.asarray(seconds, float)[: len(values)] / batch
