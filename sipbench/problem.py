@@ -185,6 +185,8 @@ class Problem:
 
     def steps(self, n: int) -> Iterator[int]:
         """Count from 0 to n-1, telling whoever watches; ends early when the budget is spent."""
+        if n < 0:
+            raise ValueError(f"{n} steps cannot be taken: a number from 0 on is asked for")
         for k in range(n):
             if self._watch is not None and not self._watch.step(k, n):
                 return

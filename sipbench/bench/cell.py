@@ -144,6 +144,8 @@ class Cell:
         whole = isinstance(chosen, list) and all(type(i) is int and i >= 0 for i in chosen)
         if isinstance(images, bool) or not whole or not chosen or len(set(chosen)) < len(chosen):
             raise UserError(f"images is all, a number above 0, or a list of different indices, not {images}")
+        if type(images) is not int:
+            validate.within(self.dataset, self.split, max(chosen))
         return chosen
 
     @cached_property

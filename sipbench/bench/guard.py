@@ -58,7 +58,29 @@ def _go_back(folder: str) -> None:
         os.chdir(folder)
 
 
+def _set_inference(on: bool) -> None:
+    """A mode is left by its end alone: inside one that was not ended, another begins and is kept."""
+    mode = torch.inference_mode(on)
+    mode.__enter__()
+    _modes.append(mode)
+
+
+_modes: list[Any] = []
+
+
+def _autocast() -> tuple[Any, ...]:
+    return tuple((torch.is_autocast_enabled(at), torch.get_autocast_dtype(at)) for at in ("cpu", "cuda"))
+
+
+def _set_autocast(before: tuple[Any, ...]) -> None:
+    for at, (on, dtype) in zip(("cpu", "cuda"), before, strict=True):
+        torch.set_autocast_enabled(at, on)
+        torch.set_autocast_dtype(at, dtype)
+
+
 SETTINGS: dict[str, Setting] = {
+    "torch.is_inference_mode_enabled()": (torch.is_inference_mode_enabled, _set_inference),
+    "torch.is_autocast_enabled()": (_autocast, _set_autocast),
     "torch.is_grad_enabled()": (torch.is_grad_enabled, torch.set_grad_enabled),
     "torch.is_anomaly_enabled()": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "torch.get_default_dtype()": (torch.get_default_dtype, torch.set_default_dtype),
@@ -133,7 +155,7 @@ def restore(before: Mapping[str, Any]) -> list[str]:
 
 
 def contents(owned: Mapping[str, Any]) -> dict[str, Any]:
-    """What can be told of tensors and modules without keeping a copy: a sum of their bits, modes and hooks."""
+    """What can be told of tensors and modules without keeping a copy: sums of their bits, modes and hooks."""
     found: dict[str, Any] = {}
     for label, thing in owned.items():
         for name, part in _parts(label, thing, set()):
@@ -162,11 +184,12 @@ def _parts(name: str, thing: Any, seen: set[int], depth: int = 4) -> Iterator[tu
 
 
 def _sum(t: Tensor) -> tuple[Any, ...]:
-    """A tensor's shape, whether it wants a gradient, and the sum of its bits as whole numbers."""
+    """A tensor's shape, whether it wants a gradient, and sums of its bits: of all, and of some by their places."""
     t_plain = torch.view_as_real(t.detach()) if t.is_complex() else t.detach()
     whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[t_plain.element_size()]
     bits = t_plain.contiguous().reshape(-1).view(whole)
-    return tuple(t.shape), t.requires_grad, int(bits.sum(dtype=torch.int64))
+    some = (bits, bits[::2], bits[::3], bits[: len(bits) // 2])
+    return tuple(t.shape), t.requires_grad, *torch.stack([part.sum(dtype=torch.int64) for part in some]).tolist()
 
 
 def _mode(module: nn.Module) -> tuple[Any, ...]:

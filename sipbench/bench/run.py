@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from sipbench import configs, device
-from sipbench.bench import applies, exact, given, guard, probe, record, store
+from sipbench.bench import applies, exact, given, guard, probe, record, store, validate
 from sipbench.bench.cell import Cell
 from sipbench.bench.draws import ensemble, joined
 from sipbench.bench.identity import check_code
@@ -175,7 +175,7 @@ class Bench:
             if cell.paired:
                 given.check(cell.dataset, images, f, y)
         else:
-            y, f = self.degradation.measure_exactly(self.degradation.x(cell.dataset.load(images), rng), rng)
+            y, f = self.degradation.measure_exactly(self.degradation.x(validate.loaded(cell.dataset, images), rng), rng)
         f = f.sealed() if isinstance(f, BlindOperator) else f
         noise = self.degradation.noise if self.degradation.reveal_noise else None
         setting = {"dataset": cell.names[0], "degradation": cell.names[1]}
@@ -203,7 +203,7 @@ class Bench:
             return given.truth(self.cell.dataset, images, problem, theta, self.best(problem, theta))
         if self.cell.measured:
             return None
-        x = self.degradation.x(self.cell.dataset.load(images), self.streams(images))
+        x = self.degradation.x(validate.loaded(self.cell.dataset, images), self.streams(images))
         theta = self.theta(images, problem.f)
         return Truth(x, theta, self.best(problem, theta), self.posteriors(images, problem))
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from sipbench import metrics
 from sipbench.bench import memory
 from sipbench.checkpoints import at_home
@@ -147,6 +149,17 @@ def count(dataset: Dataset, split: str, wanted: int) -> None:
         )
 
 
+def within(dataset: Dataset, split: str, last: int) -> None:
+    """Refuse an image beyond the last one."""
+    try:
+        have = len(dataset)
+    except UserError:
+        return
+    if last >= have:
+        where = f"{dataset.name}: split {split!r}"
+        raise UserError(f"{where} has {counted(have, 'image')}, numbered from 0 on, and image {last} is asked for")
+
+
 def ends(dataset: Dataset, split: str) -> None:
     """Refuse all images of a split that is as long as one that is drawn by formula."""
     if (have := len(dataset)) >= ENDLESS:
@@ -159,6 +172,23 @@ def servable(dataset: Dataset, images: Sequence[int]) -> None:
     said = dataset.unfit(images)
     if said:
         raise UserError(said)
+
+
+def loaded(dataset: Dataset, images: Sequence[int]) -> Tensor:
+    """The images of a dataset; refused where they are not what every part takes them for."""
+    x: object = dataset.load(images)
+    shape = (len(images), *dataset.shape)
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        said = f"{x.dtype} numbers" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+    elif tuple(x.shape) != shape:
+        said = f"a tensor of {tuple(x.shape)}"
+    elif not x.isfinite().all():
+        said = "values that are not finite"
+    elif not hasattr(dataset, "posterior") and float(x.abs().max()) > 1 + 1e-3:
+        said = f"values from {x.min():.4g} to {x.max():.4g}"
+    else:
+        return x
+    raise UserError(f"{dataset.name}: load gives {said}; images are a float tensor of {shape} with values in [-1, 1]")
 
 
 def _metrics(names: object) -> None:

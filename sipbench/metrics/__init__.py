@@ -246,7 +246,7 @@ def evaluate(
             goal = best()
             pair = (*pair, inside(align(goal.to(x), x, symmetries, margin), margin)) if goal is not None else ()
         if pair and metric.fits(tuple(pair[1].shape)) and available(name) is None:
-            scores[name] = metric.function(*pair).double().cpu()
+            scores[name] = metric.function(*(v.clone() for v in pair)).double().cpu()  # one may work in place
         else:
             scores[name] = torch.full((len(x),), torch.nan, dtype=torch.float64)
     return scores

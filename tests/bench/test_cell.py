@@ -64,6 +64,11 @@ def test_bad_image_lists(cell, images):
         _ = cell(f"images={images}").images
 
 
+def test_an_image_beyond_the_last_is_refused(cell):
+    with pytest.raises(UserError, match="photos: split 'test' has .* numbered from 0 on, and image 5000 is asked for"):
+        _ = cell("dataset=photos", "images=[0,5000]").images
+
+
 def prior_of(*words):
     return Cell.of(configs.compose(list(words)), list(words)).prior
 

@@ -19,6 +19,8 @@ from tests.bench.solved import rows_of
         ("torch.set_grad_enabled(not torch.is_grad_enabled())\nreturn problem.y", "is_grad_enabled"),
         ("torch.set_default_dtype(torch.float64)\nreturn problem.y", "default_dtype"),
         ("torch.set_num_threads(3)\nreturn problem.y", "num_threads"),
+        ("torch.set_autocast_enabled('cpu', True)\nreturn problem.y", "is_autocast_enabled"),
+        ("global on; on = torch.inference_mode(); on.__enter__()\nreturn problem.y", "is_inference_mode_enabled"),
         ("torch.use_deterministic_algorithms(True)\nreturn problem.y", "deterministic"),
         ("import os; os.chdir('/')\nreturn problem.y", "working directory"),
         ("import os; os.environ['A_WORD'] = '1'\nreturn problem.y", "environment"),
@@ -43,6 +45,7 @@ def test_what_it_alters_is_a_failure_and_is_undone(solver, body, what):
     assert rows["status"].tolist() == ["failed"] * 3
     assert all("Trespass" in reason and what in reason for reason in rows["reason"])
     assert guard.settings() == before
+    assert (2 * torch.ones(1, requires_grad=True)).requires_grad
 
 
 def test_settings_are_put_back_when_it_raises(solver):
@@ -79,6 +82,7 @@ def test_what_the_cpu_cannot_hold_halves_the_batch(solver):
 VANDALS = {
     "in place": "with torch.no_grad(): w.zero_()",
     "its data": "w.data.mul_(2)",
+    "its order": "w.data.copy_(w.data.flip(0))",
     "a hook": "problem.prior.network.register_forward_hook(lambda *_: None)",
     "a mode": "problem.prior.network.train()",
     "and raises": "w.data.mul_(2); raise ValueError('boom')",

@@ -10,6 +10,7 @@ import torch
 from sipbench.bench import record, store, watch
 from sipbench.bench.cell import NotApplicable
 from sipbench.bench.run import Bench, run
+from sipbench.datasets.faces import Faces
 from sipbench.errors import UserError
 from tests.bench.clock import CLOCK
 from tests.bench.solved import rows_of
@@ -266,3 +267,27 @@ def test_a_machine_without_git_runs_a_checkout(solver, monkeypatch):
     rows = rows_of(solver("return problem.y"))
     record.versions.cache_clear()
     assert rows["status"].tolist() == ["ok"] * 3 and set(rows["commit"]) == {""}
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        (lambda x: (x + 1) * 127.5, "values from"),
+        (lambda x: (x * 100).byte(), "torch.uint8 numbers"),
+        (lambda x: x[..., :30, :], r"a tensor of \(3, 3, 30, 32\)"),
+        (lambda x: x[:, :1], r"a tensor of \(3, 1, 32, 32\)"),
+        (lambda x: x / 0, "values that are not finite"),
+        (lambda x: x.numpy(), "a ndarray"),
+    ],
+    ids=["0 to 255", "bytes", "height", "channels", "infinite", "numpy"],
+)
+def test_images_that_are_not_what_a_dataset_gives_are_refused(cell, monkeypatch, spoilt, said):
+    load = Faces.load
+    monkeypatch.setattr(Faces, "load", lambda self, indices: spoilt(load(self, indices)))
+    with pytest.raises(UserError, match=f"faces: load gives {said}.*with values in"):
+        list(run(cell("method=pinv", "metrics=[psnr]")))
+
+
+def test_steps_below_nothing_are_no_steps(cell):
+    rows = [row for rows in run(cell("method=tv", "method.solver.iterations=-5", "images=1")) for row in rows]
+    assert rows[0]["status"] == "failed" and "-5 steps cannot be taken" in rows[0]["reason"]

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from sipbench import metrics
 from sipbench.errors import UserError
-from sipbench.metrics import HEADINGS, METRICS, available, evaluate, psnr, ssim
+from sipbench.metrics import HEADINGS, METRICS, Metric, available, evaluate, psnr, ssim
 from tests.metrics.images import pair
 
 
@@ -44,6 +45,15 @@ def test_better_means_better():
         worse = evaluate([name], bad, x, best=lambda: x + 0.1)[name]
         assert ((score > worse) == METRICS[name].higher_is_better).all(), name
         assert METRICS[name].arrow == ("↑" if METRICS[name].higher_is_better else "↓")
+
+
+def test_a_metric_that_works_in_place_changes_no_other_and_no_image(monkeypatch):
+    x_hat, x = pair()
+    hasty = Metric(lambda a, b: (a.add_(1) - b.zero_()).abs().flatten(1).mean(1), False, "hasty")
+    monkeypatch.setitem(metrics.OWN, "hasty", hasty)
+    kept, alone = (x_hat.clone(), x.clone()), evaluate(["psnr"], x_hat, x)["psnr"]
+    assert torch.equal(evaluate(["hasty", "psnr"], x_hat, x)["psnr"], alone)
+    assert torch.equal(x_hat, kept[0]) and torch.equal(x, kept[1])
 
 
 def test_titles_differ_and_protocols_name_metrics():
