@@ -46,7 +46,7 @@ class Rng:
         return cls([_digest(f"{seed}/{dataset}/{index}") for index in indices], device)
 
     def child(self, purpose: str, device: torch.device | str | None = None) -> Rng:
-        """Fresh streams for a purpose. They tell nothing about their siblings: the key is a one-way hash."""
+        """Fresh streams for a purpose. From them no sibling can be had: a key is a one-way hash of the one above."""
         keys = [_digest(f"{key}/{purpose}") for key in self.keys]
         return Rng(keys, self.device if device is None else device, portable=self._portable)
 

@@ -301,8 +301,9 @@ class Bench:
             torch.optim.SGD([torch.zeros(1)])  # with its first optimiser torch imports its compiler: a second and more
         with torch.no_grad():
             x = torch.zeros(problem.shape, device=self.device)
-            if not problem.f.blind:
-                problem.f(x)
+            if not problem.f.blind and (made := problem.f(x).shape) != problem.y.shape:
+                said = f"its forward map makes {tuple(made)} of {len(x)} images, one by one {tuple(problem.y.shape)}"
+                raise UserError(f"{self.cell.names[1]}: {said}: it mixes images, or keeps no buffer of each")
             for prior in (self.prior, *self.priors.values()):
                 if prior is not None:
                     z = torch.zeros((len(x), *prior.shape), device=self.device)

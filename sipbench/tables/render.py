@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,11 @@ def render_text(spec: TableSpec, df: pd.DataFrame) -> RenderableType:
     for sheet in sheets(spec, df):
         parts += [Text(f"\n{one_line(sheet.title)}"), _text_table(sheet.part(measured=True), "measured")]
         parts += [_text_table(sheet.part(measured=False), "beside: not scores of the methods as measured here")]
-    lines = [setting(spec, df), *([published(spec)] if spec.published.values else []), *remarks(spec, df)]
+    legend = (
+        "In brackets the 95 % interval of the paired difference to the best; bold: all that these images cannot "
+        f"separate from the best. {_of_shares(spec, one_line, '95 %')}".rstrip()
+    )
+    lines = [setting(spec, df), legend, *([published(spec)] if spec.published.values else []), *remarks(spec, df)]
     return Group(*parts, *(Text(f"• {one_line(said)}") for said in lines))
 
 
@@ -62,10 +67,11 @@ def _markdown_table(sheet: Sheet) -> str:
 
 
 def _latex_table(spec: TableSpec, sheet: Sheet) -> str:
+    percent = "95\\,\\%"
     caption = (
-        f"{escape(spec.title)}. {escape(sheet.title)}. Measured: mean, and in brackets the 95\\,\\% interval "
+        f"{escape(spec.title)}. {escape(sheet.title)}. Measured: mean, and in brackets the {percent} interval "
         "of the paired difference to the best; bold: all that the "
-        f"images cannot separate from the best. {_of_shares(spec)}"
+        f"images cannot separate from the best. {_of_shares(spec, escape, percent)}"
         "Oracle: the best along the way, picked with the truth in hand. "
         + (
             f"Published: copied from {escape(spec.published.source)}; not measured here."
@@ -76,9 +82,9 @@ def _latex_table(spec: TableSpec, sheet: Sheet) -> str:
     return latex.float_(caption, [_tabular(sheet.part(measured=True)), _tabular(sheet.part(measured=False))])
 
 
-def _of_shares(spec: TableSpec) -> str:
-    shares = [escape(m.heading) for m in spec.measures if m.proportion]
-    return f"{', '.join(shares)}: a share, in brackets Wilson's 95\\,\\% interval. " if shares else ""
+def _of_shares(spec: TableSpec, written: Callable[[str], str], percent: str) -> str:
+    shares = [written(m.heading) for m in spec.measures if m.proportion]
+    return f"{', '.join(shares)}: a share, in brackets Wilson's {percent} interval. " if shares else ""
 
 
 def _tabular(sheet: Sheet) -> str:

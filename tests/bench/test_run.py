@@ -291,3 +291,17 @@ def test_images_that_are_not_what_a_dataset_gives_are_refused(cell, monkeypatch,
 def test_steps_below_nothing_are_no_steps(cell):
     rows = [row for rows in run(cell("method=tv", "method.solver.iterations=-5", "images=1")) for row in rows]
     assert rows[0]["status"] == "failed" and "-5 steps cannot be taken" in rows[0]["reason"]
+
+
+def test_a_forward_map_that_mixes_images_is_refused(cell, tmp_path):
+    """One by one it makes the y of each image, of a batch one for all of them."""
+    (tmp_path / "mixer.py").write_text(
+        "from sipbench.operators.base import LinearOperator\n\n\n"
+        "class Mixer(LinearOperator):\n"
+        "    def __init__(self, shape, rng):\n        super().__init__(shape, rng.device)\n\n"
+        "    def forward(self, x):\n        return x.mean(0, keepdim=True)\n\n"
+        "    def T(self, y):\n        return y.expand(self.shape) / self.shape[0]\n"
+    )
+    c = cell("method=pinv", f"degradation.operator._target_={tmp_path}/mixer.py:Mixer", "~degradation.operator.factor")
+    with pytest.raises(UserError, match="its forward map makes .1, 3, 32, 32. of 3 images, one by one .3, 3, 32, 32."):
+        list(run(c))

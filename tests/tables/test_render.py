@@ -200,6 +200,7 @@ def test_text_fits_a_terminal_and_keeps_published_apart(filled):
     measured, beside = stream.getvalue().split("beside", 1)
     assert "32.50" in measured and "not yet" in measured and "published" not in measured
     assert "0.217 / 26.99 / 0.808" in beside and "other images" in beside
+    assert "In brackets the 95 % interval of the paired difference to the best" in " ".join(beside.split())
 
 
 def test_files_are_the_same_to_the_byte_for_the_same_results(filled, tmp_path):
