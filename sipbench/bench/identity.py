@@ -56,11 +56,13 @@ class CodeChanged(UserError):
 
 
 def check_code(cell: Any) -> None:
-    """Refuse a cell whose code was edited after it was named and before it was imported."""
+    """Refuse a cell whose code was edited after it was named or imported."""
     target, named = cell.method["solver"]["_target_"], cell.identity
     now = {configs.without_place(t): configs.code_hash(t) for t in _others(cell)}
     if configs.code_hash(target) != named["method"][2] or now != named.get("code", {}):
         raise CodeChanged.of(cell)
+    if name := next(filter(None, map(configs.edited, [target, *_others(cell)])), ""):
+        raise UserError(f"{cell.label}: {name} was edited after it was imported here: begin a new process")
 
 
 def question(cell: Any) -> str:

@@ -11,7 +11,7 @@ Nothing here imports torch, so that listing and help answer at once.
 from sipbench.configs.base import Base, Filled, plain
 from sipbench.configs.build import META, assembled, build, built, locate, typed
 from sipbench.configs.by_hydra import hydra_ready, resolvers
-from sipbench.configs.code_hash import code_hash, mentions, without_place
+from sipbench.configs.code_hash import code_hash, edited, mentions, without_place
 from sipbench.configs.compose import compose
 from sipbench.configs.composer import Composer
 from sipbench.configs.find import absent, find, folders, is_file_target, names, path_of, plug_in, plugin_folders, root
@@ -29,6 +29,7 @@ __all__ = [
     "build",
     "built",
     "code_hash",
+    "edited",
     "compose",
     "find",
     "folders",

@@ -7,6 +7,8 @@ import time
 import pytest
 
 from sipbench import configs
+from sipbench.bench.run import run
+from sipbench.errors import UserError
 
 
 def test_it_is_blind_to_comments_and_docstrings_and_sees_code(tmp_path):
@@ -48,7 +50,9 @@ def pan(tmp_path, monkeypatch):
         (tmp_path / "pan" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "pan" / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path / "pan"
+    yield tmp_path / "pan"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pan"]:
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize("module", ["solver", "plain", "relative", "within", "kernel"])
@@ -104,3 +108,15 @@ def test_a_file_that_was_edited_is_read_again_whatever_its_time_says(tmp_path, m
     path.write_text("def f():\n    return 2\n")
     os.utime(path, ns=(said.st_atime_ns, said.st_mtime_ns))
     assert configs.code_hash(f"{path}:f") != before
+
+
+def test_a_package_that_was_edited_after_it_was_imported_is_named(pan, cell):
+    """As in a notebook: what would run is the old code, under the name of the new."""
+    c = cell("method.solver._target_=pan.solver.solve", "method.name=mine")
+    assert c.hash and configs.locate("pan.solver.solve")(None) == 1 and configs.edited("pan.solver.solve") == ""
+    (pan / "deep/inner.py").write_text("def g():\n    return 2\n")
+    assert configs.edited("pan.solver.solve") == "pan.deep.inner"
+    with pytest.raises(UserError, match="pan.deep.inner was edited after it was imported here: begin a new process"):
+        list(run(cell("method.solver._target_=pan.solver.solve", "method.name=mine")))
+    (pan / "deep/inner.py").write_text("def g():  # as it was\n    return 1\n")
+    assert configs.edited("pan.solver.solve") == ""
