@@ -2,10 +2,11 @@
 
     python benchmarks/store.py [CELLS] [FOLDER]
 
-The rows are made up: 100 images a cell in one file, 45 columns. Beside the index stands pandas with one big file of the
+The rows are made up: 100 images a cell in one file, 47 columns. Beside the index stands pandas with one big file of the
 same rows. A folder that is named is kept, and found filled the next time. Where DuckDB is installed, it is asked too.
 """
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -44,6 +45,9 @@ def rows(cell, chance):
     columns = {name: chance.normal(size=IMAGES) for name in names}
     columns |= {"image": np.arange(IMAGES), "seed": np.full(IMAGES, cell.seed), "kept": np.ones(IMAGES, bool)}
     columns |= {"metrics_version": np.full(IMAGES, protocol.versions()["metrics"])}
+    task = f"{cell.names[1]}/{cell.seed}"
+    columns |= {"image_id": [f"faces-2/test/{i}" for i in range(IMAGES)]}
+    columns |= {"y_sha256": [hashlib.sha256(f"{task}/{i}".encode()).hexdigest()[:16] for i in range(IMAGES)]}
     same = {
         "status": "ok",
         "reason": "",

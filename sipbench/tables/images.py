@@ -89,25 +89,27 @@ def together(spec: TableSpec, rows: Rows) -> Iterator[tuple[tuple[str, str], Mea
 
 def unlike(spec: TableSpec, rows: Rows, column: str) -> dict[tuple[str, str, str], int]:
     """For each entry that has any, how many of its runs have another value than most runs that ask for the same."""
-    counts: dict[tuple[Any, ...], Counter[Any]] = {}
-    told = {}
+    groups: dict[tuple[str, ...], dict[tuple[str, str, str], Any]] = {}
     for entry in spec.entries():
-        if values_of := _by_run(rows.get(entry.key), column):
-            asked = tuple(_measurement(cell) for cell in entry.cells)
-            told[entry.key] = {(asked, *run): value for run, value in values_of.items()}
-            for run, value in told[entry.key].items():
-                counts.setdefault(run, Counter())[value] += 1
-    most = {run: count.most_common(1)[0][0] for run, count in counts.items()}
-    found = {key: sum(value != most[run] for run, value in own.items()) for key, own in told.items()}
-    return {key: number for key, number in found.items() if number}
+        own = rows.get(entry.key)
+        if own is not None and column in own:
+            told = own.loc[own[column].notna(), ["image", "seed", column]]
+            groups.setdefault(tuple(_measurement(cell) for cell in entry.cells), {})[entry.key] = told
+    return {key: number for group in groups.values() for key, number in _others(group, column) if number}
 
 
-def _by_run(rows: Any, column: str) -> dict[tuple[int, int], Any]:
-    """The value of each image and seed."""
-    if rows is None or column not in rows:
-        return {}
-    told = rows[rows[column].notna()]
-    return dict(zip(zip(told["image"], told["seed"], strict=True), told[column], strict=True))
+def _others(group: Mapping[tuple[str, str, str], Any], column: str) -> Iterator[tuple[tuple[str, str, str], int]]:
+    import pandas as pd
+
+    first, *more = group.values()
+    if all(len(one) == len(first) and (one.to_numpy() == first.to_numpy()).all() for one in more):
+        return
+    run = ["image", "seed"]
+    counts = pd.concat(group.values()).groupby([*run, column], sort=False).size().rename("runs").reset_index()
+    most = counts.sort_values("runs", ascending=False, kind="stable").drop_duplicates(run)
+    for key, own in group.items():
+        beside = own.merge(most, on=run, suffixes=("", "_of_most"))
+        yield key, int((beside[column] != beside[f"{column}_of_most"]).sum())
 
 
 def _of_one_problem(found: list[Row], entries: Mapping[Any, Entry], pair: tuple[str, str]) -> list[Row]:
