@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sipbench.configs.keys import key
 from sipbench.errors import UserError, unknown
 
 Settings = dict[str, Any]
+Family = Literal["classical", "datarich", "diffusion", "single"]
 
 
 @dataclass

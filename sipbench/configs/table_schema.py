@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from sipbench.configs.find import choice
-from sipbench.configs.keys import key
+from sipbench.configs.find import choice, names, path_of
+from sipbench.configs.keys import is_open, key
+from sipbench.configs.nodes import Family
 from sipbench.errors import UserError, unknown
 
 
@@ -95,7 +97,8 @@ class Table:
     profiles: dict[str, TableProfile] = key("by profile, the datasets and what else differs", required=True)
     columns: dict[str, Column] | None = key("further columns, by heading")
     rows: dict[str, dict[str, TableRow | str | None]] = key(
-        "by family, the method's config and its name in the published file, or null, or what else a row is",
+        "by family, or all by headings of their own, the method's config and its name in the published file, or null, "
+        "or what else a row is",
         required=True,
     )
     sweep: dict[str, list[Any]] | None = key("by a word of the command line, the values that make a problem each")
@@ -109,14 +112,16 @@ class Table:
 
     @staticmethod
     def refuse(node: Mapping[str, Any], where: str) -> None:
-        """Names of tables, degradations, problems, datasets and profiles that do not exist."""
+        """Names of tables, degradations, problems, datasets, profiles, families and methods that do not exist."""
         profiles = _whole(node.get("profiles"))
         _choices("table", [node["like"]] if node.get("like") else [], where)
         _choices("degradation", node.get("degradations"), where)
         _choices("profile", node.get("profiles"), where)
         problems = node.get("problems") or node.get("degradations") or []
         _against([node, *profiles], where)
+        _families(node.get("rows") or {}, where)
         families = _whole(node.get("rows"))
+        _methods(families, where)
         known = {name for rows in families for name in rows}
         for name in {n for part in (node, *profiles) for n in _named(part)} - known:
             raise UserError(f"{where}: {unknown('row', str(name), known)}")
@@ -140,10 +145,38 @@ def _named(part: Mapping[str, Any]) -> list[str]:
     return [name for key in ("references", "only") if isinstance(part.get(key), list) for name in part[key]]
 
 
+def _families(rows: Mapping[str, Any], where: str) -> None:
+    """Refuse what is no family, unless no heading is one, nor nearly one: then they are a table's own."""
+    known = get_args(Family)
+    own = [str(name) for name in rows if name not in known]
+    if len(own) == len(rows):
+        own = [name for name in own if _near(name, known)]
+    for name in own:
+        raise UserError(f"{where}: {unknown('family', name, known)}")
+
+
+def _methods(families: list[Mapping[str, Any]], where: str) -> None:
+    """Refuse a row without a solver, unless it has published numbers and no method is named nearly so."""
+    for name, row in (pair for rows in families for pair in rows.items()):
+        said = row if isinstance(row, Mapping) else {"published": row}
+        method = str(said.get("method") or name)
+        if is_open(method) or path_of("method", method) is not None:
+            continue
+        if not said.get("published") or _near(method, names("method")):
+            choice("method", method, where)
+
+
+def _near(name: str, known: Iterable[str]) -> bool:
+    """Whether a name is one that is known, misspelt."""
+    return bool(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75))
+
+
 def _against(parts: list[Mapping[str, Any]], where: str) -> None:
-    """Refuse a problem that is held against one that is not there. A list names problems of another table."""
+    """Refuse a problem that is empty, or held against one that is not there. A list names another table's problems."""
     found = [part["problems"] for part in parts if isinstance(part.get("problems"), Mapping)]
     known = {name for problems in found for name in problems}
+    for name in (name for problems in found for name, problem in problems.items() if problem is None):
+        raise UserError(f"{where}: problems.{name} holds nothing: it needs words, those that make the problem")
     for problem in (problem for problems in found for problem in _whole(problems)):
         if problem.get("against") not in (None, *known):
             raise UserError(f"{where}: {unknown('problem', str(problem['against']), known)}")

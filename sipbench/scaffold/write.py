@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import get_args
 
+from sipbench.configs.nodes import Family
 from sipbench.errors import UserError
 from sipbench.scaffold.names import camel, fit, words
 from sipbench.scaffold.place import Place
 
 TEMPLATES = Path(__file__).parent / "templates"
 KINDS = ("method", "degradation", "dataset", "metric", "table")
-FAMILIES = ("classical", "datarich", "diffusion", "single")
+FAMILIES = get_args(Family)
 
 
 @dataclass(frozen=True)

@@ -24,34 +24,41 @@ def load(name: str, profile: str = "demo", overrides: Iterable[str] = ()) -> Tab
     Overrides are those of a single run. dataset=, degradation=, method= and seed= with one or more values
     separated by commas take the place of the table's own; a list of methods keeps the table's order.
     """
-    node = _checked(name)
+    node, where = _checked(name), f"conf/table/{name}.yaml"
     if profile not in node["profiles"]:
         raise unknown(f"profile of table {name}", profile, node["profiles"])
-    own = node["profiles"][profile]
+    own = node["profiles"][profile] or {}
     overrides = tuple(overrides)
     axes, typed = _axes(overrides)
     rows = [_row(m, family, p) for family, methods in node["rows"].items() for m, p in (methods or {}).items()]
     if twice := [row.name for i, row in enumerate(rows) if row.name in {other.name for other in rows[:i]}]:
-        raise UserError(f"conf/table/{name}.yaml has two rows {twice[0]}: give one another name, with `method: ...`")
+        raise UserError(f"{where} has two rows {twice[0]}: give one another name, with `method: ...`")
     published = Published.read(**node["published"]) if node.get("published") else Published({}, "", "", 0)
     for row in rows:
         if row.published is not None and row.published not in published.methods:
-            raise unknown(f"published method in conf/table/{name}.yaml", row.published, published.methods)
+            raise unknown(f"published method in {where}", row.published, published.methods)
+    parts = {
+        "datasets": axes.get("dataset") or own.get("datasets"),
+        "problems": _tasks(node | own, axes.get("degradation"), axes.get("seed") or own.get("seeds"), where),
+        "rows": _rows(rows, axes.get("method") or own.get("only")),
+    }
+    for what in (what for what, found in parts.items() if not found):
+        raise UserError(f"{where}: its profile {profile} names no {what}: it needs one or more")
     return TableSpec(
         name=name,
         title=node["title"],
         profile=profile,
         headings=node["headings"],
-        measures=measures.declared(node, f"conf/table/{name}.yaml"),
-        datasets=_choices("dataset", axes.get("dataset") or own["datasets"]),
-        tasks=_tasks(node | own, axes.get("degradation"), axes.get("seed") or own.get("seeds")),
-        rows=_rows(rows, axes.get("method") or own.get("only")),
+        measures=measures.declared(node, where),
+        datasets=_choices("dataset", parts["datasets"]),
+        tasks=parts["problems"],
+        rows=parts["rows"],
         seeds=tuple(dict.fromkeys(_seed(s) for s in axes.get("seed") or own.get("seeds") or node["seeds"])),
         published=published,
         overrides=tuple(typed),
         notes=tuple(" ".join(line.split()) for part in (node, own) for line in part.get("notes") or ()),
         words=tuple(node.get("words") or ()) + tuple(own.get("words") or ()),
-        views=_views(node, f"conf/table/{name}.yaml"),
+        views=_views(node, where),
         references=tuple(node.get("references") or ()),
         partial=is_partial(overrides),
     )
@@ -100,17 +107,20 @@ def _axes(overrides: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     return axes, typed
 
 
-def _tasks(node: dict[str, Any], wanted: list[str] | None, seeds: list[Any] | None) -> dict[str, Task]:
+def _tasks(node: Mapping[str, Any], wanted: list[str] | None, seeds: list[Any] | None, where: str) -> dict[str, Task]:
     """The degradations, or the problems in their place, at every value of the sweep; or what is wanted of them.
 
     Of a problem that is swept its name wants all values. Seeds of the profile, or typed ones, hold for every problem.
     """
+    sweep = node.get("sweep") or {}
+    for key in (key for key, values in sweep.items() if not values):
+        raise UserError(f"{where}: its sweep names no values of {key}: give one or more, or leave it out")
     if node.get("problems") is None:
-        names = _choices("degradation", wanted if wanted and not node.get("sweep") else node["degradations"])
+        names = _choices("degradation", wanted if wanted and not sweep else node["degradations"])
         tasks = [Task(name, words=(f"degradation={name}",)) for name in names]
     else:
         tasks = [_task(name, said, seeds is None) for name, said in node["problems"].items()]
-    found = {task.name: task for one in tasks for task in _swept(one, node.get("sweep") or {})}
+    found = {task.name: task for one in tasks for task in _swept(one, sweep)}
     known = {*found, *(task.of.name for task in found.values() if task.of)}
     for name in wanted or ():
         if name not in known:

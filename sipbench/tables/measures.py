@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sipbench.errors import unknown
+from sipbench.errors import UserError, unknown
 
 BETTER = {"higher": True, "lower": False}
 
@@ -66,4 +66,7 @@ def declared(node: Mapping[str, Any], where: str) -> tuple[Measure, ...]:
         places, better = c.get("places"), BETTER.get(c.get("better") or "")
         places = 3 if places is None else places
         found.append(Measure(heading, c["column"], places, better, bool(c.get("shared"))))
+    headings = [m.heading for m in (*COSTS, *found)]
+    for heading in (heading for i, heading in enumerate(headings) if heading in headings[:i]):
+        raise UserError(f"{where} has two columns headed {heading!r}: leave one out, or give it another heading")
     return tuple(found)
