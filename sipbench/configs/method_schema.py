@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sipbench.configs import methods
 from sipbench.configs.find import choice
 from sipbench.configs.keys import check_options, key
-from sipbench.configs.nodes import Address, Node, Settings, known
+from sipbench.configs.nodes import Address, Family, Node, Settings, known
 from sipbench.configs.source_text import words_of
 from sipbench.errors import UserError
 
@@ -137,7 +137,7 @@ class Method:
 
     name: str = key("how commands and tables name it", required=True)
     title: str = key("how tables print it")
-    family: str = key("classical, datarich, diffusion or single")
+    family: Family = key("what it starts from")
     citation: str = key("who published it, and where")
     like: str = key("the method that it is a variant of: what this file does not say is as there")
     solver: Solver = key("its `_target_`, and the paper's defaults where the signature has others", required=True)

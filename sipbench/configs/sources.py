@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from sipbench.configs.find import find, folders, is_file_target, path_of, root
 from sipbench.configs.own_file import describe
-from sipbench.configs.read import read_file
+from sipbench.configs.read import read
 from sipbench.configs.schema import KINDS
 
 
@@ -48,7 +48,7 @@ class Checked(ConfigSource):
             node, header = describe(name, Path(self.path)), {}
         else:
             path = find(group, name)
-            node, header = read_file(group, path), self._get_header_dict(path.read_text(encoding="utf-8"))
+            node, header = read(group, name), self._get_header_dict(path.read_text(encoding="utf-8"))
         header.setdefault("package", None)
         return ConfigResult(self.provider, self.full_path(), OmegaConf.create(node), header=header)
 

@@ -29,7 +29,8 @@ def plugin(tmp_path, monkeypatch):
     monkeypatch.setattr(compose, "plugin_folders", lambda: (tmp_path,))
 
     def write(group, model, /, **changes):
-        node = yaml.safe_load(find(group, model).read_text()) | changes
+        node = yaml.safe_load(find(group, model).read_text())
+        node |= ({"name": "theirs"} if "name" in node else {}) | changes
         (tmp_path / group).mkdir(exist_ok=True)
         (tmp_path / group / "theirs.yaml").write_text(yaml.safe_dump(node))
         return tmp_path / group / "theirs.yaml"
@@ -68,6 +69,12 @@ BAD = [
     ("method", "dps", {"parity": {"verdict": "none", "within": 1e-6}}, "parity.within is for the verdict equal"),
     ("method", "dps", {"parity": {"verdict": "departs", "code": "o/r"}}, "parity.note is missing"),
     ("method", "dps", {"title": ["DPS"]}, "title is a word, not \\['DPS'\\]"),
+    ("method", "dps", {"family": "difusion"}, "unknown family 'difusion'. Did you mean diffusion"),
+    ("method", "dps", {"name": "dpss"}, "its name is 'dpss', and its file is theirs.yaml"),
+    ("degradation", "sr4", {"name": None, "defaults": ["sr4"]}, "it says no name"),
+    ("degradation", "sr4", {"name": "sr4"}, "its name is 'sr4', and its file is theirs.yaml"),
+    ("dataset", "faces", {"name": "faces"}, "its name is 'faces', and its file is theirs.yaml"),
+    ("prior", "faces", {"name": "faces"}, "its name is 'faces', and its file is theirs.yaml"),
     ("degradation", "sr4", {"protcol": ""}, "unknown key 'protcol'. Did you mean protocol"),
     ("degradation", "sr4", {"unknown": "gray"}, "unknown word under unknown 'gray'. Did you mean grey"),
     ("degradation", "sr4", {"check": {"factr": 2}}, "check: unknown option 'factr'. Did you mean factor"),
@@ -107,6 +114,15 @@ def test_it_is_refused_in_a_composed_config_too(plugin, group):
     first = next(b for b in BAD if b[0] == group)
     plugin(group, first[1], **first[2])
     with pytest.raises(UserError, match=first[3]):
+        configs.compose([f"{group}=theirs"])
+
+
+@pytest.mark.parametrize("group", ["method", "degradation", "dataset", "prior"])
+def test_a_name_that_is_not_that_of_the_file_is_refused_in_a_composed_config_too(plugin, group):
+    """Its results would lie where those of another do."""
+    model = next(b for b in BAD if b[0] == group)[1]
+    plugin(group, model, name=model)
+    with pytest.raises(UserError, match=f"its name is '{model}', and its file is theirs.yaml"):
         configs.compose([f"{group}=theirs"])
 
 
