@@ -21,6 +21,7 @@ from sipbench.configs.find import absent, folders, is_file_target, names, root
 from sipbench.configs.main_schema import MAIN, check_main
 from sipbench.configs.methods import refusal
 from sipbench.configs.quoting import quoted, unreadable
+from sipbench.configs.signature import options
 from sipbench.configs.word import Word
 from sipbench.configs.yaml_file import load
 from sipbench.errors import UserError, unknown
@@ -183,4 +184,15 @@ def _explain(error: Exception, overrides: list[str], config: str) -> UserError:
     known = [f"{prefix}{k}" for k in node if k not in ("hydra", "_target_")]
     if key in known:
         return UserError(f"{key} cannot be replaced as a whole: set its parts, such as {key}.NAME=VALUE")
-    return unknown("option", key, known, *deeper[:1])
+    unsaid = [f"{prefix}{name}" for name in _left_out(node)] if parents[:1] in (["degradation"], ["dataset"]) else []
+    if key in unsaid:
+        value = next(word.value for word in map(Word.of, overrides) if word.key == key)
+        return UserError(f"{key} is at its default, which its file leaves out: +{key}={value} sets it")
+    return unknown("option", key, [*known, *unsaid], *deeper[:1])
+
+
+def _left_out(node: Any) -> list[str]:
+    """The options of a node's `_target_` that its file leaves at their defaults. What is private is no option."""
+    target = node.get("_target_")
+    found = options(target) if isinstance(target, str) else None
+    return [name for name in (found.defaults if found else ()) if name not in node and not name.startswith("_")]
