@@ -130,15 +130,24 @@ def _leave(path: Path, text: str) -> None:
 
 
 def scores(cell: Cell) -> str:
-    """The means over the images that succeeded, to be read after a label. Without a truth how well y is explained."""
+    """The means over the images that succeeded, to be read after a label. Without a truth how well y is explained.
+
+    A mean of some of them says of how many; a metric that has no value on any is n/a.
+    """
     from sipbench.bench import store
 
     rows = store.read(cell.folder)
+    rows = rows[rows["image"].isin(cell.images) & (rows["status"] == "ok")]
     if not len(rows):
         return ""
-    rows = rows[rows["image"].isin(cell.images) & (rows["status"] == "ok")]
-    told = {name: rows[name].mean() for name in (*cell.metrics, *EXPLAINS, "seconds") if name in rows}
-    known = [name for name, mean in told.items() if mean == mean]
-    explains = next((name for name in EXPLAINS if name in known), None)
-    shown = [n for n in known if n not in EXPLAINS or (n == explains and not set(known) & set(cell.metrics))]
-    return "".join(f", {name} {told[name]:.4g}" for name in shown)
+    wanted = cell.metrics if cell.paired or not cell.measured else ()
+    found = {n: rows[n].dropna() for n in (*cell.metrics, *EXPLAINS, "seconds") if n in rows and rows[n].notna().any()}
+    explains = [] if set(cell.metrics) & set(found) else [name for name in EXPLAINS if name in found][:1]
+    shown = [name for name in (*cell.metrics, *explains, "seconds") if name in found or name in wanted]
+    return "".join(f", {name} {_mean(found.get(name), len(rows))}" for name in shown)
+
+
+def _mean(values: Any, solved: int) -> str:
+    if values is None:
+        return "n/a"
+    return f"{values.mean():.4g}" + (f" (of {len(values)})" if len(values) < solved else "")

@@ -241,7 +241,8 @@ def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator
     rows = [r for r in rows if r["metric"] == name and r["method"] not in parts]
     solved = [r for r in rows if r["status"] in ("ok", "incomplete") and r["cell"]]
     cell, metric = spec.setting(*spec.pairs[0]), METRICS[key]
-    if not any(r["n"] == 0 and r["todo"] == 0 for r in solved):
+    blank = [r for r in solved if r["n"] == 0 and r["todo"] == 0]
+    if not blank:
         return
     if key not in cell.metrics:
         yield f"{name} is –: {key} is not among the metrics that were asked for."
@@ -254,3 +255,7 @@ def _blank(spec: TableSpec, rows: list[Record], name: str, key: str) -> Iterator
             f"{name} is –: its ImageNet weights were not at hand. Get them with `sipbench fetch lpips` and run again: "
             "it is computed from what is stored."
         )
+    else:
+        titles = {row.name: row.title for row in spec.rows}
+        named = ", ".join(f"{titles[r['method']]} ({r['dataset']}, {r['degradation']})" for r in blank)
+        yield f"{name} is –: it has no value on any image of {named}."

@@ -1,16 +1,20 @@
 """One cell from the command line: what is checked before any work, and what is left behind."""
 
 import errno
+import math
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from sipbench import cli
+from sipbench.bench import store
 from sipbench.bench.store import remove_leftovers
 from sipbench.cli import hydra
+from sipbench.cli.cell import scores
 
 SMALL = ["method=pinv", "metrics=[psnr]"]
 
@@ -75,6 +79,18 @@ def test_22_nothing_is_solved_for_a_metric(capsys, tmp_path):
     assert code == 0 and "2 of 2 stored results scored" in out
     code, out, _ = say(capsys, "score", *words, "metrics=[relative_error]", "seed=4")
     assert code == 0 and "nothing is stored" in out
+
+
+def test_a_score_says_of_how_many_images_it_is_and_which_has_none(cell):
+    """A metric may be undefined on some images, and on all."""
+    made = replace(cell("method=pinv", "images=4"), metrics=("psnr", "ssim", "lpips_alex"))
+    values = {"status": "ok", "reason": "", "ssim": math.nan, "seconds": 0.5, "residual_ratio": 2.0}
+    store.prepare(made)
+    store.write(made, [{"image": i, "psnr": 20.0 if i < 3 else math.nan, **values} for i in range(4)])
+    assert scores(made) == ", psnr 20 (of 3), ssim n/a, lpips_alex n/a, seconds 0.5"
+    none = replace(made, metrics=("ssim",))
+    assert scores(none) == ", ssim n/a, residual_ratio 2, seconds 0.5"
+    assert scores(replace(made, chosen_images=[4])) == ""
 
 
 def test_27_a_full_disk_names_the_folder(capsys, tmp_path, monkeypatch):

@@ -270,6 +270,17 @@ def test_a_mean_over_fewer_images_says_over_how_many(tmp_path):
     assert "PSNR has no value on some images, and its mean is of the others: U-Net (faces, sr4: 2 of 8)." in text
 
 
+def test_a_metric_without_a_value_on_any_image_is_named(tmp_path):
+    """A dash alone would leave open whether it was not asked for, not defined, or forgotten."""
+    spec = whole(tmp_path, "method=pinv,dip,unet", "images=8")
+    fill(spec, {"pinv": 20, "dip": 25})
+    (entry,) = [e for e in spec.planned if e.row.method == "unet"]
+    put(entry.cell, [row(i, math.nan) for i in entry.cell.images])
+    said = remarks(spec, tables.collect(spec))
+    assert "PSNR is –: it has no value on any image of U-Net (faces, sr4)." in said
+    assert not any(line.startswith(("SSIM", "LPIPS")) for line in said)
+
+
 def test_a_glance_says_of_how_many_images_a_mean_is(tmp_path):
     from sipbench.tables.views import glance
 
