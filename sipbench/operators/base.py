@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from sipbench.operators.iterative import lanczos_norm, least_squares
+from sipbench.operators.iterative import lanczos_norm, pseudo_inverse
 
 if TYPE_CHECKING:
     from sipbench.problem import Rng
@@ -146,7 +146,7 @@ class LinearOperator(Operator):
 
     def pinv(self, y: Tensor) -> Tensor:
         """The Moore-Penrose pseudo-inverse A^+ y. Unless overridden: conjugate gradients, to the working precision."""
-        return least_squares(self, y)
+        return pseudo_inverse(self, y)
 
     @property
     def norm(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ def lanczos_norm(A: LinearOperator, shape: tuple[int, ...], device: torch.device
 
 @torch.no_grad()
 def least_squares(
-    A: LinearOperator, y: Tensor, iterations: int = 500, tolerance: float | None = None, damping: float = 0.0
+    A: LinearOperator | _Map, y: Tensor, iterations: int = 500, tolerance: float | None = None, damping: float = 0.0
 ) -> Tensor:
     """argmin_x |A x - y|^2 + damping |x|^2, of least norm, by conjugate gradients on the normal equations (CGLS).
 
@@ -63,6 +63,36 @@ def least_squares(
         if k % 10 == 9 and bool((energy <= enough).all()):
             break
     return x
+
+
+def pseudo_inverse(A: LinearOperator, y: Tensor) -> Tensor:
+    """A^+ y by `least_squares`, whose derivative is not that of its steps: A^+ is linear, and its transpose (A^T)^+."""
+    if torch.is_grad_enabled() and y.requires_grad:
+        return _PseudoInverse.apply(y, A.forward, A.T)
+    return least_squares(A, y)
+
+
+class _Map(NamedTuple):
+    """A linear map as its forward and its adjoint alone."""
+
+    forward: Callable[[Tensor], Tensor]
+    T: Callable[[Tensor], Tensor]
+
+
+class _PseudoInverse(torch.autograd.Function):
+    """A^+ y, with (A^+)^T = (A^T)^+ as the derivative."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, y: Tensor, forward: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        ctx.maps = forward, adjoint
+        return least_squares(_Map(forward, adjoint), y)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        forward, adjoint = ctx.maps
+        return _PseudoInverse.apply(*grad_outputs, adjoint, forward), None, None
 
 
 def conjugate_gradients(H: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, iterations: int) -> Tensor:
