@@ -32,7 +32,10 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def load(self, indices: Sequence[int]) -> Tensor:
-        """The images, (B, C, H, W) float32 in [-1, 1]."""
+        """The images, (B, C, H, W) float32 in [-1, 1]. Half the size is the same scene; none is beyond the end.
+
+        An index below 0, or from len(self) on, is an IndexError, or a UserError that says how many images there are.
+        """
         ...
 
     def fingerprint(self, index: int) -> str:

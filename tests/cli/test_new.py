@@ -113,7 +113,7 @@ def test_nothing_is_overwritten(here, capsys):
 
 @pytest.mark.slow
 def test_in_a_checkout_it_writes_to_where_such_things_lie(tmp_path):
-    """In a copy of the checkout: the tests that were written pass there, and the floors hold."""
+    """In a copy of the checkout: the tests that were written pass there, and the contracts of what conf/ lists."""
     for part in ("sipbench", "baselines", "conf", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, tmp_path / part)
@@ -129,5 +129,10 @@ def test_in_a_checkout_it_writes_to_where_such_things_lie(tmp_path):
         run("-m", "sipbench.cli", "new", kind, f"my_{kind}")
     assert (tmp_path / "baselines" / "diffusion" / "my_idea.py").is_file()
     assert (tmp_path / "sipbench" / "operators" / "my_degradation.py").is_file()
-    assert "7 passed" in run("-m", "pytest", "-q", "tests")
+    own = sorted(str(path) for path in (tmp_path / "tests").rglob("test_*.py"))
+    assert "8 passed" in run("-m", "pytest", "-q", *own)
+    shutil.copytree(ROOT / "tests", tmp_path / "tests", dirs_exist_ok=True)
+    for contract in ("operators/test_contract.py", "test_datasets.py"):
+        told = run("-m", "pytest", "-q", "-k", "my_degradation or my_dataset", f"tests/{contract}")
+        assert " passed" in told and "skipped" not in told
     assert configs.root() == ROOT / "conf" and "my_idea" not in configs.names("method")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sipbench.datasets.base import Dataset, Split
+from sipbench.errors import UserError
 from sipbench.problem import Rng
 
 VERSION = 1  # part of a cell's name: any change of a pixel raises it
@@ -30,6 +31,9 @@ class Stripes(Dataset):
         return 1000
 
     def load(self, indices: Sequence[int]) -> Tensor:
+        for index in indices:
+            if not 0 <= index < len(self):
+                raise UserError(f"index {index} is outside the {len(self)} images of {self.name}")
         rng = Rng.of(VERSION, f"{self.name}/{self.split}", [int(i) for i in indices]).portable
         angle, frequency, phase = (2 * math.pi * rng.uniform(3)).unbind(1)
         at = torch.linspace(0, 1, self.size)
