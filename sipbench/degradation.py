@@ -183,6 +183,7 @@ def _small(node: dict[str, Any]) -> Any:
     """The operator for a small image, or None where it cannot be built here (a checkpoint is missing)."""
     channels = CHANNELS[node.get("unknown", "image")] or 3
     try:
-        return _operator(small(node), (1, channels, 32, 32), Rng.of(0, "facts", [0]).portable)
+        with configs.in_a_line(f"the degradation {node['name']}"):
+            return _operator(small(node), (1, channels, 32, 32), Rng.of(0, "facts", [0]).portable)
     except UserError:
         return None

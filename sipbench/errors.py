@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -24,6 +25,21 @@ def unknown(kind: str, name: str, known: Iterable[str], meant: str = "") -> User
     near = min(near, key=lambda other: _edits(end, other) / len(end + other), default="")
     hint = f" Did you mean {meant or ends[near]}?" if meant or near else ""
     return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
+
+
+@contextmanager
+def noted(part: str) -> Iterator[None]:
+    """What goes wrong inside carries the name of the part that it went wrong in, for `part_of`."""
+    try:
+        yield
+    except Exception as error:
+        vars(error).setdefault("sipbench_part", part)
+        raise
+
+
+def part_of(error: BaseException) -> str:
+    """The part that an error was noted to come from, or nothing."""
+    return getattr(error, "sipbench_part", "")
 
 
 def _edits(one: str, other: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sipbench import configs
 from sipbench.bench import exact, probe
 from sipbench.bench.cell import Cell, NotApplicable
 from sipbench.bench.needs import unmet
@@ -27,9 +28,10 @@ def check(
         probe.check(cell.probe)
     said = degradation.told or degradation
     images = [0, 1] if "fixed" in (cell.method.get("needs") or []) else [0]
-    f = said.build((len(images), *shape(cell)), Rng.of(0, "check", images))
-    if said is degradation.told and not f.blind:
-        _same_shape(degradation, f)
+    with configs.in_a_line(f"the degradation {cell.names[1]}"):
+        f = said.build((len(images), *shape(cell)), Rng.of(0, "check", images))
+        if said is degradation.told and not f.blind:
+            _same_shape(degradation, f)
     if cell.probe and cell.draws > 1:
         raise NotApplicable("a probe watches one draw: use draws=1")
     noise = said.noise if said.reveal_noise else None

@@ -219,7 +219,9 @@ class Cell:
         return {}
 
     def _open(self) -> Any:
-        dataset = configs.build(self._handed_on(self.source))
+        node = self._handed_on(self.source)
+        with configs.in_a_line(f"the dataset {self.source['name']}"):
+            dataset = configs.build(node)
         if Dataset not in type(dataset).__mro__ and not isinstance(dataset, Dataset):
             raise UserError(f"{self.source['name']} is no dataset: let its class inherit sipbench.datasets.Dataset")
         sides = ((self.size, self.size), (1, self.size), (2, self.size))  # of a picture, of a real and a complex point

@@ -100,6 +100,8 @@ SETTINGS: dict[str, Setting] = {
     "the working directory": (_folder, _go_back),
 }
 OURS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
+PARTS = tuple(str(Path(__file__).parents[1] / room) + os.sep for room in ("operators", "datasets"))
+SHARED = ("base.py", "iterative.py")  # what all operators or datasets share
 STDLIB = sysconfig.get_paths()["stdlib"]
 
 
@@ -217,10 +219,29 @@ def plain(value: Any) -> Any:
 
 
 def frames(error: BaseException, most: int = 3) -> list[str]:
-    """The innermost lines outside of the harness, torch and Python, the last one last: where a person would look."""
-    found = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((*OURS, "<"))]
-    found = [f for f in found if not f.filename.startswith(STDLIB) or "site-packages" in f.filename]
-    return [f"{Path(f.filename).name}:{f.lineno} in {f.name}: {f.line}" for f in found[-most:]]
+    """The innermost lines outside of the harness, torch and Python, the last one last: where a person would look.
+
+    Those of operators and of datasets are among them.
+    """
+    return [f"{Path(f.filename).name}:{f.lineno} in {f.name}: {f.line}" for f in _frames(error)[-most:]]
+
+
+def place(error: BaseException) -> str:
+    """The last line outside of the harness, and that of the operator or the dataset that it called: `mine.py:5`."""
+    found = _frames(error)
+    outside = [f for f in found if not f.filename.startswith(OURS)]
+    return ", ".join(dict.fromkeys(f"{Path(f.filename).name}:{f.lineno}" for f in (*outside[-1:], *found[-1:])))
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    found = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+    found = [f for f in found if not f.filename.startswith(OURS) or _of_a_part(f.filename)]
+    return [f for f in found if not f.filename.startswith(STDLIB) or "site-packages" in f.filename]
+
+
+def _of_a_part(file: str) -> bool:
+    """Whether it is the file of one operator or one dataset, as a checkout has them."""
+    return file.startswith(PARTS) and Path(file).name not in SHARED
 
 
 def story(error: BaseException) -> str:

@@ -100,7 +100,7 @@ def failures(
 ) -> list[dict[str, Any]]:
     """A row for each image that came to nothing, with the reason, where it happened, and the traceback."""
     where = guard.frames(error) if error is not None else []
-    at = f" ({where[-1].partition(':')[0]}:{where[-1].split(':')[1].split(' ')[0]})" if where else ""
+    at = f" ({guard.place(error)})" if error is not None and where else ""
     text = line(reason)[:500] + at
     shared = about(cell, device.choose(cell.device))
     shared |= {"status": "failed", "reason": text, "where": "\n".join(where)}

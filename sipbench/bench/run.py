@@ -28,7 +28,7 @@ from sipbench.bench.turn import Alone, Left, Turn, in_turn
 from sipbench.bench.watch import Counted, Follow, PeakMemory, counting
 from sipbench.datasets.reading import BadImage
 from sipbench.degradation import Degradation
-from sipbench.errors import UserError, of_launcher
+from sipbench.errors import UserError, noted, of_launcher, part_of
 from sipbench.metrics import deblurred
 from sipbench.operators.base import BlindOperator, Operator
 from sipbench.problem import Problem, Rng
@@ -140,7 +140,7 @@ class Bench:
 
     def _why(self, error: BaseException) -> str:
         """Why a batch came to nothing; of a network for other images torch alone says that a weight has a size."""
-        told = f"{type(error).__name__}: {error}"
+        told = ": ".join(filter(None, [part_of(error), type(error).__name__, str(error)]))
         channels = applies.shape(self.cell)[0]
         said = applies.other_channels(self.cell, channels) if isinstance(error, RuntimeError) else ""
         return f"{said} ({told})" if said else told
@@ -171,16 +171,25 @@ class Bench:
         cell, rng = self.cell, self.streams(images)
         if cell.measured:
             cell.dataset.check(images, cell.degradation)
-            y, f = self.degradation.accept(cell.dataset.load(images), rng)
+            y, f = self.degradation.accept(self.load(images), rng)
             if cell.paired:
                 given.check(cell.dataset, images, f, y)
         else:
-            y, f = self.degradation.measure_exactly(self.degradation.x(validate.loaded(cell.dataset, images), rng), rng)
+            pictures = self.load(images)
+            with noted(f"the degradation {cell.names[1]}"):
+                y, f = self.degradation.measure_exactly(self.degradation.x(pictures, rng), rng)
         f = f.sealed() if isinstance(f, BlindOperator) else f
         noise = self.degradation.noise if self.degradation.reveal_noise else None
         setting = {"dataset": cell.names[0], "degradation": cell.names[1]}
         public = rng.child("public", self.device)
         return Problem(y.to(self.device), f.to(self.device), noise, f.shape, self.prior, public, setting)
+
+    def load(self, images: Sequence[int]) -> torch.Tensor:
+        """What the dataset has of these images."""
+        with noted(f"the dataset {self.cell.names[0]}"):
+            found = self.cell.dataset.load(images)
+        validate.loaded(self.cell.dataset, images, found)
+        return found
 
     def told(self, images: Sequence[int]) -> Problem:
         """The problem as the solver hears it: with another f or noise where the degradation's `told` says so."""
@@ -203,7 +212,7 @@ class Bench:
             return given.truth(self.cell.dataset, images, problem, theta, self.best(problem, theta))
         if self.cell.measured:
             return None
-        x = self.degradation.x(validate.loaded(self.cell.dataset, images), self.streams(images))
+        x = self.degradation.x(self.load(images), self.streams(images))
         theta = self.theta(images, problem.f)
         return Truth(x, theta, self.best(problem, theta), self.posteriors(images, problem))
 

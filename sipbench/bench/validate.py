@@ -174,12 +174,15 @@ def servable(dataset: Dataset, images: Sequence[int]) -> None:
         raise UserError(said)
 
 
-def loaded(dataset: Dataset, images: Sequence[int]) -> Tensor:
-    """The images of a dataset; refused where they are not what every part takes them for."""
-    x: object = dataset.load(images)
+def loaded(dataset: Dataset, images: Sequence[int], x: object) -> None:
+    """Refuse what a dataset gives as its images where it is not what every part takes it for."""
     shape = (len(images), *dataset.shape)
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        said = f"{x.dtype} numbers" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+    if not isinstance(x, Tensor):
+        said = f"a {type(x).__name__}"
+    elif dataset.measured:  # looked at where it is accepted
+        return
+    elif not x.is_floating_point():
+        said = f"{x.dtype} numbers"
     elif tuple(x.shape) != shape:
         said = f"a tensor of {tuple(x.shape)}"
     elif not x.isfinite().all():
@@ -187,8 +190,9 @@ def loaded(dataset: Dataset, images: Sequence[int]) -> Tensor:
     elif not hasattr(dataset, "posterior") and float(x.abs().max()) > 1 + 1e-3:
         said = f"values from {x.min():.4g} to {x.max():.4g}"
     else:
-        return x
-    raise UserError(f"{dataset.name}: load gives {said}; images are a float tensor of {shape} with values in [-1, 1]")
+        return
+    what = "measurements are a tensor" if dataset.measured else f"images are a float tensor of {shape}, in [-1, 1]"
+    raise UserError(f"the dataset {dataset.name}: load gives {said}; {what}")
 
 
 def _metrics(names: object) -> None:

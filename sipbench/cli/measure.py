@@ -38,16 +38,19 @@ def main(words: list[str]) -> int:
 
 def measure(cell: Cell, folder: str | Path) -> Iterator[Path]:
     """Write the measurement of each image of a cell; solve them with `dataset=measured` and the same degradation."""
+    from sipbench import configs
     from sipbench.bench import store
     from sipbench.bench.rescore import unsolved
     from sipbench.bench.run import Bench
     from sipbench.datasets.measured import public, save
 
-    bench = Bench.of(unsolved(cell), check=False)
+    with configs.in_a_line(f"the degradation {cell.names[1]}"):
+        bench = Bench.of(unsolved(cell), check=False)
     about = {"degradation": cell.degradation["name"], "operator": public(cell.degradation)}
     about |= {"dataset": cell.names[0], "seed": cell.seed}
     for image in cell.images:
-        problem = bench.pose([image])
+        with configs.in_a_line(f"the degradation {cell.names[1]}"):
+            problem = bench.pose([image])
         path = Path(folder, f"{file_word(cell.degradation['name'])}-{image:06d}.safetensors")
         with store.writing(path.parent, "out"):
             save(path, problem.y[0], bench.streams([image]).keys[0], about | {"image": image})

@@ -48,7 +48,9 @@ def _dataset(name: str, cfg: Any) -> Finding:
         node = OmegaConf.to_container(
             configs.compose([f"dataset={name}", f"data={cfg['data']}"])["dataset"], resolve=True
         )
-        return Finding(name, True, counted(len(configs.build(node)), "image"))  # pyright: ignore
+        with configs.in_a_line(f"the dataset {name}"):
+            count = len(configs.build(node))  # pyright: ignore
+        return Finding(name, True, counted(count, "image"))
     except UserError as error:
         return Finding(name, False, str(error), str(configs.read("dataset", name).get("get", "")))
 

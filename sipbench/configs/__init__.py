@@ -16,6 +16,7 @@ from sipbench.configs.compose import compose
 from sipbench.configs.composer import Composer
 from sipbench.configs.find import absent, find, folders, is_file_target, names, path_of, plug_in, plugin_folders, root
 from sipbench.configs.overrides import Overrides
+from sipbench.configs.own_module import in_a_line
 from sipbench.configs.read import read
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "find",
     "folders",
     "hydra_ready",
+    "in_a_line",
     "is_file_target",
     "locate",
     "mentions",

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sipbench.configs.code_hash import code_hash
-from sipbench.errors import UserError
+from sipbench.errors import UserError, of_launcher, part_of
 
 SHARED = {"sipbench", "baselines", *sys.stdlib_module_names}  # never hidden by a file of that name
 NOT_OWN = (
@@ -56,10 +56,26 @@ def _module(path: Path, code: str) -> ModuleType:
 def where(error: BaseException) -> str:
     """What an error is and says, and the line that it came from: of one inside a package that which called it."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not f.filename.startswith(NOT_OWN) and "site-packages" not in f.filename]
-    last = (own or frames)[-1]
+    ours = [f for f in frames if not f.filename.startswith(NOT_OWN[:2]) and "site-packages" not in f.filename]
+    own = [f for f in ours if not f.filename.startswith(NOT_OWN)]
+    last = (own or ours or frames)[-1]
     at = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{at}"
+
+
+@contextmanager
+def in_a_line(part: str) -> Iterator[None]:
+    """What goes wrong inside ends in a line: the part, this one unless another was `noted`, and `where`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        from sipbench.device import out_of_memory
+
+        if out_of_memory(error) or of_launcher(error) or (isinstance(error, OSError) and error.filename is not None):
+            raise
+        raise UserError(f"{part_of(error) or part}: {where(error)}") from error
 
 
 @contextmanager

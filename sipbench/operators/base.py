@@ -142,7 +142,7 @@ class LinearOperator(Operator):
 
     def T(self, y: Tensor) -> Tensor:
         """The adjoint: <A x, y> = <x, A^T y>."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no T: a linear map gives its adjoint, def T(self, y)")
 
     def pinv(self, y: Tensor) -> Tensor:
         """The Moore-Penrose pseudo-inverse A^+ y. Unless overridden: conjugate gradients, to the working precision."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sipbench import configs
 from sipbench.bench import store
 from sipbench.bench.cell import Cell
 from sipbench.bench.rescore import unsolved
@@ -26,6 +27,13 @@ MOST = 100  # rows, one an image: matplotlib draws no picture of more than 65,53
 
 def show(cell: Cell, path: Path, word: str = "results") -> Path:
     """Draw the cell's images, a row each, into a PNG file; `word` is what chose its folder."""
+    with configs.in_a_line(f"the degradation {cell.names[1]}"):
+        panels = _panels(cell)
+    return store.write_whole(path, draw(panels), word)
+
+
+def _panels(cell: Cell) -> list[tuple[str, Tensor]]:
+    """What the picture has of each image: a title and the pictures in [0, 1]."""
     bench = Bench.of(unsolved(cell), check=False)
     problem = bench.pose(cell.images)
     truth = bench.truth(cell.images, problem)
@@ -36,7 +44,7 @@ def show(cell: Cell, path: Path, word: str = "results") -> Path:
     if isinstance(problem.f, LinearOperator):
         name = "A⁺y" if problem.f.exact_pinv else "A⁺y, about"
         panels.append((name, look(aligned(problem.f.pinv(problem.y), truth, problem))))
-    return store.write_whole(path, draw(panels), word)
+    return panels
 
 
 def look(x: Tensor) -> Tensor:

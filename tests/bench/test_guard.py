@@ -1,5 +1,6 @@
 """A solver that alters what is not its own, or ends the process, becomes failed rows and disturbs nobody."""
 
+import re
 import subprocess
 import sys
 
@@ -72,6 +73,12 @@ def test_where_it_went_wrong_is_said_and_the_whole_story_kept(solver):
     assert row["reason"].startswith("NameError: name 'nothing' is not defined (mine.py:5)")
     assert row["where"] == "mine.py:5 in solve: x = x / nothing"
     assert row["traceback"].startswith("Traceback") and "sipbench" in row["traceback"]
+
+
+def test_the_operator_that_a_solver_called_is_named_beside_it(solver):
+    row = rows_of(solver("return problem.f(problem.y[..., :-1])")).iloc[0]
+    assert re.search(r" \(mine.py:4, sampling.py:\d+\)$", row["reason"])
+    assert [line.split(":")[0] for line in row["where"].splitlines()] == ["mine.py", "sampling.py"]
 
 
 def test_what_the_cpu_cannot_hold_halves_the_batch(solver):

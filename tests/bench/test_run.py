@@ -284,7 +284,7 @@ def test_a_machine_without_git_runs_a_checkout(solver, monkeypatch):
 def test_images_that_are_not_what_a_dataset_gives_are_refused(cell, monkeypatch, spoilt, said):
     load = Faces.load
     monkeypatch.setattr(Faces, "load", lambda self, indices: spoilt(load(self, indices)))
-    with pytest.raises(UserError, match=f"faces: load gives {said}.*with values in"):
+    with pytest.raises(UserError, match=f"the dataset faces: load gives {said}.*in .-1, 1."):
         list(run(cell("method=pinv", "metrics=[psnr]")))
 
 
