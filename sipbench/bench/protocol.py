@@ -85,6 +85,16 @@ def _files(place: Path) -> list[Path]:
     return sorted(place.rglob("*.py")) if place.is_dir() else [place]
 
 
+def _refusal(words: list[str]) -> str:
+    """What was wrong with the words, and which are known."""
+    known = f'raise PART "why" (PART: {", ".join(PARTS)}), unchanged "why", or nothing, to see what changed'
+    if words[0] not in ("raise", "unchanged"):
+        return f"unknown word {words[0]!r}; known: {known}"
+    if words[0] == "raise" and len(words) == 3:
+        return f"unknown part {words[1]!r}; known: {known}"
+    return f"{words[0]} takes {'a part and why' if words[0] == 'raise' else 'why'}, in quotes; known: {known}"
+
+
 def main(words: list[str]) -> int:
     """Show what differs, or write the lock."""
     if words[:1] == ["unchanged"] and len(words) == 2:
@@ -92,7 +102,7 @@ def main(words: list[str]) -> int:
     elif words[:1] == ["raise"] and len(words) == 3 and words[1] in PARTS:
         write(words[2], words[1])
     elif words:
-        print(__doc__)
+        print(_refusal(words), file=sys.stderr)
         return 2
     for name in changed():
         print(f"{name}: its code is not that of protocol.lock (version {versions().get(name, 'none')})")

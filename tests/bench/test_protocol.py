@@ -46,5 +46,18 @@ def test_a_change_is_either_raised_or_said_to_change_nothing(elsewhere):
                            "noise raised to 2: a defect"]  # fmt: skip
 
 
-def test_other_words_are_refused(elsewhere):
-    assert protocol.main(["raise", "nothing", "why"]) == 2
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["rais", "x"], "unknown word 'rais'"),
+        (["raise", "nothing", "why"], "unknown part 'nothing'"),
+        (["raise", "noise"], "raise takes a part and why, in quotes"),
+        (["unchanged"], "unchanged takes why, in quotes"),
+    ],
+)
+def test_other_words_are_refused_in_a_line_with_those_that_are_known(elsewhere, capsys, words, says):
+    before = (elsewhere / "protocol.lock").read_text()
+    assert protocol.main(words) == 2
+    out, err = capsys.readouterr()
+    assert says in err and "metrics, noise" in err and 'unchanged "why"' in err and err.count("\n") == 1 and not out
+    assert (elsewhere / "protocol.lock").read_text() == before
