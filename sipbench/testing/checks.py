@@ -182,8 +182,9 @@ def _compare(name: str, trial: Trial, measure: Callable[[Trial], float]) -> Find
             name, "FAIL", str(error), "runs with one image and with two", "keep the batch dimension, even of 1"
         )
     advice = (
-        "keep norms, means, step sizes, thresholds and stopping per image (x.flatten(1).norm(dim=1), not x.norm()), "
-        "networks in eval mode, and draw from problem.rng"
+        "keep norms, means, step sizes, thresholds and stopping per image (x.flatten(1).norm(dim=1), not x.norm(); "
+        "f.norm is of the whole batch, f.select(slice(i, i + 1)).norm of an image), networks in eval mode, and draw "
+        "from problem.rng"
     )
     return verdict(name, gap <= limit, f"differs by {gap:.1g} in {kind}", f"at most {limit:g}", advice)
 

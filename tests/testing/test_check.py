@@ -108,6 +108,11 @@ def test_images_are_compared_in_double_precision(name):
         assert finding.passed == (solver == "good")
 
 
+def test_the_norm_over_the_batch_is_named_as_a_cause():
+    (finding,) = (f for f in check("batch_norm") if f.check == "batch independence")
+    assert "f.norm is of the whole batch" in finding.advice
+
+
 def test_a_small_dependence_that_single_precision_hides_is_seen():
     (finding,) = (f for f in check("feels_a_little") if f.check == "batch independence")
     assert finding.status == "FAIL" and finding.seen == "differs by 5e-06 in float64"
