@@ -127,12 +127,16 @@ def test_in_a_checkout_it_writes_to_where_such_things_lie(tmp_path):
     run("-m", "sipbench.cli", "new", "method", "my_idea", "--family", "diffusion")
     for kind in KINDS[1:]:
         run("-m", "sipbench.cli", "new", kind, f"my_{kind}")
+    run("-m", "sipbench.cli", "new", "metric", "my_range")
+    yaml = tmp_path / "conf" / "metric" / "my_range.yaml"
+    yaml.write_text(yaml.read_text().replace("higher_is_better: false", "higher_is_better: null"))
     assert (tmp_path / "baselines" / "diffusion" / "my_idea.py").is_file()
     assert (tmp_path / "sipbench" / "operators" / "my_degradation.py").is_file()
     own = sorted(str(path) for path in (tmp_path / "tests").rglob("test_*.py"))
-    assert "8 passed" in run("-m", "pytest", "-q", *own)
+    assert "9 passed" in run("-m", "pytest", "-q", *own)
     shutil.copytree(ROOT / "tests", tmp_path / "tests", dirs_exist_ok=True)
-    for contract in ("operators/test_contract.py", "test_datasets.py"):
-        told = run("-m", "pytest", "-q", "-k", "my_degradation or my_dataset", f"tests/{contract}")
-        assert " passed" in told and "skipped" not in told
+    mine = ("my_degradation", "my_dataset", "test_undefined", "test_better")
+    files = [f"tests/{name}.py" for name in ("operators/test_contract", "test_datasets", "metrics/test_registry")]
+    told = run("-m", "pytest", "-v", "-k", " or ".join(mine), *files)
+    assert all(part in told for part in (*mine, *files)) and "skipped" not in told.lower()
     assert configs.root() == ROOT / "conf" and "my_idea" not in configs.names("method")

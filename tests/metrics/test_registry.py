@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from sipbench import metrics
 from sipbench.errors import UserError
-from sipbench.metrics import HEADINGS, METRICS, Metric, available, evaluate, psnr, ssim
+from sipbench.metrics import HEADINGS, METRICS, OWN, Metric, available, evaluate, psnr, ssim
 from tests.metrics.images import pair
 
 
@@ -18,12 +17,18 @@ def test_evaluate_gives_each_metric_per_image():
 
 
 def test_undefined_is_nan_and_stops_nothing():
-    """Of 5 x 5 pixels and two channels PSNR, relative error, aligned or not, point error and success are defined."""
+    """Of 5 x 5 pixels and two channels PSNR, relative error, aligned or not, point error and success are defined.
+
+    Of metrics that a YAML declares those are that it says so of: its `smallest` and `channels`.
+    """
     scores = evaluate(METRICS, *pair(2, 2, 5, 5))
     defined = {"psnr", "psnr_aligned", "relative_error", "relative_error_db", "success", "point_error"}
     defined.add("relative_error_unaligned")
-    assert all(scores[name].isfinite().all() for name in defined)
-    assert all(scores[name].isnan().all() and scores[name].shape == (2,) for name in METRICS if name not in defined)
+    defined |= {n for n, metric in METRICS.items() if n not in OWN and metric.fits((2, 2 if metric.whole else 1, 5, 5))}
+    assert all(score.shape == (2,) for score in scores.values())
+    finite = {name for name, score in scores.items() if score.isfinite().all()}
+    assert finite == defined, "a new metric says in its YAML from which size on, and of which channels, it is defined"
+    assert {name for name, score in scores.items() if score.isnan().all()} == METRICS.keys() - defined
 
 
 @pytest.mark.parametrize("name", ["psnr", "psnr_y", "ssim", "ssim_gaussian"])
@@ -36,21 +41,22 @@ def test_the_least_size_is_the_true_one(name):
 
 
 def test_better_means_better():
-    """The arrow points to the estimate with less noise."""
+    """The arrow points to the estimate with less noise. A metric where a value in between is right has none."""
     good, x = pair(noise=0.05)
     bad, _ = pair(noise=0.5)
     able = [name for name, metric in METRICS.items() if available(name) is None and not metric.of_draws]
-    names = [name for name in able if "success" not in name]
+    assert all(METRICS[name].arrow == "" for name in able if METRICS[name].higher_is_better is None)
+    names = [name for name in able if "success" not in name and METRICS[name].higher_is_better is not None]
     for name, score in evaluate(names, good, x, best=lambda: x + 0.1).items():
         worse = evaluate([name], bad, x, best=lambda: x + 0.1)[name]
-        assert ((score > worse) == METRICS[name].higher_is_better).all(), name
+        assert ((score > worse) == METRICS[name].higher_is_better).all(), f"higher_is_better of {name}"
         assert METRICS[name].arrow == ("↑" if METRICS[name].higher_is_better else "↓")
 
 
 def test_a_metric_that_works_in_place_changes_no_other_and_no_image(monkeypatch):
     x_hat, x = pair()
     hasty = Metric(lambda a, b: (a.add_(1) - b.zero_()).abs().flatten(1).mean(1), False, "hasty")
-    monkeypatch.setitem(metrics.OWN, "hasty", hasty)
+    monkeypatch.setitem(OWN, "hasty", hasty)
     kept, alone = (x_hat.clone(), x.clone()), evaluate(["psnr"], x_hat, x)["psnr"]
     assert torch.equal(evaluate(["hasty", "psnr"], x_hat, x)["psnr"], alone)
     assert torch.equal(x_hat, kept[0]) and torch.equal(x, kept[1])
