@@ -33,13 +33,14 @@ def test_the_list_of_degradations_is_whole(name):
 @pytest.mark.parametrize("module", [p for p in MODULES if p.name != "__init__.py"], ids=str)
 def test_the_map_names_every_module_in_its_room(module):
     room = module.parent.as_posix() if len(module.parts) > 1 else ""
-    assert f"`{module.name}`" in ROOMS[room]
+    title = f"### sipbench/{room}/" if room else "### sipbench/ itself"
+    assert f"`{module.name}`" in ROOMS.get(room, ""), f"name `{module.name}` in docs/architecture.md, under {title}"
 
 
 def test_the_map_names_no_module_that_is_not_there():
     named = {(room, name) for room, text in ROOMS.items() for name in re.findall(r"`(\w+\.py)`", text)}
     there = {(p.parent.as_posix() if len(p.parts) > 1 else "", p.name) for p in MODULES}
-    assert named - there == set()
+    assert named - there == set(), "docs/architecture.md names what is not in sipbench/"
 
 
 def test_the_map_shows_the_floors_that_are_held():
