@@ -54,11 +54,14 @@ def _module(path: Path, code: str) -> ModuleType:
 
 
 def where(error: BaseException) -> str:
-    """What an error is and says, and the line that it came from: of one inside a package that which called it."""
+    """What an error is and says, and the line that it came from: of one inside a package that which called it.
+
+    Where no line is one's own it is the last of the harness or of a plugin that is installed: not that of torch.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [f for f in frames if not f.filename.startswith(NOT_OWN[:2]) and "site-packages" not in f.filename]
-    own = [f for f in ours if not f.filename.startswith(NOT_OWN)]
-    last = (own or ours or frames)[-1]
+    own = [f for f in frames if not f.filename.startswith(NOT_OWN) and "site-packages" not in f.filename]
+    parts = [f for f in frames if not f.filename.startswith(NOT_OWN[:2]) and "/site-packages/torch/" not in f.filename]
+    last = (own or parts or frames)[-1]
     at = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{at}"
 

@@ -1,10 +1,14 @@
 """A degradation or a dataset of one's own that breaks: a line that names it, what is wrong and where, or a row."""
 
+import re
+
 import pytest
+import torch
 
 from sipbench import cli
 from sipbench.bench import store
 from sipbench.bench.run import run
+from sipbench.operators import sampling
 
 DEGRADATION = """\
 from sipbench.operators.base import LinearOperator
@@ -133,6 +137,12 @@ def test_a_row_names_the_part_that_broke(cell, degradation, dataset):
     assert said == "the dataset mine: RuntimeError: no such image (mine.py:16)"
     said = reason(cell, *degradation(back="raise RuntimeError('no way back')"))
     assert said == "RuntimeError: no way back (mine.py:14)"
+
+
+def test_of_a_part_of_a_checkout_the_line_of_its_own_file_is_told(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sampling.Inpainting, "cast", lambda *_: torch.zeros(7))
+    words = ["show", "degradation=inpaint70", f"out={tmp_path / 'a.png'}"]
+    assert re.search(r"inpaint70: RuntimeError: .* \(\S+sampling.py, line \d+\)", told(words, tmp_path, capsys))
 
 
 def test_a_map_without_its_adjoint_is_told_what_it_lacks(cell, degradation, tmp_path, capsys):
