@@ -105,7 +105,7 @@ def _others(group: Mapping[tuple[str, str, str], Any], column: str) -> Iterator[
     if all(len(one) == len(first) and (one.to_numpy() == first.to_numpy()).all() for one in more):
         return
     run = ["image", "seed"]
-    counts = pd.concat(group.values()).groupby([*run, column], sort=False, as_index=False).size()
+    counts: Any = pd.concat(group.values()).groupby([*run, column], sort=False, as_index=False).size()
     most = counts.sort_values("size", ascending=False, kind="stable").drop_duplicates(run)
     for key, own in group.items():
         beside = own.merge(most, on=run, suffixes=("", "_of_most"))
