@@ -157,7 +157,7 @@ def within(dataset: Dataset, split: str, last: int) -> None:
         return
     if last >= have:
         where = f"{dataset.name}: split {split!r}"
-        raise UserError(f"{where} has {counted(have, 'image')}, numbered from 0 on, and image {last} is asked for")
+        raise UserError(f"{where} has {counted(have, 'image')}, numbered from 0 on: image {last} is outside")
 
 
 def ends(dataset: Dataset, split: str) -> None:

@@ -92,8 +92,7 @@ def unlike(spec: TableSpec, rows: Rows, column: str) -> dict[tuple[str, str, str
     groups: dict[tuple[str, ...], dict[tuple[str, str, str], Any]] = {}
     for entry in spec.entries():
         own = rows.get(entry.key)
-        if own is not None and column in own:
-            told = own.loc[own[column].notna(), ["image", "seed", column]]
+        if own is not None and column in own and len(told := own.loc[own[column].notna(), ["image", "seed", column]]):
             groups.setdefault(tuple(_measurement(cell) for cell in entry.cells), {})[entry.key] = told
     return {key: number for group in groups.values() for key, number in _others(group, column) if number}
 
@@ -120,10 +119,10 @@ def _of_one_problem(found: list[Row], entries: Mapping[Any, Entry], pair: tuple[
 
 
 def _measurement(cell: Cell) -> str:
-    """All of a cell that y hangs on; what a solver is told of it does not change it."""
+    """All of a cell that y hangs on; what a solver is told of it does not change it. One nobody handed in has none."""
     known = cell.identity
-    degradation = {k: v for k, v in known["degradation"].items() if k not in ("told", "reveal_noise")}
-    return json.dumps([known["dataset"], degradation, known["seed"]], sort_keys=True)
+    degradation = {k: v for k, v in known.get("degradation", {}).items() if k not in ("told", "reveal_noise")}
+    return json.dumps([known.get("dataset"), degradation, known.get("seed")], sort_keys=True)
 
 
 def _runs(rows: Any, column: str) -> set[tuple[int, int]]:

@@ -65,7 +65,7 @@ def test_bad_image_lists(cell, images):
 
 
 def test_an_image_beyond_the_last_is_refused(cell):
-    with pytest.raises(UserError, match="photos: split 'test' has .* numbered from 0 on, and image 5000 is asked for"):
+    with pytest.raises(UserError, match="photos: split 'test' has .* numbered from 0 on: image 5000 is outside"):
         _ = cell("dataset=photos", "images=[0,5000]").images
 
 
