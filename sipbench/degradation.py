@@ -59,7 +59,8 @@ class Degradation:
     @classmethod
     def of(cls, node: dict[str, Any]) -> Degradation:
         """From a config: `operator` and `noise` are nodes with a `_target_`; `told` is what a solver hears instead."""
-        noise = configs.build(node["noise"])
+        with configs.in_a_line(f"the noise of {node['name']}"):
+            noise = configs.build(node["noise"])
         operator, kind = partial(_operator, node), _kind(node)
         flags = {k: node[k] for k in ("noise_on_invalid", "reveal_noise", "unknown") if k in node}
         options = {k: v for k, v in node["operator"].items() if not k.startswith("_")}

@@ -202,7 +202,8 @@ def _commit() -> str:
 
 def _names(cell: Cell, image: int) -> dict[str, Any]:
     try:
-        fingerprint = cell.dataset.fingerprint(image)
+        with configs.in_a_line(f"the dataset {cell.names[0]}"):
+            fingerprint = cell.dataset.fingerprint(image)
     except (BadImage, OSError):
         fingerprint = "unreadable"
     return {"image": image, "image_id": fingerprint}

@@ -47,7 +47,15 @@ class Mine(Dataset):
         return torch.zeros(len(indices), *self.shape)
 
     def fingerprint(self, index):
+        {fingerprint}
         return str(index)
+"""
+NOISE = """\
+class Mine:
+    sigma = 0.1
+
+    def __init__(self):
+        raise KeyError("level")
 """
 PLAIN = {"init": "pass", "forward": "pass", "back": "pass", "adjoint": "T"}
 OPERATORS = {
@@ -77,18 +85,18 @@ def degradation(tmp_path):
 def dataset(tmp_path):
     def words(**parts):
         path = tmp_path / "mine.py"
-        path.write_text(DATASET.format(**{"init": "pass", "load": "pass"} | parts))
+        path.write_text(DATASET.format(**{"init": "pass", "load": "pass", "fingerprint": "pass"} | parts))
         return ["degradation=denoise", f"dataset._target_={path}:Mine", "dataset.name=mine"]
 
     return words
 
 
 def told(words, tmp_path, capsys):
-    """The one line that the command ends in."""
+    """The one line that the command ends in, after those that say how far a cell is."""
     assert cli.main([*words, "images=1", "size=32"]) == 2
-    err = capsys.readouterr().err
-    assert err.startswith("sipbench: ") and err.count("\n") == 1
-    return err
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("sipbench: ") and all(line.startswith("[1/1]") for line in lines[:-1])
+    return lines[-1]
 
 
 @pytest.mark.parametrize("part", OPERATORS)
@@ -120,6 +128,18 @@ def test_a_cell_of_what_cannot_be_built_is_not_begun(degradation, tmp_path, caps
 def test_a_cell_of_a_dataset_that_cannot_be_built_is_not_begun(dataset, tmp_path, capsys):
     words = [*dataset(init="raise KeyError('root')"), "method=pinv", f"results={tmp_path}"]
     assert f"the dataset mine: KeyError: 'root' ({tmp_path / 'mine.py'}, line 9)" in told(words, tmp_path, capsys)
+
+
+def test_a_noise_that_cannot_be_built_is_told(tmp_path, capsys):
+    (tmp_path / "hiss.py").write_text(NOISE)
+    words = ["degradation=denoise", f"degradation.noise._target_={tmp_path}/hiss.py:Mine", "~degradation.noise.sigma"]
+    said = told([*words, "method=pinv", f"results={tmp_path}"], tmp_path, capsys)
+    assert f"the noise of denoise: KeyError: 'level' ({tmp_path / 'hiss.py'}, line 5)" in said
+
+
+def test_a_dataset_that_cannot_name_an_image_is_told(dataset, tmp_path, capsys):
+    words = [*dataset(fingerprint="raise KeyError(index)"), "method=pinv", f"results={tmp_path}"]
+    assert f"the dataset mine: KeyError: 0 ({tmp_path / 'mine.py'}, line 20)" in told(words, tmp_path, capsys)
 
 
 def reason(cell, *words):
