@@ -213,9 +213,9 @@ def _kinds(table: Any) -> Any:
 
 def _hashed(texts: Any) -> Any:
     import pyarrow as pa
-    from pandas.core.util.hashing import hash_array
+    from pandas.util import hash_array
 
-    return pa.array(hash_array(texts.to_numpy(), categorize=False).view("int64"))
+    return pa.array(hash_array(texts.to_numpy(), categorize=False).view("int64"))  # pyright: ignore
 
 
 def _frame(table: Any) -> Any:
