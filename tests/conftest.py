@@ -16,6 +16,7 @@ from sipbench.metrics import backbones
 from tests import timing
 from tests.fetch.server import Site, serving
 
+gc.set_threshold(50_000, 20, 20)  # ten thousand tests that were collected stay: they are seldom looked through
 os.environ["OMP_NUM_THREADS"] = "1"  # for the programs that tests start, as one_thread for the tests themselves
 SLOW = {line for line in timing.FILE.read_text().splitlines() if not line.startswith("#")}
 
@@ -32,12 +33,6 @@ def pytest_itemcollected(item):
     """What was measured to be slow is marked so, beside what says so itself."""
     if {item.nodeid.partition("::")[0], item.nodeid.partition("[")[0]} & SLOW:
         item.add_marker(pytest.mark.slow)
-
-
-def pytest_collection_finish():
-    """What was collected stays until the end: no search for garbage goes through it again."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
