@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from sipbench import cli, metrics
-from sipbench.bench import packing, protocol, sealed, store
+from sipbench.bench import packing, protocol, store
 from sipbench.bench.rescore import lacking, score_stored
 from sipbench.bench.run import Bench, run
 from sipbench.errors import UserError
+from tests.bench.solved import spoil_pictures
 
 WORDS = ["method=pinv", "metrics=[psnr,ssim]", "batch_size=1", "size=32", "images=3"]
 
@@ -80,9 +81,7 @@ def test_a_score_by_an_older_version_of_the_metrics_is_made_anew(cell, monkeypat
 def test_a_result_whose_images_are_damaged_is_not_scored_but_done_again(cell, capsys):
     c = done(cell("method=pinv", "metrics=[psnr]", "batch_size=1"))
     path = min(c.folder.glob("rows-*"))
-    content = bytearray(path.read_bytes())
-    content[int(sealed.SEAL.search(content)[1][:12]) + 50] ^= 1
-    path.write_bytes(content)
+    spoil_pictures(path)
     more = cell("method=pinv", "metrics=[psnr,ssim]", "batch_size=1")
     assert score_stored(more) == 2 and store.missing(more) == [0] and path.with_name(f"{path.name}.damaged").exists()
     assert cli.main([*WORDS, f"results={c.results}"]) == 0
@@ -92,9 +91,7 @@ def test_a_result_whose_images_are_damaged_is_not_scored_but_done_again(cell, ca
 def test_what_cannot_be_scored_is_said_by_the_command(cell, capsys):
     c = done(cell("method=pinv", "metrics=[psnr]", "batch_size=1"))
     path = min(c.folder.glob("rows-*"))
-    content = bytearray(path.read_bytes())
-    content[int(sealed.SEAL.search(content)[1][:12]) + 50] ^= 1
-    path.write_bytes(content)
+    spoil_pictures(path)
     assert cli.main(["score", *WORDS, f"results={c.results}"]) == 1
     assert "2 of 3 stored results scored, 1 to be run again" in capsys.readouterr().out
 
